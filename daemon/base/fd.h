@@ -1,0 +1,25 @@
+/*
+ * fd.h - small helpers around descriptors. All of them try again after EINTR.
+ */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Reads exactly size bytes at offset. 0, -ENODATA at the end of the file, or a negative errno. */
+int fd_pread_all(int fd, void *buf, size_t size, uint64_t offset);
+
+/* A memory file with this content, sealed against every change, close-on-exec. */
+int fd_sealed_memfd(const char *name, const void *data, size_t size);
+
+/* A zeroed shared memory file whose size is sealed (its content is not), close-on-exec. */
+int fd_shared_memfd(const char *name, size_t size);
+
+/* Adds 1 to an eventfd; never waits. */
+void fd_raise_event(int fd);
+/* Takes what an eventfd holds; never waits. */
+void fd_clear_event(int fd);
+
+#endif

@@ -1,0 +1,341 @@
+/*
+ * log.c - formats a record on the stack and writes it with one system call that does not wait.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+/* A message is cut here; escaped and with its fields it may be twice as long. */
+#define LOG_MESSAGE_SIZE 8192
+#define LOG_RECORD_SIZE (2 * LOG_MESSAGE_SIZE)
+#define LOG_REPEAT_NS (10 * CLOCK_NS_PER_S)
+
+#define LOG_JOURNAL_PATH "/run/systemd/journal/socket"
+
+static struct {
+	enum log_target target;
+	int fd;
+	bool is_json;
+	bool is_pipe;
+	bool is_socket;
+	const char *program;
+} log_sink = {.target = LOG_TARGET_STDERR, .fd = STDERR_FILENO, .program = "handlerd"};
+
+static _Atomic int log_level_now = LOG_LEVEL_INFO;
+static _Atomic uint64_t log_dropped;
+
+void
+log_open(enum log_target target, int fd, bool is_json, int level, const char *program)
+{
+	struct stat st;
+	bool is_known = fstat(fd, &st) == 0;
+
+	log_sink.target = target;
+	log_sink.fd = fd;
+	log_sink.is_json = is_json;
+	log_sink.is_pipe = is_known && S_ISFIFO(st.st_mode);
+	log_sink.is_socket = is_known && S_ISSOCK(st.st_mode);
+	log_sink.program = program;
+	log_set_level(level);
+}
+
+void
+log_set_level(int level)
+{
+	atomic_store_explicit(&log_level_now, level, memory_order_relaxed);
+}
+
+bool
+log_is_enabled(int level)
+{
+	return level <= atomic_load_explicit(&log_level_now, memory_order_relaxed);
+}
+
+enum log_target
+log_target_auto(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat st;
+	char here[64];
+
+	if (stream == NULL || fstat(STDERR_FILENO, &st) < 0)
+		return LOG_TARGET_STDERR;
+	(void)snprintf(here, sizeof(here), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, here) == 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR;
+}
+
+int
+log_connect_journal(void)
+{
+	static const struct sockaddr_un addr = {
+		.sun_family = AF_UNIX,
+		.sun_path = LOG_JOURNAL_PATH,
+	};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
+	return fd;
+}
+
+static const char *
+log_level_name(int level)
+{
+	static const char *const names[] = {
+		[LOG_LEVEL_ERROR] = "error",   [LOG_LEVEL_WARNING] = "warning",
+		[LOG_LEVEL_NOTICE] = "notice", [LOG_LEVEL_INFO] = "info",
+		[LOG_LEVEL_DEBUG] = "debug",
+	};
+
+	if (level < LOG_LEVEL_ERROR)
+		level = LOG_LEVEL_ERROR;
+	return names[level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : level];
+}
+
+/* A record under construction. Adding to a full one cuts it. */
+struct log_record {
+	char data[LOG_RECORD_SIZE];
+	size_t length;
+};
+
+static void log_add(struct log_record *record, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void
+log_add(struct log_record *record, const char *format, ...)
+{
+	size_t left = sizeof(record->data) - record->length;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(record->data + record->length, left, format, args);
+	va_end(args);
+	if (n > 0)
+		record->length += (size_t)n < left ? (size_t)n : left - 1;
+}
+
+static void
+log_add_escaped(struct log_record *record, const char *text, bool is_json)
+{
+	/* two bytes stay for the end of the record */
+	size_t left = sizeof(record->data) - record->length - 2;
+	char *at = record->data + record->length;
+
+	record->length += is_json ? text_escape_json(text, strlen(text), at, left)
+				  : text_escape(text, strlen(text), at, left);
+}
+
+static void
+log_add_time(struct log_record *record)
+{
+	struct timespec now;
+	struct tm tm;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	if (gmtime_r(&now.tv_sec, &tm) == NULL)
+		return;
+	log_add(record, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
+		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000);
+}
+
+static void
+log_format_text(struct log_record *record, int level, const struct log_context *context,
+		const char *message)
+{
+	log_add_time(record);
+	log_add(record, " %s: ", log_level_name(level));
+	if (context != NULL && context->is_prefix) {
+		if (context->listener != NULL)
+			log_add(record, "'%s' ", context->listener);
+		if (context->connection_id != 0)
+			log_add(record, "#%" PRIu64 " ", context->connection_id);
+		if (context->peer != NULL)
+			log_add(record, "%s", context->peer);
+		log_add(record, ": ");
+	}
+	log_add_escaped(record, message, false);
+	record->data[record->length++] = '\n';
+}
+
+static void
+log_add_json(struct log_record *record, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	log_add(record, ",\"%s\":\"", name);
+	log_add_escaped(record, value, true);
+	log_add(record, "\"");
+}
+
+static void
+log_format_json(struct log_record *record, int level, const struct log_context *context,
+		const char *message)
+{
+	log_add(record, "{\"time\":\"");
+	log_add_time(record);
+	log_add(record, "\",\"level\":\"%s\",\"pid\":%d", log_level_name(level), (int)getpid());
+	if (context != NULL) {
+		log_add_json(record, "listener", context->listener);
+		log_add_json(record, "handler", context->handler);
+		log_add_json(record, "peer", context->peer);
+		if (context->connection_id != 0)
+			log_add(record, ",\"connection_id\":%" PRIu64, context->connection_id);
+		if (context->generation != 0)
+			log_add(record, ",\"generation\":%" PRIu32, context->generation);
+	}
+	log_add(record, ",\"message\":\"");
+	/* the message comes last: cut, the record is still closed */
+	{
+		size_t left = sizeof(record->data) - record->length - 4;
+
+		record->length += text_escape_json(message, strlen(message),
+						   record->data + record->length, left);
+	}
+	log_add(record, "\"}");
+	record->data[record->length++] = '\n';
+}
+
+static void
+log_format_journal(struct log_record *record, int level, const struct log_context *context,
+		   const char *message)
+{
+	log_add(record, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n", level, log_sink.program);
+	if (context != NULL) {
+		if (context->listener != NULL)
+			log_add(record, "HANDLERD_LISTENER=%s\n", context->listener);
+		if (context->handler != NULL)
+			log_add(record, "HANDLERD_HANDLER=%s\n", context->handler);
+		if (context->peer != NULL)
+			log_add(record, "HANDLERD_PEER=%s\n", context->peer);
+		if (context->connection_id != 0)
+			log_add(record, "HANDLERD_CONN_ID=%" PRIu64 "\n", context->connection_id);
+		if (context->generation != 0)
+			log_add(record, "HANDLERD_GENERATION=%" PRIu32 "\n", context->generation);
+	}
+	log_add(record, "MESSAGE=");
+	if (context != NULL && context->is_prefix && context->listener != NULL) {
+		log_add(record, "'%s' ", context->listener);
+		if (context->connection_id != 0)
+			log_add(record, "#%" PRIu64 " ", context->connection_id);
+		log_add(record, "%s: ", context->peer != NULL ? context->peer : "");
+	}
+	log_add_escaped(record, message, false);
+	record->data[record->length++] = '\n';
+}
+
+/* One write that does not wait. Returns whether the record got out. */
+static bool
+log_send(const struct log_record *record)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)record->data, .iov_len = record->length};
+	ssize_t n;
+
+	do {
+		if (log_sink.is_socket) {
+			n = send(log_sink.fd, record->data, record->length,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		} else if (log_sink.is_pipe) {
+			n = pwritev2(log_sink.fd, &iov, 1, -1, RWF_NOWAIT);
+			if (n < 0 && errno == EOPNOTSUPP) {
+				struct pollfd pfd = {.fd = log_sink.fd, .events = POLLOUT};
+
+				if (poll(&pfd, 1, 0) <= 0)
+					return false;
+				n = write(log_sink.fd, record->data, record->length);
+			}
+		} else {
+			n = write(log_sink.fd, record->data, record->length);
+		}
+	} while (n < 0 && errno == EINTR);
+	return n >= 0;
+}
+
+static void
+log_write_message(int level, const struct log_context *context, const char *message)
+{
+	struct log_record record;
+
+	record.length = 0;
+	if (log_sink.target == LOG_TARGET_JOURNAL)
+		log_format_journal(&record, level, context, message);
+	else if (log_sink.is_json)
+		log_format_json(&record, level, context, message);
+	else
+		log_format_text(&record, level, context, message);
+	if (!log_send(&record))
+		(void)atomic_fetch_add(&log_dropped, 1);
+}
+
+void
+log_vwrite(int level, const struct log_context *context, const char *format, va_list args)
+{
+	char message[LOG_MESSAGE_SIZE];
+	uint64_t dropped;
+	int saved_errno = errno;
+
+	if (!log_is_enabled(level))
+		return;
+	if (vsnprintf(message, sizeof(message), format, args) < 0)
+		return;
+	log_write_message(level, context, message);
+	dropped = atomic_exchange(&log_dropped, 0);
+	if (dropped > 0) {
+		(void)snprintf(message, sizeof(message),
+			       "%" PRIu64 " log records were dropped: the log does not keep up",
+			       dropped);
+		log_write_message(LOG_LEVEL_WARNING, NULL, message);
+		/* a count that did not get out is told later, its own record not counted */
+		if (atomic_load(&log_dropped) > 0)
+			(void)atomic_fetch_add(&log_dropped, dropped - 1);
+	}
+	errno = saved_errno;
+}
+
+void
+log_write(int level, const struct log_context *context, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_vwrite(level, context, format, args);
+	va_end(args);
+}
+
+bool
+log_limit(struct log_limiter *limiter, uint32_t most, uint64_t *ret_suppressed)
+{
+	int64_t now_ns = clock_now_ns();
+	int64_t window_ns = atomic_load(&limiter->window_ns);
+
+	if ((window_ns == 0 || now_ns - window_ns >= LOG_REPEAT_NS) &&
+	    atomic_compare_exchange_strong(&limiter->window_ns, &window_ns, now_ns))
+		atomic_store(&limiter->count, 0);
+	if (atomic_fetch_add(&limiter->count, 1) >= most) {
+		(void)atomic_fetch_add(&limiter->suppressed, 1);
+		return false;
+	}
+	*ret_suppressed = atomic_exchange(&limiter->suppressed, 0);
+	return true;
+}

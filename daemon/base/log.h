@@ -1,0 +1,71 @@
+/*
+ * log.h - where messages go: the journal (its native protocol) or standard error, as text or JSON.
+ *
+ * Any thread may log. A call never waits for a reader: what a full pipe or journal does not take at
+ * once is dropped, counted, and the count is told by the next record that gets through.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* syslog's numbers */
+enum log_level {
+	LOG_LEVEL_ERROR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_NOTICE = 5,
+	LOG_LEVEL_INFO = 6,
+	LOG_LEVEL_DEBUG = 7,
+};
+
+enum log_target {
+	LOG_TARGET_STDERR,
+	LOG_TARGET_JOURNAL,
+};
+
+/* What a record is about. NULL and 0 mean: not known. */
+struct log_context {
+	const char *listener;
+	const char *handler;
+	const char *peer;
+	uint64_t connection_id;
+	uint32_t generation;
+	bool is_prefix; /* the text form names listener, id and peer before the message */
+};
+
+/* How this process logs; `fd` is a journal socket or standard error and stays the caller's. */
+void log_open(enum log_target target, int fd, bool is_json, int level, const char *program);
+void log_set_level(int level);
+
+/* The target that "auto" means here: the journal when standard error is connected to it. */
+enum log_target log_target_auto(void);
+/* A datagram socket connected to the journal, close-on-exec; negative errno. */
+int log_connect_journal(void);
+
+bool log_is_enabled(int level);
+
+void log_write(int level, const struct log_context *context, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void log_vwrite(int level, const struct log_context *context, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+
+#define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)
+#define log_notice(...) log_write(LOG_LEVEL_NOTICE, NULL, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
+
+/* Keeps one cause from filling the log. Zeroed at first; any thread may use it. */
+struct log_limiter {
+	_Atomic int64_t window_ns;
+	_Atomic uint32_t count;
+	_Atomic uint64_t suppressed;
+};
+
+/* At most `most` records in 10 s: true if one may be written now; *ret_suppressed is how many were
+ * not, since the last that was. */
+bool log_limit(struct log_limiter *limiter, uint32_t most, uint64_t *ret_suppressed);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * parse.h - numbers with units, modes and plain numbers, from text, checked to the last character.
+ */
+#ifndef BASE_PARSE_H
+#define BASE_PARSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* "none" as a duration. */
+#define PARSE_NONE INT64_C(-1)
+
+/* "250ms", "30s", "5min", "2h", "1d", several in a row ("1min30s"), or "none" (PARSE_NONE).
+ * Milliseconds. -EINVAL for anything else, a missing unit included; -ERANGE for more than fits. */
+int parse_duration(const char *text, int64_t *ret_ms);
+
+/* "512B", "64KiB", "10MiB", "2GiB", "1TiB" and the decimal "64kB", "10MB", "2GB", "1TB". Bytes.
+ * -EINVAL, -ERANGE as above. */
+int parse_size(const char *text, uint64_t *ret_bytes);
+
+/* "0660": three or four octal digits. -EINVAL for anything else. */
+int parse_mode(const char *text, unsigned *ret_mode);
+
+/* A decimal number, an optional '-' before it. -EINVAL, -ERANGE. */
+int parse_int64(const char *text, int64_t *ret);
+
+/* The shortest text that parses back to the same value. They return buf. */
+const char *parse_format_duration(int64_t ms, char *buf, size_t size);
+const char *parse_format_size(uint64_t bytes, char *buf, size_t size);
+
+#endif
