@@ -1,0 +1,122 @@
+/*
+ * config.c - makes and frees configurations.
+ */
+#include "conf/config.h"
+
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "conf/settings.h"
+#include "conf/value.h"
+
+void
+conf_texts_add(struct conf_texts *texts, const char *text)
+{
+	texts->items = memory_grow(texts->items, texts->count, sizeof(*texts->items));
+	texts->items[texts->count++] = memory_text(text);
+}
+
+void
+conf_texts_free(struct conf_texts *texts)
+{
+	for (size_t i = 0; i < texts->count; i++)
+		free(texts->items[i]);
+	free(texts->items);
+	*texts = (struct conf_texts){0};
+}
+
+static void
+config_set_defaults(enum setting_scope scope, void *target)
+{
+	for (size_t i = 0; i < setting_count; i++) {
+		if (settings[i].scope == scope)
+			value_set_default(&settings[i], target);
+	}
+}
+
+struct config *
+config_new(const char *default_handler_directory)
+{
+	struct config *config = memory_zero(1, sizeof(*config));
+
+	config_set_defaults(SETTING_TOP, config);
+	conf_texts_add(&config->handler_path, default_handler_directory);
+	return config;
+}
+
+struct conf_listener *
+config_add_listener(struct config *config, const char *name, const char *handler)
+{
+	struct conf_listener *listener;
+
+	config->listeners =
+		memory_grow(config->listeners, config->listener_count, sizeof(*config->listeners));
+	listener = &config->listeners[config->listener_count++];
+	*listener = (struct conf_listener){
+		.name = memory_text(name),
+		.handler = memory_text(handler),
+	};
+	config_set_defaults(SETTING_LISTENER, listener);
+	return listener;
+}
+
+int64_t
+conf_listener_limit(const struct conf_listener *listener)
+{
+	int64_t bound = 0;
+
+	switch ((enum conf_concurrency)listener->concurrency) {
+	case CONF_THREADING:
+		bound = listener->threading.max_threads;
+		break;
+	case CONF_FORKING:
+		bound = listener->forking.max_children;
+		break;
+	case CONF_SERIAL:
+		bound = 1;
+		break;
+	}
+	if (bound == 0)
+		return listener->max_connections;
+	if (listener->max_connections == 0)
+		return bound;
+	return listener->max_connections < bound ? listener->max_connections : bound;
+}
+
+static void
+conf_listener_free(struct conf_listener *listener)
+{
+	for (size_t i = 0; i < listener->option_count; i++) {
+		free(listener->options[i].name);
+		free(listener->options[i].text);
+		conf_texts_free(&listener->options[i].list);
+	}
+	for (size_t i = 0; i < listener->environment_count; i++) {
+		free(listener->environment[i].name);
+		free(listener->environment[i].value);
+	}
+	free(listener->options);
+	free(listener->environment);
+	conf_texts_free(&listener->address_texts);
+	free(listener->addresses);
+	free(listener->name);
+	free(listener->handler);
+	free(listener->origins);
+}
+
+void
+config_free(struct config *config)
+{
+	if (config == NULL)
+		return;
+	for (size_t i = 0; i < config->listener_count; i++)
+		conf_listener_free(&config->listeners[i]);
+	free(config->listeners);
+	conf_texts_free(&config->handler_path);
+	free(config->user);
+	free(config->group);
+	for (size_t i = 0; i < config->file_count; i++)
+		free(config->files[i]);
+	free(config->files);
+	free(config);
+}

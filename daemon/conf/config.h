@@ -1,0 +1,172 @@
+/*
+ * config.h - one checked configuration: what the files say, defaults filled in.
+ *
+ * A configuration is made by config_load or built up from the command line, is never changed after
+ * it was checked, and is freed as a whole.
+ */
+#ifndef CONF_CONFIG_H
+#define CONF_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/report.h"
+#include "conf/address.h"
+
+enum conf_protocol {
+	CONF_TCP,
+};
+
+enum conf_concurrency {
+	CONF_THREADING,
+	CONF_FORKING,
+	CONF_SERIAL,
+};
+
+enum conf_log_target {
+	CONF_LOG_AUTO,
+	CONF_LOG_STDERR,
+	CONF_LOG_JOURNAL,
+};
+
+enum conf_log_format {
+	CONF_LOG_TEXT,
+	CONF_LOG_JSON,
+};
+
+enum conf_log_connections {
+	CONF_LOG_CONNECTIONS_NONE,
+	CONF_LOG_CONNECTIONS_REFUSED,
+	CONF_LOG_CONNECTIONS_ALL,
+};
+
+/* Where something was written. file is NULL for what came from the command line or a default. */
+struct conf_origin {
+	const char *file; /* owned by the configuration */
+	unsigned line;
+};
+
+struct conf_texts {
+	char **items;
+	size_t count;
+};
+
+void conf_texts_add(struct conf_texts *texts, const char *text);
+void conf_texts_free(struct conf_texts *texts);
+
+enum conf_value_type {
+	CONF_VALUE_INT,
+	CONF_VALUE_BOOL,
+	CONF_VALUE_STRING,
+	CONF_VALUE_LIST, /* of strings */
+};
+
+/* One value of a listener's `options`, as written; the handler's rows decide what it must be. */
+struct conf_option {
+	char *name;
+	enum conf_value_type type;
+	int64_t number; /* int; bool as 0 or 1 */
+	char *text;	/* string */
+	struct conf_texts list;
+	struct conf_origin origin;
+};
+
+struct conf_variable {
+	char *name;
+	char *value;
+	struct conf_origin origin;
+};
+
+struct conf_threading {
+	int64_t min_threads;
+	int64_t max_threads; /* 0: max_connections */
+	int64_t idle_timeout_ms;
+	int64_t stack_size; /* bytes */
+};
+
+struct conf_forking {
+	int64_t max_children;
+	int64_t spare_children;
+	int64_t connections_per_child; /* 0: no limit */
+};
+
+struct conf_listener {
+	char *name;
+	int64_t protocol; /* enum conf_protocol */
+	struct conf_texts address_texts;
+	struct conf_address *addresses; /* the same, parsed; address_texts.count of them */
+	char *handler;
+	int64_t concurrency; /* enum conf_concurrency */
+	struct conf_option *options;
+	size_t option_count;
+	bool is_enabled;
+	int64_t backlog;	 /* 0: somaxconn */
+	int64_t max_connections; /* 0: no limit of its own */
+	struct conf_threading threading;
+	struct conf_forking forking;
+	struct conf_variable *environment;
+	size_t environment_count;
+
+	struct conf_origin origin;	   /* of the entry */
+	struct conf_origin handler_origin; /* of the key `handler` */
+	struct conf_origin address_origin;
+	/* Of each key, in the order of settings[]; file NULL: a default. NULL: from the command
+	 * line. */
+	struct conf_origin *origins;
+};
+
+struct config {
+	struct conf_texts handler_path;
+	char *user; /* NULL: not given */
+	char *group;
+	int64_t start_timeout_ms;
+	int64_t drain_timeout_ms;
+	int64_t max_generations;
+	int64_t log_target;	 /* enum conf_log_target */
+	int64_t log_level;	 /* 3 err .. 7 debug */
+	int64_t log_format;	 /* enum conf_log_format */
+	int64_t log_connections; /* enum conf_log_connections */
+	struct conf_listener *listeners;
+	size_t listener_count;
+	struct conf_origin handler_path_origin;
+	struct conf_origin user_origin;
+	struct conf_origin group_origin;
+
+	char **files; /* every file that was read; what origins point to */
+	size_t file_count;
+};
+
+/*
+ * Reads `path` and every *.conf of the directory listeners.d beside it, and checks everything.
+ * Returns the configuration, or NULL when the report has an error; warnings may be in it either
+ * way. `default_handler_directory` is <libdir>/handlerd, the second directory of handler_path's
+ * default. (Not config_read: libconfig has a function of that name.)
+ */
+struct config *config_load(const char *path, const char *default_handler_directory,
+			   struct report *report);
+
+/* A configuration with every default and no listener; for the command line. */
+struct config *config_new(const char *default_handler_directory);
+
+/* Adds a listener with every default but these. The pointer is good until the next one is added. */
+struct conf_listener *config_add_listener(struct config *config, const char *name,
+					  const char *handler);
+
+/* The checks that concern more than one value of a listener or more than one listener. Part of
+ * config_load; to be called after config_add_listener. Parses address_texts. */
+void config_check(struct config *config, struct report *report);
+
+/* The most connections the listener may have at once: the smaller of max_connections and the
+ * concurrency mode's own bound; never 0 after config_check. */
+int64_t conf_listener_limit(const struct conf_listener *listener);
+
+/* Whether two entries agree in everything that a running worker has been told. */
+bool conf_listener_equal(const struct conf_listener *a, const struct conf_listener *b);
+
+/* Writes the configuration as a valid file, defaults filled in. */
+void config_emit(const struct config *config, FILE *out);
+
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,237 @@
+/*
+ * test_conf_emit.c - what -T writes reads back as the same; and when two listeners are the same.
+ */
+#include "conf_cases.h"
+
+static const char full[] =
+	"handler_path = ( \"/srv/one\", \"/srv/t\\\"w\\\\o\" );\n"
+	"user = \"nobody\"; group = \"nogroup\"; start_timeout = \"90s\"; drain_timeout = \"0s\";\n"
+	"max_generations = 7;\n"
+	"log = { target = \"stderr\"; level = \"debug\"; format = \"json\"; connections = \"all\"; "
+	"};\n"
+	"defaults = { backlog = 12; options = { common = \"x\"; }; environment = { A = \"1\"; }; "
+	"};\n"
+	"listeners = (\n"
+	"  { name = \"a\"; address = \"127.0.0.1:7001\"; handler = \"echo\"; enabled = false;\n"
+	"    threading = { stack_size = \"1000kB\"; idle_timeout = \"1min30s\"; }; },\n"
+	"  { name = \"b\"; address = [ \"*:7002\", \"*:0\" ]; handler = \"/srv/b.so\";\n"
+	"    concurrency = \"forking\"; max_connections = 0;\n"
+	"    forking = { max_children = 9; spare_children = 0; connections_per_child = 0; };\n"
+	"    options = { n = -5; big = 5000000000L; low = -9223372036854775808L; hex = 0xff;\n"
+	"      yes = true; no = false; empty = \"\"; none = [ ]; some = [ \"p\", \"q\\n\" ];\n"
+	"      text = \"tab\\t quote\\\" back\\\\ slash\\\\x00 \\x01\\x7f\\f\\r\\n \xc3\xa9 // /* "
+	"#\"; };\n"
+	"    environment = { B = \"two\\nlines\"; C = \"\"; }; } );\n";
+
+static struct config *
+load_emitted(const char *text)
+{
+	cases_write("handlerd.conf", text);
+	return cases_accept(text);
+}
+
+static void
+emit_twice(const char *text)
+{
+	struct config *config = cases_accept(text), *again;
+	char *first = cases_emit(config), *second;
+
+	again = load_emitted(first);
+	second = cases_emit(again);
+	ck_assert_str_eq(first, second);
+	ck_assert_uint_eq(config->listener_count, again->listener_count);
+	for (size_t i = 0; i < config->listener_count; i++)
+		ck_assert(conf_listener_equal(&config->listeners[i], &again->listeners[i]));
+	free(first);
+	free(second);
+	config_free(config);
+	config_free(again);
+}
+
+START_TEST(output_reads_back_and_writes_the_same_bytes)
+{
+	emit_twice(full);
+	emit_twice("listeners = ( );");
+	emit_twice("handler_path = [ ]; listeners = ( " CASES_LISTENER " );");
+}
+END_TEST
+
+START_TEST(values_survive_writing_and_reading)
+{
+	struct config *config = cases_accept(full), *again;
+	char *text = cases_emit(config);
+	const struct conf_listener *b;
+
+	again = load_emitted(text);
+	b = &again->listeners[1];
+	ck_assert_str_eq(again->handler_path.items[1], "/srv/t\"w\\o");
+	ck_assert_int_eq(again->start_timeout_ms, 90000);
+	ck_assert_int_eq(again->drain_timeout_ms, 0);
+	ck_assert_int_eq(again->log_level, 7);
+	ck_assert_int_eq(again->log_format, CONF_LOG_JSON);
+	ck_assert_int_eq(again->listeners[0].threading.stack_size, 1000000);
+	ck_assert_int_eq(again->listeners[0].threading.idle_timeout_ms, 90000);
+	ck_assert(!again->listeners[0].is_enabled);
+	ck_assert_int_eq(b->backlog, 12);
+	ck_assert_uint_eq(b->option_count, 11);
+	ck_assert_int_eq(b->options[1].number, -5);
+	ck_assert_int_eq(b->options[2].number, INT64_C(5000000000));
+	ck_assert_int_eq(b->options[3].number, INT64_MIN);
+	ck_assert_int_eq(b->options[4].number, 255);
+	ck_assert_str_eq(b->options[9].list.items[1], "q\n");
+	ck_assert_str_eq(b->options[10].text,
+			 "tab\t quote\" back\\ slash\\x00 \x01\x7f\f\r\n \xc3\xa9 // /* #");
+	ck_assert_str_eq(b->environment[1].value, "two\nlines");
+	free(text);
+	config_free(config);
+	config_free(again);
+}
+END_TEST
+
+START_TEST(output_has_defaults_filled_in_and_no_group_defaults)
+{
+	struct config *config =
+		cases_accept("defaults = { backlog = 77; }; listeners = ( " CASES_LISTENER " );");
+	char *text = cases_emit(config);
+
+	ck_assert_ptr_null(strstr(text, "defaults"));
+	ck_assert_ptr_nonnull(strstr(text, "backlog = 77;"));
+	ck_assert_ptr_nonnull(strstr(text, "max_connections = 1024;"));
+	ck_assert_ptr_nonnull(strstr(text, "stack_size = \"256KiB\";"));
+	ck_assert_ptr_nonnull(strstr(text, "drain_timeout = \"30s\";"));
+	ck_assert_ptr_nonnull(strstr(
+		text, "handler_path = [ \"/usr/local/lib/handlerd\", \"" CASES_HANDLERS "\" ];"));
+	free(text);
+	config_free(config);
+}
+END_TEST
+
+START_TEST(listeners_of_all_files_are_in_the_output)
+{
+	struct config *config, *again;
+	char *text;
+
+	cases_make_directory("listeners.d");
+	cases_write("listeners.d/b.conf", "listeners = ( { name = \"b\"; address = \"*:7002\"; "
+					  "handler = \"x\"; } );");
+	config = cases_accept("listeners = ( " CASES_LISTENER " );");
+	text = cases_emit(config);
+	ck_assert_int_eq(remove(cases_path("listeners.d/b.conf")), 0);
+	again = load_emitted(text);
+	ck_assert_uint_eq(again->listener_count, 2);
+	free(text);
+	config_free(config);
+	config_free(again);
+}
+END_TEST
+
+START_TEST(output_cut_at_any_byte_is_refused_or_means_the_same)
+{
+	struct config *config = cases_accept(full);
+	char *text = cases_emit(config);
+
+	config_free(config);
+	for (size_t length = 0; length < strlen(text); length++) {
+		struct report report = {0};
+
+		cases_write_bytes("handlerd.conf", text, length);
+		config = cases_load(&report);
+		/* the last bracket, ';' and the end of the line */
+		ck_assert_msg((config != NULL) == (length >= strlen(text) - 2), "%zu", length);
+		config_free(config);
+		report_free(&report);
+	}
+	free(text);
+}
+END_TEST
+
+#define BASE                                                                                       \
+	"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\";"                     \
+	" options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; "  \
+	"};"
+
+struct change {
+	const char *keys;
+	bool is_same;
+};
+
+static const struct change changes[] = {
+	{BASE, true},
+	{"\n\n" BASE, true},
+	{BASE " backlog = 0; max_connections = 1024; threading = { min_threads = 4; };", true},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { l = [ \"x\" ]; b = \"t\"; a = 1; }; environment = { B = \"2\"; A = \"1\"; };",
+	 true},
+	{BASE " backlog = 1;", false},
+	{BASE " max_connections = 1;", false},
+	{BASE " concurrency = \"serial\";", false},
+	{BASE " enabled = false;", false},
+	{BASE " threading = { min_threads = 3; };", false},
+	{BASE " threading = { max_threads = 5; };", false},
+	{BASE " threading = { idle_timeout = \"11s\"; };", false},
+	{BASE " threading = { stack_size = \"128KiB\"; };", false},
+	{BASE " forking = { max_children = 5; };", false},
+	{BASE " forking = { spare_children = 5; };", false},
+	{BASE " forking = { connections_per_child = 5; };", false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { a = 1; b = \"t\"; l = [ \"y\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { a = true; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; "
+	 "};",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { a = 1; c = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"3\"; };",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; };",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
+	 "options = { a = 1; }; environment = { A = \"1\"; B = \"2\"; };",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\" ]; handler = \"x\"; "
+	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
+	 false},
+	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"y\"; "
+	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
+	 false},
+};
+
+START_TEST(listener_is_equal_only_if_nothing_told_to_a_worker_differs)
+{
+	char *text = memory_format("listeners = ( { %s } );", changes[_i].keys);
+	struct config *a = cases_accept("listeners = ( { " BASE " } );"), *b = cases_accept(text);
+
+	ck_assert(conf_listener_equal(&a->listeners[0], &b->listeners[0]) == changes[_i].is_same);
+	ck_assert(conf_listener_equal(&b->listeners[0], &a->listeners[0]) == changes[_i].is_same);
+	free(text);
+	config_free(a);
+	config_free(b);
+}
+END_TEST
+
+START_TEST(nothing_is_freed_for_no_configuration)
+{
+	config_free(NULL);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("emit");
+
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, output_reads_back_and_writes_the_same_bytes);
+	tcase_add_test(cases, values_survive_writing_and_reading);
+	tcase_add_test(cases, output_has_defaults_filled_in_and_no_group_defaults);
+	tcase_add_test(cases, listeners_of_all_files_are_in_the_output);
+	tcase_add_test(cases, output_cut_at_any_byte_is_refused_or_means_the_same);
+	tcase_add_loop_test(cases, listener_is_equal_only_if_nothing_told_to_a_worker_differs, 0,
+			    (int)(sizeof(changes) / sizeof(changes[0])));
+	tcase_add_test(cases, nothing_is_freed_for_no_configuration);
+	return cases_run(cases, "conf_emit");
+}
