@@ -1,0 +1,70 @@
+/*
+ * channel.c - message framing on SOCK_SEQPACKET.
+ */
+#include "ipc/channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+int
+channel_open(int ret_ends[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret_ends) < 0)
+		return -errno;
+	return 0;
+}
+
+int
+channel_send(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload)
+{
+	struct protocol_header header = {
+		.version = PROTOCOL_VERSION,
+		.type = (uint16_t)type,
+		.generation = generation,
+	};
+	struct iovec iov[2] = {
+		{.iov_base = &header, .iov_len = sizeof(header)},
+		{.iov_base = payload != NULL ? payload->data : NULL,
+		 .iov_len = payload != NULL ? payload->length : 0},
+	};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n;
+
+	if (iov[1].iov_len > PROTOCOL_MESSAGE_SIZE - sizeof(header))
+		return -EMSGSIZE;
+	do {
+		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int
+channel_receive(int fd, struct channel_message *ret)
+{
+	struct protocol_header header;
+	struct iovec iov = {.iov_base = ret->bytes, .iov_len = sizeof(ret->bytes)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
+
+	do {
+		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	if (n == 0)
+		return 0;
+	if ((size_t)n < sizeof(header) || (msg.msg_flags & MSG_TRUNC) != 0)
+		return -EBADMSG;
+	memcpy(&header, ret->bytes, sizeof(header));
+	if (header.version != PROTOCOL_VERSION)
+		return -EBADMSG;
+	ret->type = (enum protocol_type)header.type;
+	ret->generation = header.generation;
+	ret->payload = (struct buf_reader){
+		.data = ret->bytes + sizeof(header),
+		.length = (size_t)n - sizeof(header),
+	};
+	return 1;
+}

@@ -1,0 +1,31 @@
+/*
+ * channel.h - sends and receives the messages of protocol.h; every length is checked here.
+ */
+#ifndef IPC_CHANNEL_H
+#define IPC_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "ipc/protocol.h"
+
+/* A new channel: two ends, non-blocking and close-on-exec. 0 or a negative errno. */
+int channel_open(int ret_ends[2]);
+
+/* Sends one message, in one packet. Does not wait: -EAGAIN when the other side does not read;
+ * -EPIPE when it is gone; -EMSGSIZE for a payload that is too long. */
+int channel_send(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload);
+
+struct channel_message {
+	enum protocol_type type;
+	uint32_t generation;
+	struct buf_reader payload; /* into `bytes` */
+	unsigned char bytes[PROTOCOL_MESSAGE_SIZE];
+};
+
+/* Receives one message. Returns 1; 0 at end of file; -EAGAIN when there is none; -EBADMSG for one
+ * that is no message of this version (it is consumed); another negative errno. Does not wait. */
+int channel_receive(int fd, struct channel_message *ret);
+
+#endif

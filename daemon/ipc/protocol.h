@@ -1,0 +1,60 @@
+/*
+ * protocol.h - what supervisor and worker say to each other: the whole contract between them.
+ *
+ * A channel is a pair of SOCK_SEQPACKET sockets; each packet is one message: a header and a
+ * payload. What a worker says is gossip: its length, type, version and generation are checked and
+ * anything else is ignored. End of file on the worker's side means: drain; that holds in every
+ * version.
+ */
+#ifndef IPC_PROTOCOL_H
+#define IPC_PROTOCOL_H
+
+#include <stdint.h>
+
+#define PROTOCOL_VERSION 1
+
+enum protocol_type {
+	/* worker to supervisor */
+	PROTOCOL_HELLO = 1, /* executed, speaks this version */
+	PROTOCOL_READY,	    /* loaded, server_start done, children forked; accepts nothing yet */
+	PROTOCOL_QUIET,	    /* no flow of control of this worker can accept any more */
+	PROTOCOL_FAILED, /* stage u32, file text, line u32, text: why it cannot serve; may repeat */
+	PROTOCOL_WARNING,     /* file text, line u32, text: found by a probe */
+	PROTOCOL_DESCRIPTION, /* text: a piece of what a handler says of itself */
+
+	/* supervisor to worker */
+	PROTOCOL_ACCEPT = 64, /* begin to accept */
+	PROTOCOL_DRAIN,	      /* deadline u64: stop accepting, end by then (monotonic ns) */
+	PROTOCOL_STOP,	      /* end at once */
+	PROTOCOL_LOG_LEVEL,   /* level u32 */
+};
+
+/* How far a worker came. */
+enum protocol_stage {
+	PROTOCOL_STAGE_START,	 /* settings, descriptors */
+	PROTOCOL_STAGE_IDENTITY, /* dropping privileges */
+	PROTOCOL_STAGE_LOAD,	 /* the handler file */
+	PROTOCOL_STAGE_OPTION,	 /* the listener's options */
+	PROTOCOL_STAGE_SERVE,	 /* server_start, threads, children */
+};
+
+struct protocol_header {
+	uint16_t version;
+	uint16_t type;
+	uint32_t generation;
+};
+
+/* The longest message, header included. */
+#define PROTOCOL_MESSAGE_SIZE 16384
+
+/* The descriptors a worker is born with; nothing else is open in it. */
+enum {
+	WORKER_FD_CHANNEL = 3,
+	WORKER_FD_SETTINGS = 4,	  /* sealed; read with pread */
+	WORKER_FD_SCOREBOARD = 5, /* shared, its size sealed */
+	WORKER_FD_HANDLER = 6,	  /* the pinned handler file */
+	WORKER_FD_LOG = 7,	  /* journal socket or standard error */
+	WORKER_FD_SOCKETS = 8,	  /* the first listening socket */
+};
+
+#endif

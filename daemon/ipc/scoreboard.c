@@ -1,0 +1,30 @@
+/*
+ * scoreboard.c - size and sums.
+ */
+#include "ipc/scoreboard.h"
+
+_Static_assert(sizeof(struct scoreboard_slot) == 64, "a slot is one cache line");
+_Static_assert(offsetof(struct scoreboard, slots) == 64, "slots begin on a cache line");
+
+size_t
+scoreboard_size(size_t slot_count)
+{
+	return sizeof(struct scoreboard) + slot_count * sizeof(struct scoreboard_slot);
+}
+
+struct scoreboard_totals
+scoreboard_sum(const struct scoreboard *board, size_t slot_count)
+{
+	struct scoreboard_totals totals = {0};
+
+	for (size_t i = 0; i < slot_count; i++) {
+		const struct scoreboard_slot *slot = &board->slots[i];
+
+		totals.accepted += atomic_load_explicit(&slot->accepted, memory_order_relaxed);
+		totals.finished += atomic_load_explicit(&slot->finished, memory_order_relaxed);
+		totals.refused += atomic_load_explicit(&slot->refused, memory_order_relaxed);
+		totals.failed += atomic_load_explicit(&slot->failed, memory_order_relaxed);
+		totals.crashed += atomic_load_explicit(&slot->crashed, memory_order_relaxed);
+	}
+	return totals;
+}

@@ -1,0 +1,53 @@
+/*
+ * scoreboard.h - the numbers a worker shows: one memory file for each worker, a cache line for each
+ * flow of control (thread or child), written by that flow alone and read by anybody.
+ *
+ * The supervisor reads each field once, believes nothing but that it is a number, and follows none
+ * as an index, pid or pointer.
+ */
+#ifndef IPC_SCOREBOARD_H
+#define IPC_SCOREBOARD_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct scoreboard_slot {
+	_Atomic uint64_t accepted;
+	_Atomic uint64_t finished;	/* came to an end, whatever it was */
+	_Atomic uint64_t refused;	/* turned away before setup */
+	_Atomic uint64_t failed;	/* of the finished: setup or handle returned an error */
+	_Atomic uint64_t crashed;	/* ended with the child that served it */
+	_Atomic uint64_t connection_id; /* being served, 0: none */
+	_Atomic uint32_t state;		/* of a forked child; the worker's own business */
+	uint32_t reserved;
+	uint64_t reserved_too;
+} __attribute__((aligned(64)));
+
+struct scoreboard {
+	_Atomic uint64_t next_connection_id;
+	_Atomic uint32_t child_phase; /* what a forked child must do, see forking */
+	char reserved[52];
+	struct scoreboard_slot slots[];
+};
+
+/* Sums over the slots. */
+struct scoreboard_totals {
+	uint64_t accepted, finished, refused, failed, crashed;
+};
+
+/* The most slots a scoreboard has; flows beyond share the last one. */
+#define SCOREBOARD_MOST_SLOTS 65536
+
+size_t scoreboard_size(size_t slot_count);
+struct scoreboard_totals scoreboard_sum(const struct scoreboard *board, size_t slot_count);
+
+/* Adds 1 to a field of a slot that only this flow writes. */
+static inline void
+scoreboard_count(_Atomic uint64_t *field)
+{
+	atomic_store_explicit(field, atomic_load_explicit(field, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+#endif

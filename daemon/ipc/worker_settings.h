@@ -1,0 +1,95 @@
+/*
+ * worker_settings.h - all that a worker is told at its birth, as one sealed memory file.
+ */
+#ifndef IPC_WORKER_SETTINGS_H
+#define IPC_WORKER_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+enum worker_purpose {
+	WORKER_SERVE,
+	WORKER_PROBE,	 /* load the handler, check the options, tell, exit */
+	WORKER_DESCRIBE, /* load the handler, send what it says of itself, exit */
+	WORKER_DESCRIBE_JSON,
+};
+
+enum worker_concurrency {
+	WORKER_THREADING,
+	WORKER_FORKING,
+	WORKER_SERIAL,
+};
+
+enum worker_log_connections {
+	WORKER_LOG_NO_CONNECTIONS,
+	WORKER_LOG_REFUSED,
+	WORKER_LOG_ALL,
+};
+
+enum worker_option_type {
+	WORKER_OPTION_INT,
+	WORKER_OPTION_BOOL,
+	WORKER_OPTION_STRING,
+	WORKER_OPTION_LIST,
+};
+
+/* One value of the listener's `options`, as written. */
+struct worker_option {
+	char *name;
+	uint32_t type; /* enum worker_option_type */
+	int64_t number;
+	char *text;
+	char **items;
+	uint32_t item_count;
+	char *file; /* where it was written; NULL: on the command line */
+	uint32_t line;
+};
+
+struct worker_settings {
+	uint32_t purpose; /* enum worker_purpose */
+	uint32_t generation;
+	pid_t supervisor_pid;
+	uid_t supervisor_uid;
+	char *listener;	    /* its name */
+	char *handler;	    /* as configured: name or path */
+	char *handler_path; /* of the pinned file, for messages */
+	char *handler_file; /* where `handler` was written, for messages; may be NULL */
+	uint32_t handler_line;
+
+	bool has_identity; /* drop to uid, gid, groups; else stay who we are */
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	uint32_t group_count;
+
+	uint32_t concurrency; /* enum worker_concurrency */
+	uint32_t limit;	      /* connections at once; slots of the scoreboard */
+	uint32_t min_threads;
+	uint64_t idle_timeout_ms;
+	uint64_t stack_size;
+	uint32_t spare_children;
+	uint64_t connections_per_child; /* 0: no limit */
+	uint64_t drain_timeout_ms;	/* after the supervisor's death */
+	bool is_once;			/* serve one connection, then end */
+
+	uint32_t socket_count; /* listening sockets from WORKER_FD_SOCKETS on */
+
+	uint32_t log_target; /* enum log_target */
+	bool log_is_json;
+	int32_t log_level;
+	uint32_t log_connections; /* enum worker_log_connections */
+
+	struct worker_option *options;
+	uint32_t option_count;
+};
+
+void worker_settings_write(const struct worker_settings *settings, struct buf *out);
+/* 0, or -EBADMSG for what is not a whole image of this version. */
+int worker_settings_read(struct buf_reader *reader, struct worker_settings *ret);
+void worker_settings_free(struct worker_settings *settings);
+
+#endif
