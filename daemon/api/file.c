@@ -1,0 +1,255 @@
+/*
+ * file.c - files: sendfile, and stdio streams on a connection.
+ *
+ * The "r" stream and the hd_... calls share their input: before a call reads, what the stream has
+ * read ahead moves in front of the request's buffer; the stream in turn reads from that buffer
+ * first. The "w" stream is flushed before anything else is sent, so bytes leave in program order.
+ */
+#include <errno.h>
+#include <handlerd/socket.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "api/request.h"
+#include "api/server.h"
+#include "api/stream.h"
+#include "api/wait.h"
+
+/* The kernel sends at most this much in one call. */
+#define FILE_SEND_MOST ((size_t)1 << 30)
+#define FILE_COPY_SIZE 16384
+
+static ssize_t
+file_stream_read(void *cookie, char *buf, size_t size)
+{
+	struct hd_request *req = cookie;
+	int r = stream_flush(req);
+	ssize_t n;
+
+	if (r == 0) {
+		n = (ssize_t)stream_take_input(req, buf, size);
+		if (n == 0)
+			n = stream_receive(req, buf, size);
+	} else {
+		n = r;
+	}
+	if (n < 0) {
+		errno = (int)-n;
+		return -1;
+	}
+	return n;
+}
+
+static ssize_t
+file_stream_write(void *cookie, const char *buf, size_t size)
+{
+	struct hd_request *req = cookie;
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = size};
+	int r = 0;
+
+	/* printed output is older than what the stream holds */
+	if ((req->buffered & REQUEST_HAS_OUTPUT) != 0) {
+		struct iovec printed = {.iov_base = req->output.data, .iov_len = req->output.end};
+
+		req->buffered &= ~REQUEST_HAS_OUTPUT;
+		req->output.end = 0;
+		r = stream_send_all(req, &printed, 1);
+	}
+	if (r == 0)
+		r = stream_send_all(req, &iov, 1);
+	if (r < 0) {
+		errno = -r;
+		return 0;
+	}
+	return (ssize_t)size;
+}
+
+/* Also when the handler calls fclose: the request must not do so again. */
+static int
+file_reader_close(void *cookie)
+{
+	struct hd_request *req = cookie;
+
+	req->reader = NULL;
+	req->buffered &= ~REQUEST_HAS_READER;
+	return 0;
+}
+
+static int
+file_writer_close(void *cookie)
+{
+	struct hd_request *req = cookie;
+
+	req->writer = NULL;
+	req->buffered &= ~REQUEST_HAS_WRITER;
+	return 0;
+}
+
+FILE *
+hd_makefile(struct hd_request *req, const char *mode)
+{
+	static const cookie_io_functions_t reads = {
+		.read = file_stream_read,
+		.close = file_reader_close,
+	};
+	static const cookie_io_functions_t writes = {
+		.write = file_stream_write,
+		.close = file_writer_close,
+	};
+	bool is_read = strcmp(mode, "r") == 0;
+
+	if (!is_read && strcmp(mode, "w") != 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (is_read && req->reader == NULL) {
+		req->reader = fopencookie(req, "r", reads);
+		if (req->reader != NULL)
+			req->buffered |= REQUEST_HAS_READER;
+	}
+	if (!is_read && req->writer == NULL) {
+		req->writer = fopencookie(req, "w", writes);
+		if (req->writer != NULL)
+			req->buffered |= REQUEST_HAS_WRITER;
+	}
+	return is_read ? req->reader : req->writer;
+}
+
+int
+file_flush_writer(struct hd_request *req)
+{
+	if (__fpending(req->writer) == 0)
+		return 0;
+	errno = 0;
+	if (fflush(req->writer) == 0)
+		return 0;
+	/* what could not be sent must not be tried again by the next flush */
+	{
+		int r = errno != 0 ? -errno : -EIO;
+
+		__fpurge(req->writer);
+		return r;
+	}
+}
+
+int
+file_take_read_ahead(struct hd_request *req)
+{
+	/* glibc shows how much a stream has read ahead only in these two members */
+	size_t have = (size_t)(req->reader->_IO_read_end - req->reader->_IO_read_ptr);
+	char ahead[BUFSIZ];
+	int r = 0;
+
+	while (have > 0 && r == 0) {
+		size_t n = have < sizeof(ahead) ? have : sizeof(ahead);
+
+		/* from the back to the front: each piece goes in front of what is there */
+		memcpy(ahead, req->reader->_IO_read_ptr + (have - n), n);
+		r = stream_put_back(req, ahead, n);
+		have -= n;
+	}
+	if (r == 0)
+		__fpurge(req->reader);
+	return r;
+}
+
+void
+file_close_streams(struct hd_request *req)
+{
+	if (req->reader != NULL)
+		(void)fclose(req->reader);
+	if (req->writer != NULL)
+		(void)fclose(req->writer);
+}
+
+/* For files that sendfile(2) does not take: pipes, sockets, some special files. */
+static int64_t
+file_copy(struct hd_request *req, int fd, int64_t offset, uint64_t count)
+{
+	char buf[FILE_COPY_SIZE];
+	uint64_t sent = 0;
+
+	while (sent < count) {
+		size_t want = count - sent < sizeof(buf) ? (size_t)(count - sent) : sizeof(buf);
+		ssize_t n = offset < 0 ? read(fd, buf, want)
+				       : pread(fd, buf, want, (off_t)(offset + (int64_t)sent));
+		struct iovec iov = {.iov_base = buf};
+		int r;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		iov.iov_len = (size_t)n;
+		r = stream_send_all(req, &iov, 1);
+		if (r < 0)
+			return r;
+		sent += (uint64_t)n;
+	}
+	return (int64_t)sent;
+}
+
+/* One sendfile(2) that waits where it must. Bytes, 0 at the end of the file, negative errno. */
+static ssize_t
+file_send_some(struct hd_request *req, int fd, off_t *offset, size_t count)
+{
+	for (;;) {
+		ssize_t n;
+		int r;
+
+		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
+			return request_note_error(req, -ECANCELED);
+		n = sendfile(req->fd, fd, offset, count);
+		if (n >= 0)
+			return n;
+		if (errno == EINTR)
+			continue;
+		if (errno == EPIPE && atomic_load(&req->is_cancelled))
+			return request_note_error(req, -ECANCELED);
+		if (errno != EAGAIN)
+			return request_note_error(req, -errno);
+		r = req->server->waiter->wait_ready(req, POLLOUT);
+		if (r < 0)
+			return request_note_error(req, r);
+	}
+}
+
+int64_t
+hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
+{
+	bool is_to_end = count == HD_TO_END;
+	off_t at = (off_t)offset;
+	uint64_t sent = 0;
+	int r = stream_flush(req);
+
+	if (r < 0)
+		return r;
+	if (offset < -1)
+		return -EINVAL;
+	while (sent < count) {
+		size_t want =
+			count - sent < FILE_SEND_MOST ? (size_t)(count - sent) : FILE_SEND_MOST;
+		ssize_t n = file_send_some(req, fd, offset < 0 ? NULL : &at, want);
+
+		if (n == -EINVAL && sent == 0) {
+			int64_t copied = file_copy(req, fd, offset, count);
+
+			if (copied < 0)
+				return copied;
+			sent = (uint64_t)copied;
+			break;
+		}
+		if (n < 0)
+			return n;
+		if (n == 0)
+			break;
+		req->bytes_out += (uint64_t)n;
+		sent += (uint64_t)n;
+	}
+	return sent < count && !is_to_end ? -ENODATA : (int64_t)sent;
+}

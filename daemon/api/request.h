@@ -1,0 +1,122 @@
+/*
+ * request.h - the inside of struct hd_request: one flow of control's connection at a time.
+ *
+ * A flow (thread, child) owns one hd_request for its whole life and opens it anew for each
+ * connection, so that serving one allocates nothing once its buffers are there. Only the owner
+ * touches it, but for what is marked.
+ */
+#ifndef API_REQUEST_H
+#define API_REQUEST_H
+
+#include <handlerd/request.h>
+#include <handlerd/socket.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "ipc/scoreboard.h"
+#include "net/peer.h"
+
+/* Bits of hd_request.buffered: something stands between the calls and the socket. */
+#define REQUEST_HAS_INPUT 0x1U	/* bytes that were received and not yet taken */
+#define REQUEST_HAS_OUTPUT 0x2U /* bytes that were printed and not yet sent */
+#define REQUEST_HAS_READER 0x4U
+#define REQUEST_HAS_WRITER 0x8U
+
+/* Bits of hd_request.broken: errors that the connection itself produced. */
+#define REQUEST_RESET 0x1U
+#define REQUEST_PIPE 0x2U
+#define REQUEST_TIMED_OUT 0x4U
+#define REQUEST_CANCELED 0x8U
+
+/* Bytes between start and end are valid. */
+struct request_buffer {
+	unsigned char *data;
+	size_t start, end, room;
+};
+
+struct request_chunk {
+	struct request_chunk *next;
+	size_t used, room;
+	_Alignas(max_align_t) unsigned char data[];
+};
+
+struct hd_request {
+	struct hd_server *server;    /* not owned */
+	struct hd_request *parent;   /* of one made by hd_connect, else NULL */
+	struct hd_request *children; /* made by hd_connect for this one; owned */
+	struct hd_request *next_child;
+	struct scoreboard_slot *slot; /* not owned; NULL for one made by hd_connect */
+
+	/* Shared with the flow that cancels. `lock` keeps fd open while another flow shuts it down;
+	 * a forked child's signal handler reads without it, on the owner's own thread. */
+	pthread_mutex_t lock;
+	_Atomic int fd; /* -1: not open; owned */
+	_Atomic uint64_t id;
+	_Atomic bool is_cancelled;
+	_Atomic bool is_idle;
+	_Atomic bool is_shut_read; /* by us, because it was idle when draining began */
+	_Atomic bool has_partial;  /* has_input, for the flow that drains */
+	_Atomic bool is_woken;	   /* hd_wake was called */
+	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
+
+	unsigned buffered; /* REQUEST_HAS_... */
+	unsigned broken;   /* REQUEST_RESET ... */
+	int timeout_ms;
+	int io_flags;		 /* MSG_DONTWAIT while the timeout is 0 */
+	bool has_socket_timeout; /* SO_RCVTIMEO is set on fd */
+	bool is_end_seen;	 /* the client sent its end of file */
+	bool is_write_shut;
+	bool has_name, has_local;
+	uint64_t bytes_in, bytes_out;
+	int64_t opened_ns; /* only where connections are logged */
+	void *data;	   /* the handler's */
+
+	struct request_buffer input;
+	struct request_buffer output;
+	FILE *reader, *writer;
+	struct request_chunk *chunks; /* of hd_alloc */
+
+	struct sockaddr_storage client;
+	socklen_t client_length;
+	struct sockaddr_storage local;
+	socklen_t local_length;
+	char name[PEER_NAME_SIZE];
+
+	struct hd_request *next, *previous; /* in server->requests; guarded by its lock */
+};
+
+/* Prepares a flow's request and makes it known to the server. 0 or a negative errno. */
+int request_init(struct hd_request *req, struct hd_server *server, struct scoreboard_slot *slot);
+void request_destroy(struct hd_request *req);
+
+/* Takes over a connection: fd is the request's from now on. `client` is what accept(2) gave. */
+void request_open(struct hd_request *req, int fd, const struct sockaddr_storage *client,
+		  socklen_t client_length);
+
+/* Closes the socket (unless another flow is just shutting it down: then after it) and forgets the
+ * connection; buffers stay for the next one. */
+void request_close(struct hd_request *req);
+
+/* Frees what hd_alloc gave. */
+void request_free_memory(struct hd_request *req);
+
+/* From another flow: every wait ends with -ECANCELED, now and later. */
+void request_cancel(struct hd_request *req);
+/* The same from a signal handler on the owner's thread. */
+void request_cancel_here(struct hd_request *req);
+/* From another flow, as draining begins: ends a wait for input with nothing arrived, if idle. */
+void request_cancel_idle(struct hd_request *req);
+void request_cancel_idle_here(struct hd_request *req);
+
+/* Remembers that the connection itself produced this error, and returns it. */
+int request_note_error(struct hd_request *req, int error);
+/* Whether a handler that returns this error only tells how its connection ended. */
+bool request_is_reason(const struct hd_request *req, int error);
+
+struct log_context request_log_context(const struct hd_request *req);
+
+#endif

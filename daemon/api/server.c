@@ -1,0 +1,158 @@
+/*
+ * server.c - the listener as handlers see it, and the list of its requests.
+ */
+#include "api/server.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "api/request.h"
+#include "base/fd.h"
+
+int
+server_init(struct hd_server *server, const char *name, uint32_t generation)
+{
+	*server = (struct hd_server){.name = name, .generation = generation};
+	(void)pthread_mutex_init(&server->requests_lock, NULL);
+	server->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return server->cancel_fd < 0 ? -errno : 0;
+}
+
+void
+server_destroy(struct hd_server *server)
+{
+	option_store_free(&server->options);
+	if (server->cancel_fd >= 0)
+		(void)close(server->cancel_fd);
+	(void)pthread_mutex_destroy(&server->requests_lock);
+}
+
+void
+server_add_request(struct hd_server *server, struct hd_request *req)
+{
+	(void)pthread_mutex_lock(&server->requests_lock);
+	req->previous = NULL;
+	req->next = server->requests;
+	if (req->next != NULL)
+		req->next->previous = req;
+	server->requests = req;
+	(void)pthread_mutex_unlock(&server->requests_lock);
+}
+
+void
+server_remove_request(struct hd_server *server, struct hd_request *req)
+{
+	(void)pthread_mutex_lock(&server->requests_lock);
+	if (req->previous != NULL)
+		req->previous->next = req->next;
+	else
+		server->requests = req->next;
+	if (req->next != NULL)
+		req->next->previous = req->previous;
+	req->next = req->previous = NULL;
+	(void)pthread_mutex_unlock(&server->requests_lock);
+}
+
+static void
+server_for_each_request(struct hd_server *server, void (*visit)(struct hd_request *req))
+{
+	(void)pthread_mutex_lock(&server->requests_lock);
+	for (struct hd_request *req = server->requests; req != NULL; req = req->next)
+		visit(req);
+	(void)pthread_mutex_unlock(&server->requests_lock);
+}
+
+void
+server_begin_drain(struct hd_server *server)
+{
+	/* a request that becomes idle after this sees the flag; one that was idle before is seen */
+	atomic_store(&server->is_draining, true);
+	server_for_each_request(server, request_cancel_idle);
+}
+
+void
+server_cancel_requests(struct hd_server *server)
+{
+	/* a request that is opened after this sees the flag */
+	atomic_store(&server->is_cancelled, true);
+	fd_raise_event(server->cancel_fd);
+	server_for_each_request(server, request_cancel);
+}
+
+struct log_context
+server_log_context(const struct hd_server *server)
+{
+	return (struct log_context){
+		.listener = server->name,
+		.handler = server->handler.name,
+		.generation = server->generation,
+		.is_prefix = true,
+	};
+}
+
+const char *
+hd_server_name(const struct hd_server *server)
+{
+	return server->name;
+}
+
+void
+hd_server_set_data(struct hd_server *server, void *data)
+{
+	server->data = data;
+}
+
+void *
+hd_server_data(const struct hd_server *server)
+{
+	return server->data;
+}
+
+void *
+hd_server_shared(struct hd_server *server, size_t size)
+{
+	void *region;
+
+	if (size == 0 || server->is_sharing_over)
+		return NULL;
+	region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return region == MAP_FAILED ? NULL : region;
+}
+
+static int
+server_clamp_level(int level)
+{
+	if (level < HD_LOG_ERR)
+		return HD_LOG_ERR;
+	return level > HD_LOG_DEBUG ? HD_LOG_DEBUG : level;
+}
+
+void
+hd_server_log(struct hd_server *server, int level, const char *format, ...)
+{
+	struct log_context context = server_log_context(server);
+	va_list args;
+
+	va_start(args, format);
+	log_vwrite(server_clamp_level(level), &context, format, args);
+	va_end(args);
+}
+
+void
+hd_log(struct hd_request *req, int level, const char *format, ...)
+{
+	struct log_context context;
+	va_list args;
+
+	level = server_clamp_level(level);
+	if (!log_is_enabled(level))
+		return;
+	context = request_log_context(req);
+	va_start(args, format);
+	log_vwrite(level, &context, format, args);
+	va_end(args);
+}

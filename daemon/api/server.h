@@ -1,0 +1,71 @@
+/*
+ * server.h - the inside of struct hd_server: one listener in one worker process.
+ *
+ * Written while the worker starts, read-only afterwards but for what is marked.
+ */
+#ifndef API_SERVER_H
+#define API_SERVER_H
+
+#include <handlerd/handler.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/option.h"
+#include "base/log.h"
+#include "ipc/scoreboard.h"
+
+/* What the loader found in the handler file. */
+struct server_handler {
+	const char *name; /* as configured */
+	int (*setup)(struct hd_request *req);
+	int (*handle)(struct hd_request *req);
+	void (*finish)(struct hd_request *req);
+	struct hd_handler descriptor; /* our size; what the handler lacks is 0 */
+};
+
+struct waiter_ops;
+
+struct hd_server {
+	const char *name; /* not owned */
+	uint32_t generation;
+	struct server_handler handler;
+	struct option_store options;
+	void *data; /* the handler's */
+	const struct waiter_ops *waiter;
+	struct scoreboard *board; /* not owned */
+	bool logs_refused;
+	bool logs_connections;
+	bool is_sharing_over; /* hd_server_shared is refused from now on */
+
+	/* Set once by the control flow, read by every flow. */
+	_Atomic bool is_draining;
+	_Atomic bool is_cancelled;
+	int cancel_fd; /* eventfd, readable once everything is cancelled; owned */
+
+	/* The requests of this process, live or not; guarded by the lock. */
+	pthread_mutex_t requests_lock;
+	struct hd_request *requests;
+
+	struct log_limiter error_limiter; /* handler errors */
+	struct log_limiter refused_limiter;
+};
+
+/* 0 or a negative errno. */
+int server_init(struct hd_server *server, const char *name, uint32_t generation);
+void server_destroy(struct hd_server *server);
+
+void server_add_request(struct hd_server *server, struct hd_request *req);
+void server_remove_request(struct hd_server *server, struct hd_request *req);
+
+/* Draining begins: from now on hd_draining() is true, and requests that wait idle are cancelled. */
+void server_begin_drain(struct hd_server *server);
+
+/* The deadline has passed: every wait of every request returns -ECANCELED, now and later. */
+void server_cancel_requests(struct hd_server *server);
+
+/* The log context of this listener. */
+struct log_context server_log_context(const struct hd_server *server);
+
+#endif

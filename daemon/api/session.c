@@ -1,0 +1,202 @@
+/*
+ * session.c - the order of calls, written once:
+ *
+ *	verify --<0--> refused
+ *	  |
+ *	setup --<0----------+
+ *	  |                 |
+ *	handle              |
+ *	  |                 |
+ *	finish              |
+ *	  |                 |
+ *	  +--<0--> handle_error
+ *	  |                 |
+ *	flush --> close --> memory freed
+ */
+#include "api/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/connect.h"
+#include "api/request.h"
+#include "api/server.h"
+#include "api/stream.h"
+#include "base/clock.h"
+
+/* How much unread input, and for how long, is thrown away so that closing resets nothing. */
+#define SESSION_LINGER_BYTES 65536
+#define SESSION_LINGER_NS CLOCK_NS_PER_S
+
+#define SESSION_ERRORS_LOGGED 10
+#define SESSION_REFUSALS_LOGGED 100
+
+/* Reads until the client's end of file. A reset would take the last answer away from it. */
+static void
+session_linger(struct hd_request *req)
+{
+	int64_t deadline_ns = clock_now_ns() + SESSION_LINGER_NS;
+	size_t left = SESSION_LINGER_BYTES;
+	char scratch[4096];
+
+	while (left > 0) {
+		struct pollfd row = {.fd = req->fd, .events = POLLIN};
+		ssize_t n;
+
+		if (poll(&row, 1, clock_ms_until(deadline_ns)) <= 0)
+			return;
+		n = recv(req->fd, scratch, sizeof(scratch), MSG_DONTWAIT);
+		if (n <= 0)
+			return;
+		left -= (size_t)n < left ? (size_t)n : left;
+	}
+}
+
+static void
+session_close(struct hd_request *req)
+{
+	int r = stream_flush(req);
+
+	file_close_streams(req);
+	connect_close_all(req);
+	/* after its end of file the client reads to ours, and close(2) sends that */
+	if (r >= 0 && !req->is_end_seen && !atomic_load(&req->is_cancelled) &&
+	    (req->broken & (REQUEST_RESET | REQUEST_PIPE)) == 0 &&
+	    (req->is_write_shut || shutdown(req->fd, SHUT_WR) == 0))
+		session_linger(req);
+}
+
+static const char *
+session_reason(const struct hd_request *req, int result)
+{
+	if (atomic_load(&req->is_cancelled) || (req->broken & REQUEST_CANCELED) != 0)
+		return "drain";
+	if ((req->broken & (REQUEST_RESET | REQUEST_PIPE)) != 0)
+		return "reset by the client";
+	if ((req->broken & REQUEST_TIMED_OUT) != 0)
+		return "timeout";
+	if (result < 0)
+		return "handler error";
+	return req->is_end_seen ? "closed by the client" : "done";
+}
+
+static void
+session_log_end(const struct hd_request *req, int result)
+{
+	struct log_context context;
+	int64_t duration_us;
+
+	if (!req->server->logs_connections)
+		return;
+	context = request_log_context(req);
+	duration_us = (clock_now_ns() - req->opened_ns) / 1000;
+	log_write(LOG_LEVEL_INFO, &context,
+		  "connection ended: %s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64
+		  ".%03" PRId64 " ms",
+		  session_reason(req, result), req->bytes_in, req->bytes_out, duration_us / 1000,
+		  duration_us % 1000);
+}
+
+static void
+session_refuse(struct hd_request *req, int error)
+{
+	struct hd_server *server = req->server;
+	uint64_t suppressed = 0;
+
+	if (server->logs_refused &&
+	    log_limit(&server->refused_limiter, SESSION_REFUSALS_LOGGED, &suppressed)) {
+		struct log_context context = request_log_context(req);
+
+		log_write(LOG_LEVEL_INFO, &context, "refused by the handler's verify: %s",
+			  strerror(-error));
+		if (suppressed > 0)
+			log_write(LOG_LEVEL_INFO, &context,
+				  "%" PRIu64 " more were refused and not logged", suppressed);
+	}
+	if (req->slot != NULL)
+		scoreboard_count(&req->slot->refused);
+	(void)shutdown(req->fd, SHUT_WR);
+}
+
+/* setup or handle has returned an error of its own. */
+static void
+session_fail(struct hd_request *req, const char *where, int error)
+{
+	struct hd_server *server = req->server;
+	uint64_t suppressed = 0;
+
+	if (log_limit(&server->error_limiter, SESSION_ERRORS_LOGGED, &suppressed)) {
+		struct log_context context = request_log_context(req);
+
+		log_write(LOG_LEVEL_WARNING, &context, "%s of handler '%s' failed: %s (%d)", where,
+			  server->handler.name, strerror(-error), error);
+		if (suppressed > 0)
+			log_write(LOG_LEVEL_WARNING, &context,
+				  "%" PRIu64 " more failures of handler '%s' were not logged",
+				  suppressed, server->handler.name);
+	}
+	if (req->slot != NULL)
+		scoreboard_count(&req->slot->failed);
+	if (server->handler.descriptor.handle_error != NULL)
+		server->handler.descriptor.handle_error(req, error);
+}
+
+static void
+session_run_handler(struct hd_request *req)
+{
+	const struct server_handler *handler = &req->server->handler;
+	const char *where = "setup";
+	int r = handler->setup != NULL ? handler->setup(req) : 0;
+
+	if (r >= 0) {
+		where = "handle";
+		r = handler->handle(req);
+		if (handler->finish != NULL)
+			handler->finish(req);
+	}
+	if (r < 0 && !request_is_reason(req, r))
+		session_fail(req, where, r);
+	session_close(req);
+	if (req->slot != NULL)
+		scoreboard_count(&req->slot->finished);
+	session_log_end(req, r);
+}
+
+/* Forgets the connection. */
+static void
+session_end(struct hd_request *req)
+{
+	request_close(req);
+	request_free_memory(req);
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->connection_id, 0, memory_order_relaxed);
+}
+
+void
+session_abandon(struct hd_request *req)
+{
+	file_close_streams(req);
+	connect_close_all(req);
+	if (req->slot != NULL) {
+		scoreboard_count(&req->slot->failed);
+		scoreboard_count(&req->slot->finished);
+	}
+	session_end(req);
+}
+
+void
+session_run(struct hd_request *req)
+{
+	const struct hd_handler *descriptor = &req->server->handler.descriptor;
+	int r = descriptor->verify != NULL ? descriptor->verify(req) : 0;
+
+	if (r < 0)
+		session_refuse(req, r);
+	else
+		session_run_handler(req);
+	session_end(req);
+}

@@ -1,0 +1,294 @@
+/*
+ * stream.c - the socket methods of a connection.
+ *
+ * The straight way is one system call: hd_recv is recv(2), hd_sendall is send(2). Only when
+ * something is buffered (a line read ahead, printed output, a stdio stream) do the calls look
+ * further.
+ */
+#include "api/stream.h"
+
+#include <errno.h>
+#include <handlerd/socket.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "api/request.h"
+#include "api/server.h"
+#include "api/wait.h"
+
+#define STREAM_OUTPUT_SIZE 4096
+
+/* Whether a wait for input must end now because the request is idle in a draining worker. */
+static bool
+stream_must_not_wait(const struct hd_request *req)
+{
+	return atomic_load_explicit(&req->server->is_draining, memory_order_relaxed) &&
+	       atomic_load_explicit(&req->is_idle, memory_order_relaxed) &&
+	       (req->buffered & REQUEST_HAS_INPUT) == 0;
+}
+
+ssize_t
+stream_receive(struct hd_request *req, void *buf, size_t size)
+{
+	for (;;) {
+		bool must_not_wait = stream_must_not_wait(req);
+		ssize_t n;
+		int r;
+
+		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
+			return request_note_error(req, -ECANCELED);
+		n = recv(req->fd, buf, size, must_not_wait ? MSG_DONTWAIT : req->io_flags);
+		if (n > 0) {
+			req->bytes_in += (uint64_t)n;
+			return n;
+		}
+		if (n == 0) {
+			/* our own shutdown looks like the client's end of file */
+			if (atomic_load(&req->is_cancelled) || atomic_load(&req->is_shut_read))
+				return request_note_error(req, -ECANCELED);
+			req->is_end_seen = true;
+			return 0;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return request_note_error(req, -errno);
+		if (must_not_wait)
+			return request_note_error(req, -ECANCELED);
+		r = req->server->waiter->wait_ready(req, POLLIN);
+		if (r < 0)
+			return request_note_error(req, r);
+	}
+}
+
+ssize_t
+stream_send(struct hd_request *req, const struct iovec *iov, int count)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+			     .msg_iovlen = (size_t)(count > IOV_MAX ? IOV_MAX : count)};
+
+	for (;;) {
+		ssize_t n;
+		int r;
+
+		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
+			return request_note_error(req, -ECANCELED);
+		if (count == 1)
+			n = send(req->fd, iov->iov_base, iov->iov_len,
+				 MSG_NOSIGNAL | req->io_flags);
+		else
+			n = sendmsg(req->fd, &msg, MSG_NOSIGNAL | req->io_flags);
+		if (n >= 0) {
+			req->bytes_out += (uint64_t)n;
+			return n;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == EPIPE && atomic_load(&req->is_cancelled))
+			return request_note_error(req, -ECANCELED);
+		if (errno != EAGAIN)
+			return request_note_error(req, -errno);
+		r = req->server->waiter->wait_ready(req, POLLOUT);
+		if (r < 0)
+			return request_note_error(req, r);
+	}
+}
+
+int
+stream_send_all(struct hd_request *req, struct iovec *iov, int count)
+{
+	while (count > 0) {
+		ssize_t n = stream_send(req, iov, count);
+
+		if (n < 0)
+			return (int)n;
+		while (count > 0 && (size_t)n >= iov->iov_len) {
+			n -= (ssize_t)iov->iov_len;
+			iov++;
+			count--;
+		}
+		if (count > 0) {
+			iov->iov_base = (char *)iov->iov_base + n;
+			iov->iov_len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* Sends what hd_printf has gathered; on an error it is forgotten: it cannot be sent twice. */
+static int
+stream_flush_output(struct hd_request *req)
+{
+	struct request_buffer *out = &req->output;
+	struct iovec iov = {.iov_base = out->data, .iov_len = out->end};
+
+	if ((req->buffered & REQUEST_HAS_OUTPUT) == 0)
+		return 0;
+	req->buffered &= ~REQUEST_HAS_OUTPUT;
+	out->end = 0;
+	return stream_send_all(req, &iov, 1);
+}
+
+int
+stream_flush(struct hd_request *req)
+{
+	/* at most one of the two holds bytes: each is flushed before the other is written to */
+	if ((req->buffered & REQUEST_HAS_WRITER) != 0) {
+		int r = file_flush_writer(req);
+
+		if (r < 0)
+			return r;
+	}
+	return stream_flush_output(req);
+}
+
+ssize_t
+hd_send(struct hd_request *req, const void *buf, size_t size)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = size};
+
+	if (req->buffered != 0) {
+		int r = stream_flush(req);
+
+		if (r < 0)
+			return r;
+	}
+	return size == 0 ? 0 : stream_send(req, &iov, 1);
+}
+
+int
+hd_sendall(struct hd_request *req, const void *buf, size_t size)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = size};
+
+	if (req->buffered != 0) {
+		int r = stream_flush(req);
+
+		if (r < 0)
+			return r;
+	}
+	return size == 0 ? 0 : stream_send_all(req, &iov, 1);
+}
+
+int
+hd_sendallv(struct hd_request *req, const struct iovec *iov, int count)
+{
+	/* the caller's array stays as it is: long ones go out in pieces */
+	enum { PIECES = 64 };
+	struct iovec piece[PIECES];
+	int r;
+
+	if (count < 0)
+		return -EINVAL;
+	r = stream_flush(req);
+	for (int i = 0; i < count && r == 0; i += PIECES) {
+		int n = count - i < PIECES ? count - i : PIECES;
+		int used = 0;
+
+		for (int j = 0; j < n; j++) {
+			if (iov[i + j].iov_len > 0)
+				piece[used++] = iov[i + j];
+		}
+		r = stream_send_all(req, piece, used);
+	}
+	return r;
+}
+
+ssize_t
+hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct sockaddr *addr,
+	  socklen_t len)
+{
+	(void)req;
+	(void)buf;
+	(void)size;
+	(void)addr;
+	(void)len;
+	return -EOPNOTSUPP;
+}
+
+/* Sends text that is too long for the output buffer. */
+static int
+stream_print_long(struct hd_request *req, const char *format, va_list args)
+{
+	char *text = NULL;
+	int n = vasprintf(&text, format, args);
+	int r;
+
+	if (n < 0)
+		return -ENOMEM;
+	r = hd_sendall(req, text, (size_t)n);
+	free(text);
+	return r;
+}
+
+static int
+stream_vprintf(struct hd_request *req, const char *format, va_list args)
+{
+	struct request_buffer *out = &req->output;
+	va_list again;
+	int n, r;
+
+	if ((req->buffered & REQUEST_HAS_WRITER) != 0) {
+		r = file_flush_writer(req);
+		if (r < 0)
+			return r;
+	}
+	if (out->data == NULL) {
+		out->data = malloc(STREAM_OUTPUT_SIZE);
+		if (out->data == NULL)
+			return -ENOMEM;
+		out->room = STREAM_OUTPUT_SIZE;
+	}
+	va_copy(again, args);
+	n = vsnprintf((char *)out->data + out->end, out->room - out->end, format, again);
+	va_end(again);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= out->room - out->end) {
+		if ((size_t)n >= out->room)
+			return stream_print_long(req, format, args);
+		r = stream_flush_output(req);
+		if (r < 0)
+			return r;
+		(void)vsnprintf((char *)out->data, out->room, format, args);
+	}
+	out->end += (size_t)n;
+	if (out->end > 0)
+		req->buffered |= REQUEST_HAS_OUTPUT;
+	return 0;
+}
+
+int
+hd_printf(struct hd_request *req, const char *format, ...)
+{
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	r = stream_vprintf(req, format, args);
+	va_end(args);
+	return r;
+}
+
+int
+hd_flush(struct hd_request *req)
+{
+	return stream_flush(req);
+}
+
+int
+hd_shutdown_write(struct hd_request *req)
+{
+	int r = stream_flush(req);
+
+	if (r < 0)
+		return r;
+	if (shutdown(req->fd, SHUT_WR) < 0)
+		return request_note_error(req, errno == ENOTCONN ? -ECONNRESET : -errno);
+	req->is_write_shut = true;
+	return 0;
+}

@@ -1,0 +1,37 @@
+/*
+ * stream.h - bytes in and out of a connection; what the socket methods, line reading, stdio streams
+ * and the session are made of.
+ */
+#ifndef API_STREAM_H
+#define API_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct hd_request;
+
+/* Receives from the socket, past all buffers. Bytes, 0 at the end, negative errno. */
+ssize_t stream_receive(struct hd_request *req, void *buf, size_t size);
+/* Sends some, past all buffers. */
+ssize_t stream_send(struct hd_request *req, const struct iovec *iov, int count);
+/* Sends all, past all buffers; iov is changed. */
+int stream_send_all(struct hd_request *req, struct iovec *iov, int count);
+
+/* Sends what is printed and what the "w" stream holds. */
+int stream_flush(struct hd_request *req);
+
+/* Before any wait for input: flushes, and takes over what the "r" stream has read ahead. */
+int stream_prepare_input(struct hd_request *req);
+/* Takes bytes that were received before; 0 if there are none. */
+size_t stream_take_input(struct hd_request *req, void *buf, size_t size);
+/* Puts bytes back in front of what is there. 0 or -ENOMEM. */
+int stream_put_back(struct hd_request *req, const void *buf, size_t size);
+
+/* What the two stdio streams of a request need; in file.c. */
+int file_flush_writer(struct hd_request *req);
+int file_take_read_ahead(struct hd_request *req);
+void file_close_streams(struct hd_request *req);
+
+#endif
