@@ -1,0 +1,149 @@
+/*
+ * acceptor.c - accept4, and waiting for it.
+ */
+#include "concurrency/acceptor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define ACCEPTOR_PAUSE_MS 100
+#define ACCEPTOR_DRAIN UINT64_MAX
+
+static int
+acceptor_add(int epoll_fd, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event event = {.events = events, .data.u64 = data};
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int
+acceptor_open(struct acceptor *acceptor, struct concurrency *mode)
+{
+	CLEANUP_CLOSE int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	int r;
+
+	if (epoll_fd < 0)
+		return -errno;
+	for (size_t i = 0; i < mode->socket_count; i++) {
+		r = acceptor_add(epoll_fd, mode->sockets[i], EPOLLIN | EPOLLEXCLUSIVE, i);
+		if (r < 0)
+			return r;
+	}
+	r = acceptor_add(epoll_fd, mode->drain_fd, EPOLLIN, ACCEPTOR_DRAIN);
+	if (r < 0)
+		return r;
+	*acceptor = (struct acceptor){.mode = mode, .epoll_fd = take_fd(&epoll_fd)};
+	return 0;
+}
+
+void
+acceptor_close(struct acceptor *acceptor)
+{
+	(void)close(acceptor->epoll_fd);
+	acceptor->epoll_fd = -1;
+}
+
+bool
+acceptor_wait_open(const struct concurrency *mode)
+{
+	struct pollfd rows[2] = {
+		{.fd = mode->open_fd, .events = POLLIN},
+		{.fd = mode->drain_fd, .events = POLLIN},
+	};
+
+	while (poll(rows, 2, -1) < 0 && errno == EINTR)
+		;
+	return rows[1].revents == 0;
+}
+
+/* Errors that concern one connection, or the moment: the next call may do. */
+static bool
+acceptor_is_passing(int error)
+{
+	switch (error) {
+	case ECONNABORTED:
+	case EINTR:
+	case EPROTO:
+	case EPERM:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case EOPNOTSUPP:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int
+acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, socklen_t *ret_length)
+{
+	const struct concurrency *mode = acceptor->mode;
+	int error = EAGAIN;
+
+	for (size_t i = 0; i < mode->socket_count; i++) {
+		size_t at = (acceptor->next + i) % mode->socket_count;
+		int fd;
+
+		do {
+			*ret_length = sizeof(*ret_client);
+			fd = accept4(mode->sockets[at], (struct sockaddr *)ret_client, ret_length,
+				     SOCK_CLOEXEC);
+		} while (fd < 0 && acceptor_is_passing(errno));
+		if (fd >= 0) {
+			acceptor->next = at;
+			return fd;
+		}
+		if (errno != EAGAIN)
+			error = errno;
+	}
+	return -error;
+}
+
+int
+acceptor_wait(struct acceptor *acceptor, int timeout_ms)
+{
+	struct epoll_event events[8];
+	int result = 0;
+	int n;
+
+	n = epoll_wait(acceptor->epoll_fd, events, COUNT_OF(events), timeout_ms);
+	if (n < 0)
+		return errno == EINTR ? 1 : -errno;
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.u64 == ACCEPTOR_DRAIN)
+			return -ECANCELED;
+		acceptor->next = (size_t)events[i].data.u64;
+		result = 1;
+	}
+	return result;
+}
+
+bool
+acceptor_is_shortage(int error)
+{
+	return error != -EAGAIN;
+}
+
+void
+acceptor_pause(struct concurrency *mode, int error)
+{
+	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
+	uint64_t suppressed = 0;
+
+	if (log_limit(&mode->accept_limiter, 1, &suppressed))
+		log_warning("'%s' cannot accept connections: %s; clients wait, trying again every "
+			    "%d ms (%" PRIu64 " attempts failed before)",
+			    mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
+	(void)poll(&row, 1, ACCEPTOR_PAUSE_MS);
+}

@@ -1,0 +1,43 @@
+/*
+ * acceptor.h - accepting, the same in every mode: one for each flow that accepts by itself.
+ *
+ * A listening socket is one open file description shared by generations and children, so it is
+ * always non-blocking. A flow tries accept4 first and waits in an epoll of its own, in which the
+ * listeners stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the drain event.
+ */
+#ifndef CONCURRENCY_ACCEPTOR_H
+#define CONCURRENCY_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "concurrency/concurrency.h"
+
+struct acceptor {
+	struct concurrency *mode; /* not owned */
+	int epoll_fd;
+	size_t next; /* the socket to try first */
+};
+
+/* 0 or a negative errno. After a fork the child opens its own. */
+int acceptor_open(struct acceptor *acceptor, struct concurrency *mode);
+void acceptor_close(struct acceptor *acceptor);
+
+/* Waits until flows may accept. Returns false if draining began before. */
+bool acceptor_wait_open(const struct concurrency *mode);
+
+/* Accepts a connection without waiting: a blocking, close-on-exec descriptor. -EAGAIN when there is
+ * none; -EMFILE and the like (acceptor_is_shortage) when it must be tried later. */
+int acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client,
+		  socklen_t *ret_length);
+
+/* Waits for a connection, at most timeout_ms (-1: for ever). Returns 1 when there may be one, 0
+ * after the timeout, -ECANCELED when draining began. */
+int acceptor_wait(struct acceptor *acceptor, int timeout_ms);
+
+/* After a shortage: logs it (once in 10 s) and waits 100 ms, or until draining begins. */
+bool acceptor_is_shortage(int error);
+void acceptor_pause(struct concurrency *mode, int error);
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * concurrency.h - how connections get flows of control: one table of functions for each of the
+ * configuration's words.
+ *
+ * All functions run in the control flow (the main thread); they do not wait. In the end a mode has
+ * called on_quiet once, when no flow can accept any more, and on_empty once, when no flow is left.
+ */
+#ifndef CONCURRENCY_CONCURRENCY_H
+#define CONCURRENCY_CONCURRENCY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/server.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "ipc/scoreboard.h"
+
+struct concurrency;
+
+struct concurrency_ops {
+	/* Makes the first flows; they accept nothing yet. 0 or a negative errno. */
+	int (*prepare)(struct concurrency *mode);
+	/* Lets flows accept, now and later. */
+	void (*accept)(struct concurrency *mode);
+	/* No flow accepts any more; those that serve go on. */
+	void (*drain)(struct concurrency *mode);
+	/* The deadline: every wait of every handler ends. */
+	void (*cancel)(struct concurrency *mode);
+	/* Calls the handler's service_actions, or leaves it for the next time. */
+	void (*service)(struct concurrency *mode);
+	/* Ends what would outlive this process. */
+	void (*stop)(struct concurrency *mode);
+};
+
+extern const struct concurrency_ops concurrency_threading;
+extern const struct concurrency_ops concurrency_forking;
+extern const struct concurrency_ops concurrency_serial;
+
+/* What a mode works with; filled by the worker before prepare. */
+struct concurrency {
+	const struct concurrency_ops *ops;
+	struct hd_server *server;
+	struct loop *loop;
+	struct scoreboard *board;
+	const int *sockets; /* listening sockets, non-blocking, shared with other processes */
+	size_t socket_count;
+	uint32_t limit; /* connections at once, at most the slots of the board */
+	uint32_t min_threads;
+	int64_t idle_timeout_ns;
+	size_t stack_size;
+	uint32_t spare_children;
+	uint64_t connections_per_child; /* 0: no limit */
+	bool is_once;			/* accept one connection only */
+	void (*on_quiet)(struct concurrency *mode);
+	void (*on_empty)(struct concurrency *mode);
+
+	/* Made by concurrency_init, shared with forked children. */
+	int open_fd;   /* eventfd, readable once flows may accept */
+	int drain_fd;  /* eventfd, readable once no flow may accept */
+	int notice_fd; /* eventfd: a flow has something to tell the control flow */
+	struct loop_source notice;
+	void *state; /* the mode's own */
+	bool was_quiet, was_empty;
+	struct log_limiter accept_limiter;
+	struct log_limiter spawn_limiter;
+};
+
+/* The eventfds. 0 or a negative errno. */
+int concurrency_init(struct concurrency *mode);
+
+/* Tell the worker, once. */
+void concurrency_report_quiet(struct concurrency *mode);
+void concurrency_report_empty(struct concurrency *mode);
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * forked.c - a forked child: accept, session, again or end.
+ */
+#include "concurrency/forked.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "api/request.h"
+#include "api/server.h"
+#include "api/session.h"
+#include "base/fd.h"
+#include "concurrency/acceptor.h"
+#include "ipc/protocol.h"
+
+/* What the signal handler needs; this process has one child role and one flow. */
+static struct forked {
+	struct concurrency *mode;
+	struct scoreboard_slot *slot;
+	pid_t parent;
+	struct hd_request request;
+} forked;
+
+/*
+ * SIGTERM: the parent has changed the phase, or is gone (it dies with us then). Only what is
+ * allowed in a signal handler: atomics, shutdown(2), ioctl(2), write(2).
+ */
+static void
+forked_on_signal(int number)
+{
+	struct hd_server *server = forked.mode->server;
+	int saved_errno = errno;
+	bool is_orphan = getppid() != forked.parent;
+
+	(void)number;
+	atomic_store(&server->is_draining, true);
+	if (atomic_load(&forked.mode->board->child_phase) == FORKED_CANCEL || is_orphan) {
+		atomic_store(&server->is_cancelled, true);
+		fd_raise_event(server->cancel_fd);
+		for (struct hd_request *req = server->requests; req != NULL; req = req->next)
+			request_cancel_here(req);
+	} else {
+		request_cancel_idle_here(&forked.request);
+	}
+	errno = saved_errno;
+}
+
+static bool
+forked_is_draining(void)
+{
+	return atomic_load(&forked.mode->board->child_phase) != FORKED_SERVE;
+}
+
+static _Noreturn void
+forked_leave(int status)
+{
+	atomic_store(&forked.slot->state, FORKED_LEAVING);
+	_exit(status);
+}
+
+/* The signals of a process that nobody has touched, but for the one that ends connections. */
+static void
+forked_set_signals(void)
+{
+	struct sigaction action = {.sa_handler = forked_on_signal, .sa_flags = SA_RESTART};
+	sigset_t none;
+
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != forked.parent)
+		_exit(0);
+}
+
+/* Waits for a connection and takes it. Returns the descriptor, or -ECANCELED: leave. */
+static int
+forked_accept(struct acceptor *acceptor, struct sockaddr_storage *ret_client, socklen_t *ret_length)
+{
+	for (;;) {
+		int fd, r;
+
+		if (forked_is_draining())
+			return -ECANCELED;
+		fd = acceptor_take(acceptor, ret_client, ret_length);
+		if (fd >= 0)
+			return fd;
+		if (acceptor_is_shortage(fd)) {
+			acceptor_pause(forked.mode, fd);
+			continue;
+		}
+		r = acceptor_wait(acceptor, -1);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* After a session: whether to wait for another connection. */
+static bool
+forked_goes_on(uint64_t served)
+{
+	const struct concurrency *mode = forked.mode;
+	uint32_t waiting = 0;
+
+	if (mode->is_once ||
+	    (mode->connections_per_child != 0 && served >= mode->connections_per_child))
+		return false;
+	/* a crowd that is over leaves no more behind than the spare children */
+	for (uint32_t i = 0; i < mode->limit && waiting <= mode->spare_children; i++)
+		waiting += atomic_load(&mode->board->slots[i].state) == FORKED_WAITING;
+	return waiting <= mode->spare_children;
+}
+
+_Noreturn void
+forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
+{
+	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
+	struct sockaddr_storage client;
+	struct acceptor acceptor;
+	socklen_t length;
+	uint64_t served = 0;
+	int r;
+
+	forked.mode = mode;
+	forked.slot = &mode->board->slots[slot];
+	forked.parent = parent;
+	(void)close(WORKER_FD_CHANNEL);
+	loop_close(mode->loop);
+	/* the request must be there before a signal may look for it */
+	if (request_init(&forked.request, mode->server, forked.slot) < 0)
+		_exit(1);
+	forked_set_signals();
+	r = acceptor_open(&acceptor, mode);
+	if (r >= 0 && descriptor->child_start != NULL)
+		r = descriptor->child_start(mode->server);
+	if (r < 0) {
+		log_error("'%s' child cannot start: %s", mode->server->name, strerror(-r));
+		_exit(1);
+	}
+	if (!acceptor_wait_open(mode))
+		forked_leave(0);
+	while ((r = forked_accept(&acceptor, &client, &length)) >= 0) {
+		atomic_store(&forked.slot->state, FORKED_BUSY);
+		fd_raise_event(mode->notice_fd);
+		request_open(&forked.request, r, &client, length);
+		session_run(&forked.request);
+		served++;
+		if (!forked_goes_on(served))
+			break;
+		atomic_store(&forked.slot->state, FORKED_WAITING);
+	}
+	if (descriptor->child_stop != NULL)
+		descriptor->child_stop(mode->server);
+	forked_leave(0);
+}

@@ -1,0 +1,30 @@
+/*
+ * forked.h - the life of one child of a forking worker.
+ */
+#ifndef CONCURRENCY_FORKED_H
+#define CONCURRENCY_FORKED_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "concurrency/concurrency.h"
+
+/* What a child does, in its slot of the scoreboard. */
+enum forked_state {
+	FORKED_FREE,
+	FORKED_WAITING, /* may accept at any moment */
+	FORKED_BUSY,	/* accepted */
+	FORKED_LEAVING, /* will accept no more, and ends by itself */
+};
+
+/* What children must do, in scoreboard.child_phase. */
+enum forked_phase {
+	FORKED_SERVE,
+	FORKED_DRAIN,  /* accept no more; idle requests end */
+	FORKED_CANCEL, /* every wait ends */
+};
+
+/* Runs in the forked child, and never returns. */
+_Noreturn void forked_run(struct concurrency *mode, uint32_t slot, pid_t parent);
+
+#endif

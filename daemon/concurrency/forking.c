@@ -1,0 +1,349 @@
+/*
+ * forking.c - a process for each connection.
+ *
+ * The worker stays single-threaded and forks; spare children wait in accept themselves, so that no
+ * client waits for a fork. A child tells the parent when it is no longer spare, and the parent
+ *forks the next. Parent and children share the scoreboard: each child has a slot with its state.
+ *
+ *	WAITING --accept--> BUSY --session over, more to serve--> WAITING
+ *	   |                  |
+ *	   +----- LEAVING ----+    draining, or served its share, or too many wait
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "concurrency/concurrency.h"
+#include "concurrency/forked.h"
+
+/* After a fork that failed, or a child that could not begin. */
+#define FORKING_RETRY_NS (100 * CLOCK_NS_PER_MS)
+#define FORKING_CRASHES_LOGGED 10
+
+struct forking {
+	struct concurrency *mode;
+	pid_t *pids; /* of each slot; 0: free */
+	uint32_t child_count;
+	bool is_draining;
+	bool is_once_over;
+	struct loop_source deaths; /* signalfd: SIGCHLD */
+	struct loop_timer retry;
+	struct log_limiter crash_limiter;
+};
+
+static uint32_t
+forking_count(const struct forking *forking, enum forked_state state)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < forking->mode->limit; i++) {
+		if (forking->pids[i] != 0 &&
+		    atomic_load(&forking->mode->board->slots[i].state) == state)
+			count++;
+	}
+	return count;
+}
+
+static int
+forking_spawn(struct forking *forking)
+{
+	struct concurrency *mode = forking->mode;
+	uint32_t slot = 0;
+	pid_t parent = getpid();
+	pid_t pid;
+
+	while (slot < mode->limit && forking->pids[slot] != 0)
+		slot++;
+	if (slot == mode->limit)
+		return -EAGAIN;
+	atomic_store(&mode->board->slots[slot].state, FORKED_WAITING);
+	pid = fork();
+	if (pid < 0) {
+		atomic_store(&mode->board->slots[slot].state, FORKED_FREE);
+		return -errno;
+	}
+	if (pid == 0) {
+		(void)close(forking->deaths.fd);
+		forked_run(mode, slot, parent);
+	}
+	forking->pids[slot] = pid;
+	forking->child_count++;
+	return 0;
+}
+
+/* Forks until enough children wait. */
+static void
+forking_fill(struct forking *forking)
+{
+	struct concurrency *mode = forking->mode;
+	uint32_t waiting;
+
+	if (forking->is_draining || forking->is_once_over || forking->retry.is_armed)
+		return;
+	waiting = forking_count(forking, FORKED_WAITING);
+	while (waiting < mode->spare_children && forking->child_count < mode->limit) {
+		uint64_t suppressed = 0;
+		int r = forking_spawn(forking);
+
+		if (r == 0) {
+			waiting++;
+			continue;
+		}
+		if (log_limit(&mode->spawn_limiter, 1, &suppressed))
+			log_warning(
+				"'%s' cannot fork: %s; %" PRIu32 " children serve, trying again "
+				"every 100 ms (%" PRIu64 " attempts failed before)",
+				mode->server->name, strerror(-r), forking->child_count, suppressed);
+		loop_arm(mode->loop, &forking->retry, clock_now_ns() + FORKING_RETRY_NS);
+		return;
+	}
+}
+
+static void
+forking_look(struct forking *forking)
+{
+	struct concurrency *mode = forking->mode;
+
+	if (!forking->is_draining && !forking->is_once_over) {
+		forking_fill(forking);
+		return;
+	}
+	if (forking_count(forking, FORKED_WAITING) == 0)
+		concurrency_report_quiet(mode);
+	if (forking->child_count == 0)
+		concurrency_report_empty(mode);
+}
+
+static void
+forking_log_death(struct forking *forking, pid_t pid, int status, uint64_t connection_id)
+{
+	const struct hd_server *server = forking->mode->server;
+	uint64_t suppressed = 0;
+
+	if (!log_limit(&forking->crash_limiter, FORKING_CRASHES_LOGGED, &suppressed))
+		return;
+	if (WIFSIGNALED(status))
+		log_error(
+			"'%s' child %d (handler '%s') was killed by signal %d (%s)%s while serving "
+			"connection #%" PRIu64 "; no other connection is affected",
+			server->name, (int)pid, server->handler.name, WTERMSIG(status),
+			strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "",
+			connection_id);
+	else
+		log_error("'%s' child %d (handler '%s') called exit(%d) while serving connection "
+			  "#%" PRIu64 "; no other connection is affected",
+			  server->name, (int)pid, server->handler.name, WEXITSTATUS(status),
+			  connection_id);
+	if (suppressed > 0)
+		log_error("'%s': %" PRIu64 " more deaths of children were not logged", server->name,
+			  suppressed);
+}
+
+/* A child of ours is gone, and reaped. */
+static void
+forking_bury(struct forking *forking, uint32_t slot_index, int status)
+{
+	struct concurrency *mode = forking->mode;
+	struct scoreboard_slot *slot = &mode->board->slots[slot_index];
+	uint64_t connection_id = atomic_exchange(&slot->connection_id, 0);
+	enum forked_state state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
+
+	if (connection_id != 0) {
+		scoreboard_count(&slot->crashed);
+		forking_log_death(forking, forking->pids[slot_index], status, connection_id);
+	} else if (state != FORKED_LEAVING || status != 0) {
+		uint64_t suppressed = 0;
+
+		/* it never got to serve, or died between connections: do not fork in a circle */
+		if (log_limit(&mode->spawn_limiter, 1, &suppressed))
+			log_error("'%s' child %d (handler '%s') ended with status 0x%x outside a "
+				  "connection; trying again every 100 ms",
+				  mode->server->name, (int)forking->pids[slot_index],
+				  mode->server->handler.name, (unsigned)status);
+		loop_arm(mode->loop, &forking->retry, clock_now_ns() + FORKING_RETRY_NS);
+	}
+	forking->pids[slot_index] = 0;
+	forking->child_count--;
+	if (mode->is_once)
+		forking->is_once_over = true;
+}
+
+static bool
+forking_reap(struct forking *forking, uint32_t slot)
+{
+	int status;
+
+	if (forking->pids[slot] == 0 ||
+	    waitpid(forking->pids[slot], &status, WNOHANG) != forking->pids[slot])
+		return false;
+	forking_bury(forking, slot, status);
+	return true;
+}
+
+static uint32_t
+forking_find(const struct forking *forking, pid_t pid)
+{
+	uint32_t slot = 0;
+
+	while (slot < forking->mode->limit && forking->pids[slot] != pid)
+		slot++;
+	return slot;
+}
+
+/* Reaps our children and nobody else's: a handler may have processes of its own. */
+static void
+forking_reap_all(struct forking *forking)
+{
+	for (;;) {
+		siginfo_t info = {0};
+		uint32_t slot;
+
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+			return;
+		slot = forking_find(forking, info.si_pid);
+		if (slot < forking->mode->limit) {
+			(void)forking_reap(forking, slot);
+			continue;
+		}
+		/* a stranger stands first in line: look at ours one by one */
+		for (slot = 0; slot < forking->mode->limit; slot++)
+			(void)forking_reap(forking, slot);
+		return;
+	}
+}
+
+static void
+forking_on_death(struct loop_source *source, uint32_t events)
+{
+	struct forking *forking = CONTAINER_OF(source, struct forking, deaths);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(source->fd, &info, sizeof(info)) > 0)
+		;
+	forking_reap_all(forking);
+	forking_look(forking);
+}
+
+static void
+forking_on_notice(struct loop_source *source, uint32_t events)
+{
+	struct concurrency *mode = CONTAINER_OF(source, struct concurrency, notice);
+
+	(void)events;
+	fd_clear_event(source->fd);
+	forking_look(mode->state);
+}
+
+static void
+forking_on_retry(struct loop_timer *timer)
+{
+	forking_look(CONTAINER_OF(timer, struct forking, retry));
+}
+
+static int
+forking_prepare(struct concurrency *mode)
+{
+	struct forking *forking = calloc(1, sizeof(*forking));
+	sigset_t set;
+	int r;
+
+	if (forking == NULL)
+		return -ENOMEM;
+	mode->state = forking;
+	forking->mode = mode;
+	forking->retry.on_timer = forking_on_retry;
+	forking->pids = calloc(mode->limit, sizeof(*forking->pids));
+	if (forking->pids == NULL)
+		return -ENOMEM;
+	if (mode->is_once) {
+		mode->limit = 1;
+		mode->connections_per_child = 1;
+	}
+	/* without spare children one must wait in accept all the same */
+	if (mode->spare_children == 0)
+		mode->spare_children = 1;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	forking->deaths = (struct loop_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.on_event = forking_on_death,
+	};
+	if (forking->deaths.fd < 0)
+		return -errno;
+	r = loop_add(mode->loop, &forking->deaths, EPOLLIN);
+	if (r < 0)
+		return r;
+	mode->notice = (struct loop_source){.fd = mode->notice_fd, .on_event = forking_on_notice};
+	r = loop_add(mode->loop, &mode->notice, EPOLLIN);
+	if (r < 0)
+		return r;
+	forking_fill(forking);
+	return 0;
+}
+
+static void
+forking_accept(struct concurrency *mode)
+{
+	fd_raise_event(mode->open_fd);
+}
+
+static void
+forking_signal_children(struct forking *forking, int signal_number)
+{
+	for (uint32_t i = 0; i < forking->mode->limit; i++) {
+		if (forking->pids[i] != 0)
+			(void)kill(forking->pids[i], signal_number);
+	}
+}
+
+static void
+forking_drain(struct concurrency *mode)
+{
+	struct forking *forking = mode->state;
+
+	forking->is_draining = true;
+	atomic_store(&mode->board->child_phase, FORKED_DRAIN);
+	fd_raise_event(mode->drain_fd);
+	forking_signal_children(forking, SIGTERM);
+	forking_look(forking);
+}
+
+static void
+forking_cancel(struct concurrency *mode)
+{
+	atomic_store(&mode->board->child_phase, FORKED_CANCEL);
+	forking_signal_children(mode->state, SIGTERM);
+}
+
+static void
+forking_service(struct concurrency *mode)
+{
+	mode->server->handler.descriptor.service_actions(mode->server);
+}
+
+static void
+forking_stop(struct concurrency *mode)
+{
+	if (mode->state != NULL)
+		forking_signal_children(mode->state, SIGKILL);
+}
+
+const struct concurrency_ops concurrency_forking = {
+	.prepare = forking_prepare,
+	.accept = forking_accept,
+	.drain = forking_drain,
+	.cancel = forking_cancel,
+	.service = forking_service,
+	.stop = forking_stop,
+};

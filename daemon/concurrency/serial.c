@@ -1,0 +1,53 @@
+/*
+ * serial.c - one connection after the other, in one thread.
+ *
+ * The control flow goes on beside it, so a lock keeps service_actions of a handler that is not
+ * thread-safe out of its sessions.
+ */
+#include <pthread.h>
+
+#include "concurrency/concurrency.h"
+#include "concurrency/pool.h"
+
+static pthread_mutex_t serial_entry_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int
+serial_prepare(struct concurrency *mode)
+{
+	return pool_prepare(mode, 1, 1, &serial_entry_lock);
+}
+
+static void
+serial_cancel(struct concurrency *mode)
+{
+	(void)mode;
+}
+
+static void
+serial_service(struct concurrency *mode)
+{
+	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
+	bool is_thread_safe = (descriptor->flags & HD_THREADS) != 0;
+
+	/* busy: the next time will do */
+	if (!is_thread_safe && pthread_mutex_trylock(&serial_entry_lock) != 0)
+		return;
+	descriptor->service_actions(mode->server);
+	if (!is_thread_safe)
+		(void)pthread_mutex_unlock(&serial_entry_lock);
+}
+
+static void
+serial_stop(struct concurrency *mode)
+{
+	(void)mode;
+}
+
+const struct concurrency_ops concurrency_serial = {
+	.prepare = serial_prepare,
+	.accept = pool_accept,
+	.drain = pool_drain,
+	.cancel = serial_cancel,
+	.service = serial_service,
+	.stop = serial_stop,
+};

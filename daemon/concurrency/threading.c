@@ -1,0 +1,40 @@
+/*
+ * threading.c - a thread for each connection, from a pool that grows and shrinks.
+ */
+#include "concurrency/concurrency.h"
+#include "concurrency/pool.h"
+
+static int
+threading_prepare(struct concurrency *mode)
+{
+	return pool_prepare(mode, mode->is_once ? 1 : mode->limit, mode->min_threads, NULL);
+}
+
+/* Waits end by the requests' own cancellation. */
+static void
+threading_cancel(struct concurrency *mode)
+{
+	(void)mode;
+}
+
+static void
+threading_service(struct concurrency *mode)
+{
+	mode->server->handler.descriptor.service_actions(mode->server);
+}
+
+/* Threads end with the process. */
+static void
+threading_stop(struct concurrency *mode)
+{
+	(void)mode;
+}
+
+const struct concurrency_ops concurrency_threading = {
+	.prepare = threading_prepare,
+	.accept = pool_accept,
+	.drain = pool_drain,
+	.cancel = threading_cancel,
+	.service = threading_service,
+	.stop = threading_stop,
+};
