@@ -1,0 +1,345 @@
+/*
+ * serve.c - the control flow of a serving worker: channel, signals, draining, service_actions.
+ *
+ *	prepare -> READY -> (ACCEPT) serving -> (DRAIN, STOP, end of file) draining -> exit
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/wait.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "worker/identity.h"
+#include "worker/worker.h"
+
+/* After the supervisor's death, and from the deadline to the end. */
+#define SERVE_ORPHAN_NS (2 * CLOCK_NS_PER_S)
+#define SERVE_GRACE_NS CLOCK_NS_PER_S
+#define SERVE_SERVICE_NS (500 * CLOCK_NS_PER_MS)
+
+static void
+serve_send(const struct worker *worker, enum protocol_type type)
+{
+	(void)channel_send(WORKER_FD_CHANNEL, worker->settings.generation, type, NULL);
+}
+
+/* Ends now, with everything that would outlive this process. */
+static _Noreturn void
+serve_end_at_once(struct worker *worker, int status)
+{
+	worker->mode.ops->stop(&worker->mode);
+	_exit(status);
+}
+
+static void
+serve_on_deadline(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, deadline);
+
+	if (worker->is_cancelled) {
+		log_warning("'%s' generation %" PRIu32
+			    ": a handler has not returned after the drain "
+			    "deadline; the worker is ended",
+			    worker->server.name, worker->server.generation);
+		serve_end_at_once(worker, 1);
+	}
+	worker->is_cancelled = true;
+	server_cancel_requests(&worker->server);
+	worker->mode.ops->cancel(&worker->mode);
+	loop_arm(&worker->loop, &worker->deadline, clock_now_ns() + SERVE_GRACE_NS);
+}
+
+static void
+serve_drain(struct worker *worker, int64_t deadline_ns)
+{
+	if (!worker->is_draining) {
+		worker->is_draining = true;
+		server_begin_drain(&worker->server);
+		worker->mode.ops->drain(&worker->mode);
+	}
+	/* a later order may only bring the end nearer */
+	if (!worker->is_cancelled &&
+	    (!worker->deadline.is_armed || deadline_ns < worker->deadline.when_ns))
+		loop_arm(&worker->loop, &worker->deadline, deadline_ns);
+}
+
+static void
+serve_orphaned(struct worker *worker)
+{
+	int64_t timeout_ns = (int64_t)worker->settings.drain_timeout_ms * CLOCK_NS_PER_MS;
+
+	loop_remove(&worker->loop, &worker->channel);
+	serve_drain(worker,
+		    clock_now_ns() + (timeout_ns < SERVE_ORPHAN_NS ? timeout_ns : SERVE_ORPHAN_NS));
+}
+
+static void
+serve_on_message(struct worker *worker, struct channel_message *message)
+{
+	switch (message->type) {
+	case PROTOCOL_ACCEPT:
+		if (!worker->is_draining)
+			worker->mode.ops->accept(&worker->mode);
+		break;
+	case PROTOCOL_DRAIN:
+		serve_drain(worker, (int64_t)buf_read_u64(&message->payload));
+		break;
+	case PROTOCOL_STOP:
+		serve_end_at_once(worker, 0);
+	case PROTOCOL_LOG_LEVEL:
+		log_set_level((int)buf_read_u32(&message->payload));
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+serve_on_channel(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, channel);
+	struct channel_message message;
+
+	(void)events;
+	for (;;) {
+		int r = channel_receive(source->fd, &message);
+
+		if (r == 1) {
+			serve_on_message(worker, &message);
+		} else if (r == -EBADMSG) {
+			continue;
+		} else {
+			if (r != -EAGAIN)
+				serve_orphaned(worker);
+			return;
+		}
+	}
+}
+
+/* SIGTERM: from the kernel when the supervisor died, or from somebody who means this worker. */
+static void
+serve_on_signal(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		;
+	serve_orphaned(worker);
+}
+
+static void
+serve_on_service(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, service);
+
+	worker->mode.ops->service(&worker->mode);
+	loop_arm(&worker->loop, &worker->service, clock_now_ns() + SERVE_SERVICE_NS);
+}
+
+static void
+serve_on_quiet(struct concurrency *mode)
+{
+	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
+
+	for (uint32_t i = 0; i < worker->settings.socket_count; i++)
+		(void)close(worker->sockets[i]);
+	serve_send(worker, PROTOCOL_QUIET);
+}
+
+static void
+serve_on_empty(struct concurrency *mode)
+{
+	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
+
+	loop_stop(&worker->loop);
+}
+
+static int
+serve_count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	const struct dirent *entry;
+	int count = 0;
+
+	if (tasks == NULL)
+		return -errno;
+	while ((entry = readdir(tasks)) != NULL)
+		count += entry->d_name[0] != '.';
+	(void)closedir(tasks);
+	return count;
+}
+
+/* Calls the handler's server_start. Forking needs a process that stays single-threaded: a fork
+ * copies one thread, and the locks that the others hold for ever. */
+static bool
+serve_start_handler(struct worker *worker)
+{
+	const struct hd_handler *descriptor = &worker->server.handler.descriptor;
+	int before, r;
+
+	if (descriptor->server_start == NULL)
+		return true;
+	before = serve_count_threads();
+	r = descriptor->server_start(&worker->server);
+	if (r < 0) {
+		worker_send_failure(worker, PROTOCOL_STAGE_SERVE,
+				    "server_start of handler '%s' failed: %s (%d)",
+				    worker->settings.handler, strerror(-r), r);
+		return false;
+	}
+	if (worker->settings.concurrency == WORKER_FORKING && serve_count_threads() > before) {
+		worker_send_failure(
+			worker, PROTOCOL_STAGE_SERVE,
+			"server_start of handler '%s' left a thread running, but listener "
+			"'%s' says forking; start threads in child_start",
+			worker->settings.handler, worker->settings.listener);
+		return false;
+	}
+	return true;
+}
+
+static const struct concurrency_ops *
+serve_find_ops(uint32_t concurrency)
+{
+	switch (concurrency) {
+	case WORKER_FORKING:
+		return &concurrency_forking;
+	case WORKER_SERIAL:
+		return &concurrency_serial;
+	default:
+		return &concurrency_threading;
+	}
+}
+
+static int
+serve_map_board(struct worker *worker)
+{
+	size_t size = scoreboard_size(worker->settings.limit);
+	void *board = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_SCOREBOARD, 0);
+
+	if (board == MAP_FAILED)
+		return -errno;
+	worker->server.board = worker->mode.board = board;
+	return 0;
+}
+
+static void
+serve_fill_mode(struct worker *worker)
+{
+	const struct worker_settings *settings = &worker->settings;
+	struct concurrency *mode = &worker->mode;
+
+	mode->ops = serve_find_ops(settings->concurrency);
+	mode->server = &worker->server;
+	mode->loop = &worker->loop;
+	mode->sockets = worker->sockets;
+	mode->socket_count = settings->socket_count;
+	mode->limit = identity_raise_files(settings->limit);
+	if (mode->limit < settings->limit)
+		log_warning("'%s' may serve %" PRIu32 " connections at once instead of %" PRIu32
+			    ": the limit of open files is too low; raise LimitNOFILE or ulimit -n",
+			    worker->server.name, mode->limit, settings->limit);
+	mode->min_threads = settings->min_threads;
+	mode->idle_timeout_ns = (int64_t)settings->idle_timeout_ms * CLOCK_NS_PER_MS;
+	mode->stack_size = settings->stack_size;
+	mode->spare_children = settings->spare_children;
+	mode->connections_per_child = settings->connections_per_child;
+	mode->is_once = settings->is_once;
+	mode->on_quiet = serve_on_quiet;
+	mode->on_empty = serve_on_empty;
+	for (uint32_t i = 0; i < settings->socket_count; i++)
+		worker->sockets[i] = WORKER_FD_SOCKETS + (int)i;
+}
+
+static int
+serve_open_loop(struct worker *worker)
+{
+	sigset_t set;
+	int r;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	r = loop_init(&worker->loop);
+	if (r < 0)
+		return r;
+	worker->signals = (struct loop_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.on_event = serve_on_signal,
+	};
+	if (worker->signals.fd < 0)
+		return -errno;
+	r = loop_add(&worker->loop, &worker->signals, EPOLLIN);
+	if (r < 0)
+		return r;
+	worker->channel = (struct loop_source){
+		.fd = WORKER_FD_CHANNEL,
+		.on_event = serve_on_channel,
+	};
+	return loop_add(&worker->loop, &worker->channel, EPOLLIN);
+}
+
+/* Everything up to READY. */
+static bool
+serve_prepare(struct worker *worker)
+{
+	int r;
+
+	if (worker->settings.socket_count > WORKER_MOST_SOCKETS) {
+		worker_send_failure(worker, PROTOCOL_STAGE_START, "has too many addresses");
+		return false;
+	}
+	worker->server.waiter = &waiter_blocking;
+	worker->server.logs_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS;
+	worker->server.logs_connections = worker->settings.log_connections == WORKER_LOG_ALL;
+	worker->deadline.on_timer = serve_on_deadline;
+	worker->service.on_timer = serve_on_service;
+	r = serve_map_board(worker);
+	if (r >= 0)
+		r = serve_open_loop(worker);
+	if (r < 0) {
+		worker_send_failure(worker, PROTOCOL_STAGE_START, "cannot start: %s", strerror(-r));
+		return false;
+	}
+	if (!serve_start_handler(worker))
+		return false;
+	worker->server.is_sharing_over = true;
+	serve_fill_mode(worker);
+	r = concurrency_init(&worker->mode);
+	if (r >= 0)
+		r = worker->mode.ops->prepare(&worker->mode);
+	if (r < 0) {
+		worker_send_failure(worker, PROTOCOL_STAGE_SERVE,
+				    "cannot make its threads or children: %s", strerror(-r));
+		worker->mode.ops->stop(&worker->mode);
+	}
+	return r >= 0;
+}
+
+int
+worker_serve(struct worker *worker)
+{
+	const struct hd_handler *descriptor = &worker->server.handler.descriptor;
+
+	if (!serve_prepare(worker))
+		return 1;
+	if (descriptor->service_actions != NULL)
+		loop_arm(&worker->loop, &worker->service, clock_now_ns() + SERVE_SERVICE_NS);
+	serve_send(worker, PROTOCOL_READY);
+	if (loop_run(&worker->loop) < 0)
+		serve_end_at_once(worker, 1);
+	if (descriptor->server_stop != NULL)
+		descriptor->server_stop(&worker->server);
+	return 0;
+}

@@ -1,0 +1,46 @@
+/*
+ * worker.h - one worker process: what its files know of each other.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <stdbool.h>
+
+#include "api/server.h"
+#include "base/loop.h"
+#include "base/report.h"
+#include "concurrency/concurrency.h"
+#include "ipc/channel.h"
+#include "ipc/worker_settings.h"
+
+struct worker {
+	struct worker_settings settings;
+	struct hd_server server;
+	struct loop loop;
+	struct concurrency mode;
+	int sockets[64];
+	struct loop_source channel;
+	struct loop_source signals;
+	struct loop_timer deadline; /* of draining */
+	struct loop_timer service;  /* for service_actions */
+	bool is_draining;
+	bool is_cancelled;
+	bool is_failed;
+};
+
+/* The most listening sockets one worker has. */
+#define WORKER_MOST_SOCKETS 64
+
+/* Tells the supervisor why this worker cannot serve: everything in the report. */
+void worker_send_report(const struct worker *worker, enum protocol_stage stage,
+			const struct report *report);
+void worker_send_failure(const struct worker *worker, enum protocol_stage stage, const char *format,
+			 ...) __attribute__((format(printf, 3, 4)));
+
+/* Serves until drained; returns the exit status. In serve.c. */
+int worker_serve(struct worker *worker);
+
+/* Sends what the handler says of itself. In describe.c. */
+void worker_describe(const struct worker *worker, bool is_json);
+
+#endif
