@@ -1,0 +1,119 @@
+/*
+ * adhoc.c - the configuration: from the file, or from --listen and its friends.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/memory.h"
+#include "base/parse.h"
+#include "conf/settings.h"
+#include "supervisor/supervisor.h"
+
+/* "K=V" as an option's value: what looks like a number or a truth value is one. A handler whose
+ * option is a string may be given "5" as "\"5\"". */
+static void
+adhoc_add_option(struct conf_listener *listener, const char *text, struct report *report)
+{
+	const char *equals = strchr(text, '=');
+	struct conf_option option = {0};
+	size_t length;
+
+	if (equals == NULL || equals == text) {
+		report_error(report, NULL, 0, "--option %s: write --option NAME=VALUE", text);
+		return;
+	}
+	option.name = memory_format("%.*s", (int)(equals - text), text);
+	text = equals + 1;
+	length = strlen(text);
+	if (parse_int64(text, &option.number) == 0) {
+		option.type = CONF_VALUE_INT;
+	} else if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
+		option.type = CONF_VALUE_BOOL;
+		option.number = text[0] == 't';
+	} else {
+		option.type = CONF_VALUE_STRING;
+		if (length >= 2 && text[0] == '"' && text[length - 1] == '"')
+			option.text = memory_format("%.*s", (int)(length - 2), text + 1);
+		else
+			option.text = memory_text(text);
+	}
+	listener->options =
+		memory_grow(listener->options, listener->option_count, sizeof(*listener->options));
+	listener->options[listener->option_count++] = option;
+}
+
+/* The listener's name is the handler's, without directory and ".so". */
+static char *
+adhoc_name(const char *handler)
+{
+	const char *slash = strrchr(handler, '/');
+	char *name = memory_text(slash != NULL ? slash + 1 : handler);
+	size_t length = strlen(name);
+
+	if (length > 3 && strcmp(name + length - 3, ".so") == 0)
+		name[length - 3] = '\0';
+	return name;
+}
+
+static void
+adhoc_set_concurrency(struct conf_listener *listener, const char *word, struct report *report)
+{
+	const struct setting *setting = setting_find(SETTING_LISTENER, "", "concurrency");
+
+	for (size_t i = 0; setting->choices[i] != NULL; i++) {
+		if (strcmp(setting->choices[i], word) == 0) {
+			listener->concurrency = setting->first_choice + (int64_t)i;
+			return;
+		}
+	}
+	report_error(report, NULL, 0,
+		     "--concurrency %s: it is one of threading, forking and serial", word);
+}
+
+static struct config *
+adhoc_make(const struct supervisor *supervisor, struct report *report)
+{
+	const struct cmdline *cmdline = supervisor->cmdline;
+	struct config *config = config_new(supervisor->places.handler_directory);
+	CLEANUP_FREE char *name = adhoc_name(cmdline->handler);
+	/* a path may be relative here: whoever types it is in that directory */
+	CLEANUP_FREE char *path =
+		strchr(cmdline->handler, '/') != NULL ? realpath(cmdline->handler, NULL) : NULL;
+	struct conf_listener *listener;
+
+	listener = config_add_listener(config, name, path != NULL ? path : cmdline->handler);
+	for (size_t i = 0; i < cmdline->listen_count; i++) {
+		const char *text = cmdline->listen[i];
+
+		if (strncmp(text, "tcp:", 4) != 0)
+			report_error(report, NULL, 0,
+				     "--listen %s: write it as tcp:HOST:PORT, such as "
+				     "tcp:127.0.0.1:7007",
+				     text);
+		else
+			conf_texts_add(&listener->address_texts, text + 4);
+	}
+	if (cmdline->concurrency != NULL)
+		adhoc_set_concurrency(listener, cmdline->concurrency, report);
+	for (size_t i = 0; i < cmdline->option_count; i++)
+		adhoc_add_option(listener, cmdline->options[i], report);
+	config->user = memory_text(cmdline->user);
+	config->group = memory_text(cmdline->group);
+	if (report->errors == 0)
+		config_check(config, report);
+	if (report->errors == 0)
+		return config;
+	config_free(config);
+	return NULL;
+}
+
+struct config *
+supervisor_read_config(const struct supervisor *supervisor, struct report *report)
+{
+	if (supervisor->cmdline->listen_count > 0)
+		return adhoc_make(supervisor, report);
+	return config_load(supervisor->cmdline->file, supervisor->places.handler_directory, report);
+}

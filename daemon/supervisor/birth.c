@@ -1,0 +1,173 @@
+/*
+ * birth.c - what a worker of a listener is told: settings and environment.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "supervisor/listener.h"
+
+/* What of the supervisor's own environment workers get. */
+static const char *const birth_passed[] = {
+	"PATH",		"LANG",		 "TZ",
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS",
+#endif
+};
+
+extern char **environ;
+
+static uint32_t
+birth_option_type(enum conf_value_type type)
+{
+	switch (type) {
+	case CONF_VALUE_INT:
+		return WORKER_OPTION_INT;
+	case CONF_VALUE_BOOL:
+		return WORKER_OPTION_BOOL;
+	case CONF_VALUE_STRING:
+		return WORKER_OPTION_STRING;
+	default:
+		return WORKER_OPTION_LIST;
+	}
+}
+
+static uint32_t
+birth_concurrency(int64_t concurrency)
+{
+	switch (concurrency) {
+	case CONF_FORKING:
+		return WORKER_FORKING;
+	case CONF_SERIAL:
+		return WORKER_SERIAL;
+	default:
+		return WORKER_THREADING;
+	}
+}
+
+static struct worker_option *
+birth_options(const struct conf_listener *conf, bool has_origins)
+{
+	struct worker_option *options = memory_zero(conf->option_count, sizeof(*options));
+
+	for (size_t i = 0; i < conf->option_count; i++) {
+		const struct conf_option *option = &conf->options[i];
+
+		options[i] = (struct worker_option){
+			.name = option->name,
+			.type = birth_option_type(option->type),
+			.number = option->number,
+			.text = option->text,
+			.items = option->list.items,
+			.item_count = (uint32_t)option->list.count,
+			.file = has_origins ? (char *)(uintptr_t)option->origin.file : NULL,
+			.line = has_origins ? option->origin.line : 0,
+		};
+	}
+	return options;
+}
+
+struct worker_settings
+listener_settings(const struct listener *listener, uint32_t generation, enum worker_purpose purpose)
+{
+	const struct conf_listener *conf = listener->conf;
+	const struct config *config = listener->config;
+	bool is_whole = generation != 0;
+	struct worker_settings settings = {
+		.purpose = purpose,
+		.generation = generation,
+		.supervisor_pid = getpid(),
+		.supervisor_uid = geteuid(),
+		.listener = conf->name,
+		.handler = conf->handler,
+		.handler_path = listener->pin.path,
+		.handler_file = is_whole ? (char *)(uintptr_t)conf->handler_origin.file : NULL,
+		.handler_line = is_whole ? conf->handler_origin.line : 0,
+		.has_identity = listener->identity.is_dropped,
+		.uid = listener->identity.uid,
+		.gid = listener->identity.gid,
+		.groups = listener->identity.groups,
+		.group_count = listener->identity.group_count,
+		.concurrency = birth_concurrency(conf->concurrency),
+		.limit = (uint32_t)conf_listener_limit(conf),
+		.min_threads = (uint32_t)conf->threading.min_threads,
+		.idle_timeout_ms = (uint64_t)conf->threading.idle_timeout_ms,
+		.stack_size = (uint64_t)conf->threading.stack_size,
+		.spare_children = (uint32_t)conf->forking.spare_children,
+		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
+		.drain_timeout_ms = (uint64_t)config->drain_timeout_ms,
+		.is_once = listener->world->is_once,
+		.socket_count = purpose == WORKER_SERVE ? (uint32_t)conf->address_texts.count : 0,
+		.log_target =
+			listener->world->journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
+		.log_is_json = config->log_format == CONF_LOG_JSON,
+		.log_level = (int32_t)config->log_level,
+		.log_connections = (uint32_t)config->log_connections,
+		.options = birth_options(conf, is_whole),
+		.option_count = (uint32_t)conf->option_count,
+	};
+
+	/* a level that changes is told to running workers */
+	if (!is_whole)
+		settings.log_level = 0;
+	return settings;
+}
+
+/* Sets NAME=value in place of one of that name, or behind the last. */
+static char **
+birth_set(char **environment, size_t *count, const char *name, const char *value)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < *count; i++) {
+		if (strncmp(environment[i], name, length) == 0 && environment[i][length] == '=') {
+			free(environment[i]);
+			environment[i] = memory_format("%s=%s", name, value);
+			return environment;
+		}
+	}
+	environment = memory_grow(environment, *count, sizeof(char *));
+	environment[(*count)++] = memory_format("%s=%s", name, value);
+	return environment;
+}
+
+char **
+listener_environment(const struct identity *identity, const struct conf_listener *conf)
+{
+	char **environment = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < COUNT_OF(birth_passed); i++) {
+		const char *value = getenv(birth_passed[i]);
+
+		if (value != NULL)
+			environment = birth_set(environment, &count, birth_passed[i], value);
+	}
+	for (char **entry = environ; *entry != NULL; entry++) {
+		CLEANUP_FREE char *name = strndup(*entry, strcspn(*entry, "="));
+
+		if (name != NULL && strncmp(name, "LC_", 3) == 0)
+			environment = birth_set(environment, &count, name,
+						*entry + strcspn(*entry, "=") + 1);
+	}
+	environment = birth_set(environment, &count, "HOME", identity->home);
+	environment = birth_set(environment, &count, "USER", identity->user);
+	environment = birth_set(environment, &count, "LOGNAME", identity->user);
+	for (size_t i = 0; conf != NULL && i < conf->environment_count; i++)
+		environment = birth_set(environment, &count, conf->environment[i].name,
+					conf->environment[i].value);
+	environment = memory_grow(environment, count, sizeof(char *));
+	environment[count] = NULL;
+	return environment;
+}
+
+void
+listener_free_environment(char **environment)
+{
+	for (char **entry = environment; entry != NULL && *entry != NULL; entry++)
+		free(*entry);
+	free(environment);
+}

@@ -1,0 +1,407 @@
+/*
+ * child.c - the state table of a worker, and what its actions do.
+ */
+#include "supervisor/child.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+/* A worker ends itself 1 s after the drain deadline; one that does not is killed a little later. */
+#define CHILD_GRACE_NS (CLOCK_NS_PER_S + 200 * CLOCK_NS_PER_MS)
+/* What a worker may say of itself. */
+#define CHILD_MOST_FAILURES 100
+
+#define STAY(state)                                                                                \
+	{                                                                                          \
+		CHILD_##state, CHILD_IGNORE                                                        \
+	}
+
+const struct child_transition child_table[CHILD_STATES][CHILD_EVENTS] =
+	{
+		[CHILD_STARTING] =
+			{
+				[CHILD_SAID_READY] = {CHILD_READY, CHILD_NOTE_READY},
+				[CHILD_SAID_FAILED] = {CHILD_STARTING, CHILD_NOTE_FAILURE},
+				[CHILD_SAID_QUIET] = STAY(STARTING),
+				[CHILD_DIED] = {CHILD_FAILED, CHILD_FAIL},
+				[CHILD_FINISHED] = {CHILD_FAILED, CHILD_FAIL},
+				[CHILD_COMMIT] = STAY(STARTING),
+				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = {CHILD_STARTING, CHILD_KILL_LATE},
+			},
+		[CHILD_READY] =
+			{
+				[CHILD_SAID_READY] = STAY(READY),
+				[CHILD_SAID_FAILED] = {CHILD_READY, CHILD_NOTE_FAILURE},
+				[CHILD_SAID_QUIET] = STAY(READY),
+				[CHILD_DIED] = {CHILD_FAILED, CHILD_FAIL},
+				[CHILD_FINISHED] = {CHILD_FAILED, CHILD_FAIL},
+				[CHILD_COMMIT] = {CHILD_SERVING, CHILD_ACCEPT},
+				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = STAY(READY),
+			},
+		[CHILD_SERVING] =
+			{
+				[CHILD_SAID_READY] = STAY(SERVING),
+				[CHILD_SAID_FAILED] = {CHILD_SERVING, CHILD_NOTE_FAILURE},
+				[CHILD_SAID_QUIET] = {CHILD_SERVING, CHILD_NOTE_QUIET},
+				[CHILD_DIED] = {CHILD_BACKOFF, CHILD_REPLACE},
+				[CHILD_FINISHED] = {CHILD_GONE, CHILD_END},
+				[CHILD_COMMIT] = STAY(SERVING),
+				[CHILD_DRAIN] = {CHILD_DRAINING, CHILD_TELL_DRAIN},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = STAY(SERVING),
+			},
+		[CHILD_REPLACING] =
+			{
+				[CHILD_SAID_READY] = {CHILD_SERVING, CHILD_ACCEPT},
+				[CHILD_SAID_FAILED] = {CHILD_REPLACING, CHILD_NOTE_FAILURE},
+				[CHILD_SAID_QUIET] = STAY(REPLACING),
+				[CHILD_DIED] = {CHILD_BACKOFF, CHILD_REPLACE},
+				[CHILD_FINISHED] = {CHILD_GONE, CHILD_END},
+				[CHILD_COMMIT] = STAY(REPLACING),
+				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = {CHILD_REPLACING, CHILD_KILL_LATE},
+			},
+		[CHILD_BACKOFF] =
+			{
+				[CHILD_SAID_READY] = STAY(BACKOFF),
+				[CHILD_SAID_FAILED] = STAY(BACKOFF),
+				[CHILD_SAID_QUIET] = STAY(BACKOFF),
+				[CHILD_DIED] = STAY(BACKOFF),
+				[CHILD_FINISHED] = STAY(BACKOFF),
+				[CHILD_COMMIT] = STAY(BACKOFF),
+				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = {CHILD_REPLACING, CHILD_RESTART},
+			},
+		[CHILD_DRAINING] =
+			{
+				[CHILD_SAID_READY] = STAY(DRAINING),
+				[CHILD_SAID_FAILED] = {CHILD_DRAINING, CHILD_NOTE_FAILURE},
+				[CHILD_SAID_QUIET] = {CHILD_DRAINING, CHILD_NOTE_QUIET},
+				[CHILD_DIED] = {CHILD_GONE, CHILD_END},
+				[CHILD_FINISHED] = {CHILD_GONE, CHILD_END},
+				[CHILD_COMMIT] = STAY(DRAINING),
+				[CHILD_DRAIN] = {CHILD_DRAINING, CHILD_TELL_DRAIN},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = {CHILD_DRAINING, CHILD_KILL_STUCK},
+			},
+		[CHILD_FAILED] =
+			{
+				[CHILD_SAID_READY] = STAY(FAILED),
+				[CHILD_SAID_FAILED] = STAY(FAILED),
+				[CHILD_SAID_QUIET] = STAY(FAILED),
+				[CHILD_DIED] = STAY(FAILED),
+				[CHILD_FINISHED] = STAY(FAILED),
+				[CHILD_COMMIT] = STAY(FAILED),
+				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
+				[CHILD_TIMER] = STAY(FAILED),
+			},
+		[CHILD_GONE] =
+			{
+				[CHILD_SAID_READY] = STAY(GONE),
+				[CHILD_SAID_FAILED] = STAY(GONE),
+				[CHILD_SAID_QUIET] = STAY(GONE),
+				[CHILD_DIED] = STAY(GONE),
+				[CHILD_FINISHED] = STAY(GONE),
+				[CHILD_COMMIT] = STAY(GONE),
+				[CHILD_DRAIN] = STAY(GONE),
+				[CHILD_STOP] = STAY(GONE),
+				[CHILD_TIMER] = STAY(GONE),
+			},
+};
+
+const char *
+child_state_name(enum child_state state)
+{
+	static const char *const names[CHILD_STATES] = {
+		[CHILD_STARTING] = "STARTING", [CHILD_READY] = "READY",
+		[CHILD_SERVING] = "SERVING",   [CHILD_REPLACING] = "REPLACING",
+		[CHILD_BACKOFF] = "BACKOFF",   [CHILD_DRAINING] = "DRAINING",
+		[CHILD_FAILED] = "FAILED",     [CHILD_GONE] = "GONE",
+	};
+
+	return names[state];
+}
+
+/* What a worker says is text from a process that handlers run in: bounded, and escaped by the log.
+ */
+static void
+child_note_failure(struct child *child, struct buf_reader *payload)
+{
+	uint32_t stage = buf_read_u32(payload);
+	CLEANUP_FREE char *file = buf_read_text(payload);
+	uint32_t line = buf_read_u32(payload);
+	CLEANUP_FREE char *text = buf_read_text(payload);
+
+	if (text == NULL || child->failures.count >= CHILD_MOST_FAILURES)
+		return;
+	if (file != NULL) {
+		report_error(&child->failures, file, line, "%s", text);
+	} else {
+		report_error(&child->failures, NULL, 0, "worker of '%s' (handler '%s'): %s",
+			     child->name, child->handler, text);
+	}
+	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION)
+		child->is_refusal = true;
+}
+
+static void
+child_on_message(struct process *process, struct channel_message *message)
+{
+	struct child *child = CONTAINER_OF(process, struct child, process);
+
+	switch (message->type) {
+	case PROTOCOL_READY:
+		child_handle(child, CHILD_SAID_READY);
+		break;
+	case PROTOCOL_FAILED:
+		child_note_failure(child, &message->payload);
+		child_handle(child, CHILD_SAID_FAILED);
+		break;
+	case PROTOCOL_QUIET:
+		child_handle(child, CHILD_SAID_QUIET);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+child_on_death(struct process *process, int status)
+{
+	struct child *child = CONTAINER_OF(process, struct child, process);
+	bool was_asked = child->state == CHILD_DRAINING || child->is_once;
+
+	child->last_status = status;
+	child->owner->on_end(child, was_asked && WIFEXITED(status));
+	child_handle(child, child->is_once ? CHILD_FINISHED : CHILD_DIED);
+}
+
+static void
+child_on_timer(struct loop_timer *timer)
+{
+	child_handle(CONTAINER_OF(timer, struct child, timer), CHILD_TIMER);
+}
+
+/* "was killed by signal 11 (Segmentation fault)", "exited with status 3". */
+static const char *
+child_describe_death(int status, char *buf, size_t size)
+{
+	if (WIFSIGNALED(status))
+		(void)snprintf(buf, size, "was killed by signal %d (%s)%s", WTERMSIG(status),
+			       strsignal(WTERMSIG(status)),
+			       WCOREDUMP(status) ? ", core dumped" : "");
+	else
+		(void)snprintf(buf, size, "exited with status %d without being asked to",
+			       WEXITSTATUS(status));
+	return buf;
+}
+
+static int
+child_execute(struct child *child)
+{
+	int r;
+
+	child->was_ready = child->is_quiet = false;
+	child->process.on_message = child_on_message;
+	child->process.on_death = child_on_death;
+	r = child->owner->start(child, child->generation);
+	if (r >= 0)
+		loop_arm(child->loop, &child->timer, clock_deadline_ns(child->start_timeout_ms));
+	return r;
+}
+
+static void
+child_fail(struct child *child)
+{
+	char death[128];
+
+	loop_disarm(child->loop, &child->timer);
+	if (child->failures.errors == 0)
+		report_error(&child->failures, NULL, 0,
+			     "worker of '%s' (handler '%s') %s before it was ready", child->name,
+			     child->handler,
+			     child_describe_death(child->last_status, death, sizeof(death)));
+}
+
+/* The worker is dead and must be followed by another: now, or after a pause. */
+static void
+child_replace(struct child *child)
+{
+	int64_t now_ns = clock_now_ns();
+	int64_t lived_ns = child->was_ready ? now_ns - child->ready_ns : 0;
+	int64_t delay_ns = backoff_next(&child->backoff, child->was_ready, lived_ns, now_ns);
+	char death[128], when[64];
+
+	child->crashes++;
+	if (delay_ns == 0)
+		(void)snprintf(when, sizeof(when), "replaced at once");
+	else
+		(void)snprintf(when, sizeof(when), "replaced in %" PRId64 " ms",
+			       delay_ns / CLOCK_NS_PER_MS);
+	for (size_t i = 0; i < child->failures.count; i++) {
+		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
+
+		log_error("%s", sentence);
+	}
+	report_free(&child->failures);
+	log_error("worker of '%s' (handler '%s', generation %" PRIu32 ") %s; it is %s", child->name,
+		  child->handler, child->generation,
+		  child_describe_death(child->last_status, death, sizeof(death)), when);
+	loop_arm(child->loop, &child->timer, now_ns + delay_ns);
+}
+
+static void
+child_restart(struct child *child)
+{
+	int r = child_execute(child);
+
+	if (r >= 0)
+		return;
+	report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s", child->name,
+		     strerror(-r));
+	child_handle(child, CHILD_DIED);
+}
+
+static void
+child_kill(struct child *child, const char *why)
+{
+	report_error(&child->failures, NULL, 0, "worker of '%s' (handler '%s') %s; it is killed",
+		     child->name, child->handler, why);
+	process_kill(&child->process);
+}
+
+static void
+child_note_ready(struct child *child)
+{
+	loop_disarm(child->loop, &child->timer);
+	child->was_ready = true;
+	child->ready_ns = clock_now_ns();
+}
+
+static void
+child_tell_drain(struct child *child)
+{
+	struct buf payload = {0};
+
+	buf_add_u64(&payload, (uint64_t)child->deadline_ns);
+	process_send(&child->process, PROTOCOL_DRAIN, &payload);
+	buf_free(&payload);
+	loop_arm(child->loop, &child->timer, child->deadline_ns + CHILD_GRACE_NS);
+}
+
+static void
+child_end(struct child *child)
+{
+	loop_disarm(child->loop, &child->timer);
+	child->is_quiet = true;
+	for (size_t i = 0; i < child->failures.count; i++) {
+		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
+
+		log_warning("%s", sentence);
+	}
+	report_free(&child->failures);
+}
+
+static void
+child_act(struct child *child, enum child_action action)
+{
+	switch (action) {
+	case CHILD_IGNORE:
+	case CHILD_NOTE_FAILURE:
+		break;
+	case CHILD_NOTE_READY:
+		child_note_ready(child);
+		break;
+	case CHILD_NOTE_QUIET:
+		child->is_quiet = true;
+		break;
+	case CHILD_FAIL:
+		child_fail(child);
+		break;
+	case CHILD_REPLACE:
+		child_replace(child);
+		break;
+	case CHILD_RESTART:
+		child_restart(child);
+		break;
+	case CHILD_ACCEPT:
+		child_note_ready(child);
+		process_send(&child->process, PROTOCOL_ACCEPT, NULL);
+		break;
+	case CHILD_TELL_DRAIN:
+		child_tell_drain(child);
+		break;
+	case CHILD_KILL_LATE:
+		child_kill(child, "was not ready within start_timeout");
+		break;
+	case CHILD_KILL_STUCK:
+		child_kill(child, "did not end after the drain deadline");
+		break;
+	case CHILD_END:
+		child_end(child);
+		break;
+	case CHILD_DESTROY:
+		loop_disarm(child->loop, &child->timer);
+		if (child->process.pid != 0) {
+			process_destroy(&child->process);
+			child->owner->on_end(child, true);
+		}
+		child->is_quiet = true;
+		break;
+	}
+}
+
+void
+child_handle(struct child *child, enum child_event event)
+{
+	const struct child_transition *transition = &child_table[child->state][event];
+	enum child_state before = child->state;
+
+	CHECK(child->state < CHILD_STATES && event < CHILD_EVENTS);
+	child->state = transition->next;
+	child_act(child, transition->action);
+	if (child->state != before || transition->action != CHILD_IGNORE)
+		child->owner->on_change(child);
+}
+
+void
+child_start(struct child *child, uint32_t generation)
+{
+	int r;
+
+	child->state = CHILD_STARTING;
+	child->generation = generation;
+	child->timer.on_timer = child_on_timer;
+	r = child_execute(child);
+	if (r >= 0)
+		return;
+	child->state = CHILD_FAILED;
+	report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s", child->name,
+		     strerror(-r));
+}
+
+void
+child_drain(struct child *child, int64_t deadline_ns)
+{
+	if (child->state == CHILD_DRAINING && deadline_ns >= child->deadline_ns)
+		return;
+	child->deadline_ns = deadline_ns;
+	child_handle(child, CHILD_DRAIN);
+}

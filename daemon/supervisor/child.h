@@ -1,0 +1,125 @@
+/*
+ * child.h - one worker of a listener, from its start to its end.
+ *
+ *	STARTING --ready--> READY --commit--> SERVING --drain--> DRAINING --died--> GONE
+ *	    |                 |                  | ^
+ *	    +------died-------+                died |
+ *	    v                                    v | ready
+ *	 FAILED                    BACKOFF --timer--> REPLACING
+ *	                              ^                  |
+ *	                              +-------died-------+
+ *
+ * A child that was committed is replaced when it dies; one that was not fails the start or reload
+ * that wanted it. The table in child.c is this picture, every cell filled.
+ */
+#ifndef SUPERVISOR_CHILD_H
+#define SUPERVISOR_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/report.h"
+#include "ipc/scoreboard.h"
+#include "supervisor/backoff.h"
+#include "supervisor/process.h"
+
+enum child_state {
+	CHILD_STARTING,	 /* executed for a start or reload, not ready yet */
+	CHILD_READY,	 /* waits for the commit */
+	CHILD_SERVING,	 /* accepts */
+	CHILD_REPLACING, /* executed after a death, not ready yet */
+	CHILD_BACKOFF,	 /* dead; the next is started when the timer fires */
+	CHILD_DRAINING,	 /* was told to end; serves what it has */
+	CHILD_FAILED,	 /* died before the commit */
+	CHILD_GONE,
+	CHILD_STATES,
+};
+
+enum child_event {
+	CHILD_SAID_READY,
+	CHILD_SAID_FAILED,
+	CHILD_SAID_QUIET,
+	CHILD_DIED,
+	CHILD_FINISHED, /* served its one connection (--once) and ended */
+	CHILD_COMMIT,
+	CHILD_DRAIN,
+	CHILD_STOP,
+	CHILD_TIMER,
+	CHILD_EVENTS,
+};
+
+enum child_action {
+	CHILD_IGNORE,
+	CHILD_NOTE_READY,
+	CHILD_NOTE_QUIET,
+	CHILD_NOTE_FAILURE, /* the worker's reasons were gathered already */
+	CHILD_FAIL,
+	CHILD_REPLACE,
+	CHILD_RESTART,
+	CHILD_ACCEPT,
+	CHILD_TELL_DRAIN,
+	CHILD_KILL_LATE,  /* did not become ready in time */
+	CHILD_KILL_STUCK, /* did not end in time */
+	CHILD_END,
+	CHILD_DESTROY,
+};
+
+struct child_transition {
+	enum child_state next;
+	enum child_action action;
+};
+
+extern const struct child_transition child_table[CHILD_STATES][CHILD_EVENTS];
+
+struct child;
+
+/* What a child needs from its listener. */
+struct child_owner {
+	/* Starts the process with a new scoreboard. 0 or a negative errno. */
+	int (*start)(struct child *child, uint32_t generation);
+	/* After every change of state, and when it became quiet. */
+	void (*on_change)(struct child *child);
+	/* The process is gone; its numbers can be added up. */
+	void (*on_end)(struct child *child, bool was_asked);
+};
+
+struct child {
+	const struct child_owner *owner;
+	void *owner_data;    /* the listener; not owned */
+	const char *name;    /* the listener's; not owned */
+	const char *handler; /* not owned */
+	struct process process;
+	struct loop *loop;
+	enum child_state state;
+	uint32_t generation;
+	bool is_once;
+	bool is_quiet;	/* cannot accept any more */
+	bool was_ready; /* this process */
+	int64_t ready_ns;
+	int64_t start_timeout_ms; /* -1: none */
+	int64_t deadline_ns;	  /* of draining */
+	struct loop_timer timer;
+	struct backoff backoff;
+	uint64_t crashes;
+	int last_status;
+
+	struct report failures; /* what the worker said of itself before it failed */
+	bool is_refusal;	/* one of them is about the handler file or its options */
+
+	struct scoreboard *board; /* mapped; NULL: none */
+	size_t board_slots;
+	struct child *next; /* in the listener's list of old ones */
+};
+
+/* Starts the first process: STARTING, or FAILED with a reason in failures. The fields up to loop
+ * and start_timeout_ms must be filled. */
+void child_start(struct child *child, uint32_t generation);
+
+void child_handle(struct child *child, enum child_event event);
+
+/* Tells it to end by then; a later call can only bring that nearer. */
+void child_drain(struct child *child, int64_t deadline_ns);
+
+const char *child_state_name(enum child_state state);
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * commands.c - testing a configuration, and describing a handler.
+ */
+#include "supervisor/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/memory.h"
+#include "supervisor/supervisor.h"
+
+static void
+command_on_probe_over(struct probe *probe)
+{
+	(void)probe;
+}
+
+static void
+command_on_change(struct listener_world *world)
+{
+	(void)world;
+}
+
+static void
+command_wait(struct supervisor *supervisor, const struct probe *probe)
+{
+	while (!probe->is_over && loop_turn(&supervisor->loop) >= 0)
+		;
+}
+
+static void
+command_take_report(struct report *to, const struct report *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		report_add(to, from->entries[i].is_warning, from->entries[i].file,
+			   from->entries[i].line, NULL, from->entries[i].text);
+}
+
+/* Loads the handler of every enabled listener, one after the other. */
+static void
+command_probe_all(struct supervisor *supervisor, const struct config *config, struct report *report)
+{
+	struct identity identity = {0};
+
+	if (names_look_up(config, &identity, report)) {
+		for (size_t i = 0; i < config->listener_count; i++) {
+			struct listener *listener =
+				listener_new(&supervisor->world, config, &config->listeners[i],
+					     &identity, report);
+			struct probe probe;
+
+			if (listener == NULL)
+				continue;
+			probe_start(&probe, listener, WORKER_PROBE, command_on_probe_over);
+			command_wait(supervisor, &probe);
+			command_take_report(report, &probe.report);
+			probe_free(&probe);
+			listener_free(listener);
+		}
+	}
+	identity_free(&identity);
+}
+
+int
+command_test(struct supervisor *supervisor, bool is_dumped)
+{
+	struct report report = {0};
+	struct config *config;
+	bool is_good;
+
+	supervisor->world.on_change = command_on_change;
+	config = supervisor_read_config(supervisor, &report);
+	if (config != NULL)
+		command_probe_all(supervisor, config, &report);
+	is_good = config != NULL && report.errors == 0;
+	report_print(&report, stderr);
+	if (is_good && is_dumped)
+		config_emit(config, stdout);
+	if (!is_good)
+		(void)fprintf(stderr, "%s: refused: %zu error%s\n", supervisor->cmdline->file,
+			      report.errors, report.errors == 1 ? "" : "s");
+	else if (!is_dumped)
+		(void)fprintf(stderr, "%s: good: %zu listener%s\n", supervisor->cmdline->file,
+			      config->listener_count, config->listener_count == 1 ? "" : "s");
+	report_free(&report);
+	config_free(config);
+	if (is_good && fflush(stdout) != 0)
+		return EXIT_FAILURE;
+	return is_good ? EXIT_SUCCESS : EXIT_CONFIGURATION;
+}
+
+/* A configuration whose only listener has the handler to be described. */
+static struct config *
+command_describe_config(const struct supervisor *supervisor, struct report *report)
+{
+	const struct cmdline *cmdline = supervisor->cmdline;
+	struct config *config;
+
+	if (cmdline->has_file)
+		config = supervisor_read_config(supervisor, report);
+	else
+		config = config_new(supervisor->places.handler_directory);
+	if (config == NULL)
+		return NULL;
+	/* whoever it belongs to, a handler that is only looked at gets as little as can be */
+	free(config->user);
+	free(config->group);
+	config->user = geteuid() == 0 ? memory_text("nobody") : NULL;
+	config->group = NULL;
+	(void)config_add_listener(config, "describe", cmdline->describe);
+	return config;
+}
+
+int
+command_describe(struct supervisor *supervisor)
+{
+	struct report report = {0};
+	struct identity identity = {0};
+	struct listener *listener = NULL;
+	struct config *config = command_describe_config(supervisor, &report);
+	int status = EXIT_CONFIGURATION;
+
+	supervisor->world.on_change = command_on_change;
+	if (config != NULL && names_look_up(config, &identity, &report))
+		listener = listener_new(&supervisor->world, config,
+					&config->listeners[config->listener_count - 1], &identity,
+					&report);
+	if (listener != NULL) {
+		struct probe probe;
+
+		probe_start(&probe, listener,
+			    supervisor->cmdline->is_json ? WORKER_DESCRIBE_JSON : WORKER_DESCRIBE,
+			    command_on_probe_over);
+		command_wait(supervisor, &probe);
+		command_take_report(&report, &probe.report);
+		if (probe.is_good) {
+			(void)fwrite(probe.description.data, 1, probe.description.length, stdout);
+			status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		}
+		probe_free(&probe);
+	}
+	report_print(&report, stderr);
+	listener_free(listener);
+	identity_free(&identity);
+	config_free(config);
+	report_free(&report);
+	return status;
+}

@@ -1,0 +1,366 @@
+/*
+ * listener.c - a listener's workers: started, compared, handed over, drained.
+ */
+#include "supervisor/listener.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+static void
+listener_copy_identity(struct identity *to, const struct identity *from)
+{
+	*to = *from;
+	to->groups = memory_zero(from->group_count, sizeof(*to->groups));
+	if (from->group_count > 0)
+		memcpy(to->groups, from->groups, from->group_count * sizeof(*to->groups));
+	to->user = memory_text(from->user);
+	to->home = memory_text(from->home);
+}
+
+/* Everything a worker is told, as bytes. */
+static void
+listener_make_image(struct listener *listener)
+{
+	struct worker_settings settings = listener_settings(listener, 0, WORKER_SERVE);
+	char **environment = listener_environment(&listener->identity, listener->conf);
+
+	worker_settings_write(&settings, &listener->image);
+	for (char **entry = environment; *entry != NULL; entry++)
+		buf_add_text(&listener->image, *entry);
+	for (size_t i = 0; i < listener->conf->address_texts.count; i++)
+		buf_add_text(&listener->image, listener->conf->address_texts.items[i]);
+	listener_free_environment(environment);
+	free(settings.options);
+}
+
+struct listener *
+listener_new(struct listener_world *world, const struct config *config,
+	     const struct conf_listener *conf, const struct identity *identity,
+	     struct report *report)
+{
+	struct listener *listener = memory_zero(1, sizeof(*listener));
+
+	listener->world = world;
+	listener->config = config;
+	listener->conf = conf;
+	listener->name = memory_text(conf->name);
+	listener->handler = memory_text(conf->handler);
+	listener->pin = PIN_NONE;
+	if (!pin_open(&listener->pin, conf->handler, &config->handler_path, &conf->handler_origin,
+		      report)) {
+		listener_free(listener);
+		return NULL;
+	}
+	listener_copy_identity(&listener->identity, identity);
+	listener_make_image(listener);
+	return listener;
+}
+
+static void
+listener_free_child(struct child *child)
+{
+	if (child == NULL)
+		return;
+	child_handle(child, CHILD_STOP);
+	report_free(&child->failures);
+	free(child);
+}
+
+void
+listener_free(struct listener *listener)
+{
+	if (listener == NULL)
+		return;
+	listener_free_child(listener->current);
+	while (listener->old != NULL) {
+		struct child *child = listener->old;
+
+		listener->old = child->next;
+		listener_free_child(child);
+	}
+	pin_close(&listener->pin);
+	identity_free(&listener->identity);
+	buf_free(&listener->image);
+	free(listener->sockets);
+	free(listener->name);
+	free(listener->handler);
+	free(listener);
+}
+
+bool
+listener_equal(const struct listener *a, const struct listener *b)
+{
+	return a->image.length == b->image.length &&
+	       memcmp(a->image.data, b->image.data, a->image.length) == 0 &&
+	       pin_equal(&a->pin, &b->pin);
+}
+
+bool
+listener_want_sockets(struct listener *listener, struct sockets *sockets, struct report *report)
+{
+	size_t count = listener->conf->address_texts.count;
+	bool has_all = true;
+
+	free(listener->sockets);
+	listener->sockets = memory_zero(count, sizeof(struct held_socket *));
+	for (size_t i = 0; i < count; i++) {
+		listener->sockets[i] = sockets_want(sockets, listener->conf, i, report);
+		has_all = has_all && listener->sockets[i] != NULL;
+	}
+	return has_all;
+}
+
+/* The scoreboard's descriptor goes to the worker, its mapping stays here. */
+static int
+listener_open_board(struct child *child, size_t slots)
+{
+	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-scoreboard", scoreboard_size(slots));
+	void *board;
+
+	if (fd < 0)
+		return fd;
+	board = mmap(NULL, scoreboard_size(slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (board == MAP_FAILED)
+		return -errno;
+	child->board = board;
+	child->board_slots = slots;
+	return take_fd(&fd);
+}
+
+static void
+listener_close_board(struct child *child)
+{
+	if (child->board != NULL)
+		(void)munmap(child->board, scoreboard_size(child->board_slots));
+	child->board = NULL;
+}
+
+/* Adds the numbers of a worker that is gone. Connections that did not come to an end ended with it;
+ * after an orderly end there are none. */
+static void
+listener_on_end(struct child *child, bool was_asked)
+{
+	struct listener *listener = child->owner_data;
+	struct scoreboard_totals sum;
+	uint64_t ended;
+
+	(void)was_asked;
+	if (child->board == NULL)
+		return;
+	sum = scoreboard_sum(child->board, child->board_slots);
+	ended = sum.finished + sum.refused + sum.crashed;
+	listener->totals.accepted += sum.accepted;
+	listener->totals.finished += sum.finished;
+	listener->totals.refused += sum.refused;
+	listener->totals.failed += sum.failed;
+	listener->totals.crashed += sum.crashed + (sum.accepted > ended ? sum.accepted - ended : 0);
+	listener_close_board(child);
+}
+
+static int
+listener_start_child(struct child *child, uint32_t generation)
+{
+	struct listener *listener = child->owner_data;
+	size_t socket_count = listener->conf->address_texts.count;
+	CLEANUP_FREE int *socket_fds = memory_zero(socket_count, sizeof(int));
+	struct worker_settings settings = listener_settings(listener, generation, WORKER_SERVE);
+	char **environment = listener_environment(&listener->identity, listener->conf);
+	CLEANUP_CLOSE int settings_fd = -1;
+	CLEANUP_CLOSE int board_fd = listener_open_board(child, settings.limit);
+	struct buf image = {0};
+	struct process_birth birth = {
+		.program_fd = listener->world->places->worker_fd,
+		.scoreboard_fd = board_fd,
+		.handler_fd = listener->pin.fd,
+		.log_fd = listener->world->journal_fd >= 0 ? listener->world->journal_fd
+							   : STDERR_FILENO,
+		.socket_fds = socket_fds,
+		.socket_count = socket_count,
+		.environment = environment,
+	};
+	int r = board_fd;
+
+	for (size_t i = 0; i < socket_count; i++) {
+		(void)sockets_revive(listener->sockets[i]);
+		socket_fds[i] = listener->sockets[i]->fd;
+	}
+	if (pin_was_overwritten(&listener->pin))
+		log_warning(
+			"handler file '%s' was written to while it is in use; install handlers by "
+			"rename, or running workers may crash",
+			listener->pin.path);
+	worker_settings_write(&settings, &image);
+	settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
+	birth.settings_fd = settings_fd;
+	if (r >= 0)
+		r = settings_fd;
+	if (r >= 0)
+		r = process_start(&child->process, listener->world->loop, generation, &birth);
+	if (r < 0)
+		listener_close_board(child);
+	buf_free(&image);
+	listener_free_environment(environment);
+	free(settings.options);
+	return r < 0 ? r : 0;
+}
+
+static void
+listener_on_change(struct child *child)
+{
+	struct listener *listener = child->owner_data;
+
+	listener->world->on_change(listener->world);
+}
+
+void
+listener_start(struct listener *listener, uint32_t generation)
+{
+	static const struct child_owner owner = {
+		.start = listener_start_child,
+		.on_change = listener_on_change,
+		.on_end = listener_on_end,
+	};
+	struct child *child = memory_zero(1, sizeof(*child));
+
+	child->owner = &owner;
+	child->owner_data = listener;
+	child->name = listener->name;
+	child->handler = listener->handler;
+	child->loop = listener->world->loop;
+	child->is_once = listener->world->is_once;
+	child->start_timeout_ms = listener->config->start_timeout_ms;
+	listener->current = child;
+	child_start(child, generation);
+}
+
+static void
+listener_push_old(struct listener *listener, struct child *child)
+{
+	child->owner_data = listener;
+	child->name = listener->name;
+	child->handler = listener->handler;
+	child->next = listener->old;
+	listener->old = child;
+}
+
+void
+listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns)
+{
+	struct child *reversed = NULL;
+
+	while (replaced->old != NULL) {
+		struct child *child = replaced->old;
+
+		replaced->old = child->next;
+		child->next = reversed;
+		reversed = child;
+	}
+	while (reversed != NULL) {
+		struct child *child = reversed;
+
+		reversed = child->next;
+		listener_push_old(listener, child);
+	}
+	if (replaced->current != NULL) {
+		listener_push_old(listener, replaced->current);
+		replaced->current = NULL;
+		child_drain(listener->old, deadline_ns);
+	}
+	listener->totals.accepted += replaced->totals.accepted;
+	listener->totals.finished += replaced->totals.finished;
+	listener->totals.refused += replaced->totals.refused;
+	listener->totals.failed += replaced->totals.failed;
+	listener->totals.crashed += replaced->totals.crashed;
+}
+
+void
+listener_drain(struct listener *listener, int64_t deadline_ns)
+{
+	if (listener->current != NULL)
+		child_drain(listener->current, deadline_ns);
+	for (struct child *child = listener->old; child != NULL; child = child->next)
+		child_drain(child, deadline_ns);
+}
+
+void
+listener_tidy(struct listener *listener, int64_t most)
+{
+	struct child **slot = &listener->old;
+	int64_t count = 0;
+
+	while (*slot != NULL) {
+		struct child *child = *slot;
+
+		if (child->state == CHILD_GONE) {
+			*slot = child->next;
+			listener_free_child(child);
+			continue;
+		}
+		if (++count > most) {
+			log_warning(
+				"'%s': worker of generation %" PRIu32
+				" is ended before its drain deadline: more than max_generations "
+				"(%" PRId64 ") old ones are left",
+				listener->name, child->generation, most);
+			child_handle(child, CHILD_STOP);
+		}
+		slot = &child->next;
+	}
+}
+
+bool
+listener_is_quiet(const struct listener *listener)
+{
+	for (const struct child *child = listener->old; child != NULL; child = child->next) {
+		if (!child->is_quiet && child->state != CHILD_GONE)
+			return false;
+	}
+	return true;
+}
+
+bool
+listener_is_gone(const struct listener *listener)
+{
+	if (listener->current != NULL && listener->current->state != CHILD_GONE)
+		return false;
+	for (const struct child *child = listener->old; child != NULL; child = child->next) {
+		if (child->state != CHILD_GONE)
+			return false;
+	}
+	return true;
+}
+
+static void
+listener_add_live(struct scoreboard_totals *totals, const struct child *child)
+{
+	struct scoreboard_totals sum;
+
+	if (child == NULL || child->board == NULL)
+		return;
+	sum = scoreboard_sum(child->board, child->board_slots);
+	totals->accepted += sum.accepted;
+	totals->finished += sum.finished;
+	totals->refused += sum.refused;
+	totals->failed += sum.failed;
+	totals->crashed += sum.crashed;
+}
+
+struct scoreboard_totals
+listener_count(const struct listener *listener)
+{
+	struct scoreboard_totals totals = listener->totals;
+
+	listener_add_live(&totals, listener->current);
+	for (const struct child *child = listener->old; child != NULL; child = child->next)
+		listener_add_live(&totals, child);
+	return totals;
+}

@@ -1,0 +1,85 @@
+/*
+ * listener.h - one listener of one configuration at run time: its sockets, its pinned handler file,
+ * its worker, and the older workers that still drain.
+ */
+#ifndef SUPERVISOR_LISTENER_H
+#define SUPERVISOR_LISTENER_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "conf/config.h"
+#include "ipc/worker_settings.h"
+#include "supervisor/child.h"
+#include "supervisor/names.h"
+#include "supervisor/pin.h"
+#include "supervisor/places.h"
+#include "supervisor/sockets.h"
+
+/* What all listeners share. */
+struct listener_world {
+	struct loop *loop;
+	const struct places *places;
+	int journal_fd; /* -1: workers log to standard error */
+	bool is_once;
+	/* Something about some child has changed: look again, soon. */
+	void (*on_change)(struct listener_world *world);
+};
+
+struct listener {
+	struct listener_world *world;	  /* not owned */
+	const struct config *config;	  /* not owned; replaced at each commit */
+	const struct conf_listener *conf; /* in config */
+	char *name;
+	char *handler;
+	struct pin pin;
+	struct identity identity;     /* its own copy */
+	struct held_socket **sockets; /* conf->address_texts.count of them, owned by the table */
+	struct buf image;	      /* all that a worker is told, to see whether it changes */
+	struct child *current;
+	struct child *old;		 /* draining, the newest first */
+	struct scoreboard_totals totals; /* of workers that are gone */
+};
+
+/* A listener without sockets and workers. NULL, told in the report, if its handler is not there. */
+struct listener *listener_new(struct listener_world *world, const struct config *config,
+			      const struct conf_listener *conf, const struct identity *identity,
+			      struct report *report);
+/* Kills what still runs. Accepts NULL. */
+void listener_free(struct listener *listener);
+
+/* Whether workers of both would be told the same: then the running one may stay. */
+bool listener_equal(const struct listener *a, const struct listener *b);
+
+/* Finds or opens its sockets. Returns whether all are there. */
+bool listener_want_sockets(struct listener *listener, struct sockets *sockets,
+			   struct report *report);
+
+/* Starts its worker, which accepts nothing until CHILD_COMMIT. */
+void listener_start(struct listener *listener, uint32_t generation);
+
+/* Takes over the workers of the listener that it replaces, and tells them to drain. */
+void listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns);
+/* Tells all its workers to drain. */
+void listener_drain(struct listener *listener, int64_t deadline_ns);
+/* Frees the old workers that are gone; ends the oldest where there are more than the most. */
+void listener_tidy(struct listener *listener, int64_t most);
+
+/* Whether no old worker can accept any more; whether no worker is left. */
+bool listener_is_quiet(const struct listener *listener);
+bool listener_is_gone(const struct listener *listener);
+
+/* The numbers of all its workers, gone and living. */
+struct scoreboard_totals listener_count(const struct listener *listener);
+
+/* The settings of a worker for this listener. Texts and lists are borrowed but for `options`, which
+ * the caller frees. Without a generation: only what makes a difference, for comparing. */
+struct worker_settings listener_settings(const struct listener *listener, uint32_t generation,
+					 enum worker_purpose purpose);
+
+/* The environment of a worker, NULL-terminated; freed with listener_free_environment. */
+char **listener_environment(const struct identity *identity, const struct conf_listener *conf);
+void listener_free_environment(char **environment);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * notify.c - sd_notify(3). READY=1 follows every RELOADING=1, whether the reload succeeded or not.
+ */
+#include "supervisor/notify.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+static struct {
+	struct loop *loop;
+	struct loop_timer timer;
+	int64_t interval_ns;
+} notify_watchdog;
+
+static void
+notify_on_watchdog(struct loop_timer *timer)
+{
+	(void)sd_notify(0, "WATCHDOG=1");
+	loop_arm(notify_watchdog.loop, timer, clock_now_ns() + notify_watchdog.interval_ns);
+}
+
+void
+notify_open(struct loop *loop)
+{
+	uint64_t usec = 0;
+
+	if (sd_watchdog_enabled(0, &usec) <= 0)
+		return;
+	notify_watchdog.loop = loop;
+	notify_watchdog.interval_ns = (int64_t)(usec / 2) * 1000;
+	notify_watchdog.timer.on_timer = notify_on_watchdog;
+	loop_arm(loop, &notify_watchdog.timer, clock_now_ns());
+}
+
+void
+notify_reloading(void)
+{
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reloading",
+			 clock_now_ns() / 1000);
+}
+
+void
+notify_ready(const char *format, ...)
+{
+	char status[512], line[1024];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(status, sizeof(status), format, args);
+	va_end(args);
+	if (n < 0)
+		return;
+	(void)text_escape(status, (size_t)n < sizeof(status) ? (size_t)n : sizeof(status) - 1, line,
+			  sizeof(line));
+	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", line);
+}
+
+void
+notify_stopping(void)
+{
+	(void)sd_notify(0, "STOPPING=1\nSTATUS=Draining connections");
+}
+
+void
+notify_extend(int64_t ms)
+{
+	(void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
+}

@@ -1,0 +1,19 @@
+/*
+ * notify.h - tells systemd what is going on; does nothing where there is no systemd.
+ */
+#ifndef SUPERVISOR_NOTIFY_H
+#define SUPERVISOR_NOTIFY_H
+
+#include "base/loop.h"
+
+/* Begins to answer the watchdog from this loop, if the unit has one. */
+void notify_open(struct loop *loop);
+
+void notify_reloading(void);
+/* Serving, after a start, a reload, or a reload that failed. */
+void notify_ready(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void notify_stopping(void);
+/* While draining: the next extension comes within `ms`. */
+void notify_extend(int64_t ms);
+
+#endif

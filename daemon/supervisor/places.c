@@ -1,0 +1,64 @@
+/*
+ * places.c - resolves the worker program and the handler directory.
+ */
+#include "supervisor/places.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/memory.h"
+#include "base/trusted.h"
+
+int
+places_find(struct places *places, char **ret_reason)
+{
+	struct trusted_owner owner = trusted_owner_self(true);
+	char program[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	char *slash;
+	int fd;
+
+	*places = (struct places){.worker_fd = -1};
+	if (n < 0) {
+		int r = -errno;
+
+		*ret_reason = memory_format("cannot tell where handlerd is installed: "
+					    "/proc/self/exe: %s",
+					    strerror(-r));
+		return r;
+	}
+	program[n] = '\0';
+	slash = strrchr(program, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	places->handler_directory = memory_format("%s/%s", program, PLACES_HANDLERS_FROM_SBIN);
+	places->worker_path = memory_format("%s/%s", program, PLACES_WORKER_FROM_SBIN);
+	/* without "..", as messages show it */
+	{
+		char *real = realpath(places->handler_directory, NULL);
+
+		if (real != NULL) {
+			free(places->handler_directory);
+			places->handler_directory = real;
+		}
+	}
+	fd = trusted_open(places->worker_path, TRUSTED_FILE, &owner, ret_reason, NULL);
+	if (fd < 0)
+		return fd;
+	places->worker_fd = fd;
+	return 0;
+}
+
+void
+places_free(struct places *places)
+{
+	free(places->handler_directory);
+	free(places->worker_path);
+	if (places->worker_fd >= 0)
+		(void)close(places->worker_fd);
+	*places = (struct places){.worker_fd = -1};
+}

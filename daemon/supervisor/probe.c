@@ -1,0 +1,163 @@
+/*
+ * probe.c - runs the worker program with the listener's identity, its handler file and nothing
+ * else.
+ */
+#include "supervisor/probe.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+#define PROBE_TIMEOUT_MS 10000
+#define PROBE_MOST_ENTRIES 200
+#define PROBE_MOST_DESCRIPTION (1U << 20)
+/* Processes that are not of a generation. */
+#define PROBE_GENERATION 1
+
+static void
+probe_note(struct probe *probe, struct buf_reader *payload, bool is_warning)
+{
+	CLEANUP_FREE char *file = NULL;
+	CLEANUP_FREE char *text = NULL;
+	uint32_t line;
+
+	if (!is_warning)
+		(void)buf_read_u32(payload); /* the stage */
+	file = buf_read_text(payload);
+	line = buf_read_u32(payload);
+	text = buf_read_text(payload);
+	if (text != NULL && probe->report.count < PROBE_MOST_ENTRIES)
+		report_add(&probe->report, is_warning, file, line, NULL, text);
+}
+
+static void
+probe_on_message(struct process *process, struct channel_message *message)
+{
+	struct probe *probe = CONTAINER_OF(process, struct probe, process);
+	CLEANUP_FREE char *piece = NULL;
+
+	switch (message->type) {
+	case PROTOCOL_READY:
+		probe->is_good = true;
+		break;
+	case PROTOCOL_FAILED:
+		probe_note(probe, &message->payload, false);
+		break;
+	case PROTOCOL_WARNING:
+		probe_note(probe, &message->payload, true);
+		break;
+	case PROTOCOL_DESCRIPTION:
+		piece = buf_read_text(&message->payload);
+		if (piece != NULL && probe->description.length < PROBE_MOST_DESCRIPTION)
+			buf_add(&probe->description, piece, strlen(piece));
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+probe_on_death(struct process *process, int status)
+{
+	struct probe *probe = CONTAINER_OF(process, struct probe, process);
+	const struct listener *listener = probe->listener;
+	const struct conf_origin *origin = &listener->conf->handler_origin;
+
+	loop_disarm(process->loop, &probe->timer);
+	if (probe->was_killed)
+		report_error(
+			&probe->report, origin->file, origin->line,
+			"handler '%s' (%s) was not loaded within %d s: a constructor in it waits",
+			listener->handler, listener->pin.path, PROBE_TIMEOUT_MS / 1000);
+	else if (WIFSIGNALED(status))
+		report_error(&probe->report, origin->file, origin->line,
+			     "handler '%s' (%s) killed the process that loaded it: signal %d (%s)",
+			     listener->handler, listener->pin.path, WTERMSIG(status),
+			     strsignal(WTERMSIG(status)));
+	else if (!probe->is_good && probe->report.errors == 0)
+		report_error(&probe->report, origin->file, origin->line,
+			     "handler '%s' (%s) ended the process that loaded it: exit status %d",
+			     listener->handler, listener->pin.path, WEXITSTATUS(status));
+	probe->is_good = probe->is_good && probe->report.errors == 0;
+	probe->is_over = true;
+	probe->on_over(probe);
+}
+
+static void
+probe_on_timer(struct loop_timer *timer)
+{
+	struct probe *probe = CONTAINER_OF(timer, struct probe, timer);
+
+	if (probe->process.pid == 0) {
+		probe->is_over = true;
+		probe->on_over(probe);
+		return;
+	}
+	probe->was_killed = true;
+	process_kill(&probe->process);
+}
+
+static int
+probe_execute(struct probe *probe, enum worker_purpose purpose)
+{
+	const struct listener *listener = probe->listener;
+	struct worker_settings settings = listener_settings(listener, PROBE_GENERATION, purpose);
+	char **environment = listener_environment(&listener->identity, listener->conf);
+	struct buf image = {0};
+	CLEANUP_CLOSE int settings_fd = -1;
+	struct process_birth birth = {
+		.program_fd = listener->world->places->worker_fd,
+		.scoreboard_fd = -1,
+		.handler_fd = listener->pin.fd,
+		.log_fd = STDERR_FILENO,
+		.environment = environment,
+	};
+	int r;
+
+	settings.log_target = LOG_TARGET_STDERR;
+	worker_settings_write(&settings, &image);
+	r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
+	birth.settings_fd = settings_fd;
+	if (r >= 0)
+		r = process_start(&probe->process, listener->world->loop, PROBE_GENERATION, &birth);
+	buf_free(&image);
+	listener_free_environment(environment);
+	free(settings.options);
+	return r;
+}
+
+void
+probe_start(struct probe *probe, const struct listener *listener, enum worker_purpose purpose,
+	    void (*on_over)(struct probe *probe))
+{
+	int r;
+
+	*probe = (struct probe){.listener = listener, .on_over = on_over};
+	probe->process.on_message = probe_on_message;
+	probe->process.on_death = probe_on_death;
+	probe->timer.on_timer = probe_on_timer;
+	r = probe_execute(probe, purpose);
+	if (r < 0)
+		report_error(&probe->report, NULL, 0, "cannot load handler '%s' on trial: %s",
+			     listener->handler, strerror(-r));
+	loop_arm(listener->world->loop, &probe->timer,
+		 clock_deadline_ns(r < 0 ? 0 : PROBE_TIMEOUT_MS));
+}
+
+void
+probe_free(struct probe *probe)
+{
+	if (probe->listener != NULL)
+		loop_disarm(probe->listener->world->loop, &probe->timer);
+	process_destroy(&probe->process);
+	report_free(&probe->report);
+	buf_free(&probe->description);
+	*probe = (struct probe){0};
+}

@@ -1,0 +1,238 @@
+/*
+ * process.c - fork, descriptors, execution, and the two sources that tell of the process.
+ */
+#include "supervisor/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/memory.h"
+
+/* In the child. Only what is allowed between fork and exec of a single-threaded process; a failure
+ * is told through the channel. */
+static _Noreturn void
+process_fail_birth(int channel_fd, uint32_t generation, const char *what, int error)
+{
+	char text[256];
+	struct buf payload = {0};
+
+	(void)snprintf(text, sizeof(text), "cannot start: %s: %s", what, strerror(error));
+	buf_add_u32(&payload, PROTOCOL_STAGE_START);
+	buf_add_text(&payload, NULL);
+	buf_add_u32(&payload, 0);
+	buf_add_text(&payload, text);
+	(void)channel_send(channel_fd, generation, PROTOCOL_FAILED, &payload);
+	_exit(127);
+}
+
+/* Moves the descriptors to their numbers: first all out of the way, then each to its place. */
+static int
+process_place_fds(const struct process_birth *birth, int *channel_fd, int *program_fd)
+{
+	int fixed[] = {*channel_fd, birth->settings_fd, birth->scoreboard_fd, birth->handler_fd,
+		       birth->log_fd};
+	int above = WORKER_FD_SOCKETS + (int)birth->socket_count + 8;
+	CLEANUP_FREE int *sockets = memory_zero(birth->socket_count, sizeof(int));
+
+	*program_fd = fcntl(birth->program_fd, F_DUPFD_CLOEXEC, above);
+	if (*program_fd < 0)
+		return -errno;
+	for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+		if (fixed[i] >= 0 && (fixed[i] = fcntl(fixed[i], F_DUPFD_CLOEXEC, above)) < 0)
+			return -errno;
+	}
+	*channel_fd = fixed[0];
+	for (size_t i = 0; i < birth->socket_count; i++) {
+		sockets[i] = fcntl(birth->socket_fds[i], F_DUPFD_CLOEXEC, above);
+		if (sockets[i] < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+		if (fixed[i] < 0)
+			(void)close(WORKER_FD_CHANNEL + (int)i);
+		else if (dup2(fixed[i], WORKER_FD_CHANNEL + (int)i) < 0)
+			return -errno;
+	}
+	for (size_t i = 0; i < birth->socket_count; i++) {
+		if (dup2(sockets[i], WORKER_FD_SOCKETS + (int)i) < 0)
+			return -errno;
+	}
+	if (close_range((unsigned)(WORKER_FD_SOCKETS + (int)birth->socket_count), ~0U,
+			CLOSE_RANGE_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+static void
+process_reset_signals(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		(void)sigaction(number, &action, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void
+process_run_child(uint32_t generation, int channel_fd, const struct process_birth *birth)
+{
+	static char name[] = "handlerd-worker";
+	static char *const arguments[] = {name, NULL};
+	int null_fd, program_fd = -1, r;
+
+	(void)setpgid(0, 0);
+	process_reset_signals();
+	(void)umask(0077);
+	r = process_place_fds(birth, &channel_fd, &program_fd);
+	if (r < 0)
+		process_fail_birth(channel_fd, generation, "descriptors", -r);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || chdir("/") < 0)
+		process_fail_birth(channel_fd, generation, "/dev/null", errno);
+	(void)fexecve(program_fd, arguments, birth->environment);
+	process_fail_birth(channel_fd, generation, "handlerd-worker", errno);
+}
+
+/* Delivers what the process has said so far. Returns false at end of file. */
+static bool
+process_read_channel(struct process *process)
+{
+	struct channel_message message;
+
+	for (;;) {
+		int r = channel_receive(process->channel.fd, &message);
+
+		if (r == -EBADMSG || (r == 1 && message.generation != process->generation))
+			continue;
+		if (r != 1)
+			return r == -EAGAIN;
+		process->on_message(process, &message);
+		if (process->pid == 0)
+			return true;
+	}
+}
+
+static void
+process_on_channel(struct loop_source *source, uint32_t events)
+{
+	struct process *process = CONTAINER_OF(source, struct process, channel);
+
+	(void)events;
+	/* at end of file its death follows */
+	if (!process_read_channel(process))
+		loop_remove(process->loop, &process->channel);
+}
+
+static void
+process_release(struct process *process)
+{
+	loop_remove(process->loop, &process->channel);
+	loop_remove(process->loop, &process->death);
+	(void)close(process->channel.fd);
+	(void)close(process->death.fd);
+	process->pid = 0;
+}
+
+static int
+process_reap(struct process *process)
+{
+	int status = 0;
+
+	/* until it is reaped, its number and its group's are nobody else's */
+	(void)kill(-process->pid, SIGKILL);
+	while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+static void
+process_on_death(struct loop_source *source, uint32_t events)
+{
+	struct process *process = CONTAINER_OF(source, struct process, death);
+	pid_t pid = process->pid;
+	int status;
+
+	(void)events;
+	(void)process_read_channel(process);
+	/* a message may have led to its end already */
+	if (process->pid != pid)
+		return;
+	status = process_reap(process);
+	process_release(process);
+	process->on_death(process, status);
+}
+
+int
+process_start(struct process *process, struct loop *loop, uint32_t generation,
+	      const struct process_birth *birth)
+{
+	int ends[2];
+	pid_t pid;
+	int r = channel_open(ends);
+
+	if (r < 0)
+		return r;
+	pid = fork();
+	if (pid == 0)
+		process_run_child(generation, ends[1], birth);
+	r = pid < 0 ? -errno : 0;
+	(void)close(ends[1]);
+	if (r < 0) {
+		(void)close(ends[0]);
+		return r;
+	}
+	(void)setpgid(pid, pid);
+	process->pid = pid;
+	process->generation = generation;
+	process->loop = loop;
+	process->channel = (struct loop_source){.fd = ends[0], .on_event = process_on_channel};
+	process->death = (struct loop_source){
+		.fd = pidfd_open(pid, 0),
+		.on_event = process_on_death,
+	};
+	r = process->death.fd < 0 ? -errno : loop_add(loop, &process->death, EPOLLIN);
+	if (r >= 0)
+		r = loop_add(loop, &process->channel, EPOLLIN);
+	if (r < 0) {
+		process_destroy(process);
+		return r;
+	}
+	return 0;
+}
+
+void
+process_send(struct process *process, enum protocol_type type, const struct buf *payload)
+{
+	if (process->pid != 0)
+		(void)channel_send(process->channel.fd, process->generation, type, payload);
+}
+
+void
+process_kill(struct process *process)
+{
+	if (process->pid != 0)
+		(void)kill(-process->pid, SIGKILL);
+}
+
+void
+process_destroy(struct process *process)
+{
+	if (process->pid == 0)
+		return;
+	process_kill(process);
+	(void)kill(process->pid, SIGKILL);
+	(void)process_reap(process);
+	process_release(process);
+}

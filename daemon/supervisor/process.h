@@ -1,0 +1,51 @@
+/*
+ * process.h - one execution of the worker program: birth, channel, death.
+ *
+ * A process is its own process group, which is killed whole at its end. Death is known by its
+ * pidfd; what it said before it died is delivered before its death is.
+ */
+#ifndef SUPERVISOR_PROCESS_H
+#define SUPERVISOR_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/loop.h"
+#include "ipc/channel.h"
+
+struct process {
+	pid_t pid; /* 0: not running */
+	uint32_t generation;
+	struct loop *loop; /* not owned */
+	struct loop_source channel;
+	struct loop_source death;
+	void (*on_message)(struct process *process, struct channel_message *message);
+	void (*on_death)(struct process *process, int status); /* as waitpid(2) gives it */
+};
+
+/* What a worker is born with. Descriptors and texts stay the caller's. */
+struct process_birth {
+	int program_fd;
+	int settings_fd;
+	int scoreboard_fd; /* -1: none */
+	int handler_fd;
+	int log_fd;
+	const int *socket_fds;
+	size_t socket_count;
+	char *const *environment; /* NULL-terminated */
+};
+
+/* Executes the program. on_message and on_death must be set. 0 or a negative errno. */
+int process_start(struct process *process, struct loop *loop, uint32_t generation,
+		  const struct process_birth *birth);
+
+/* Sends a message; a process that does not read is as good as dead and will be found out. */
+void process_send(struct process *process, enum protocol_type type, const struct buf *payload);
+
+/* Kills it and its group. Its death is still reported. */
+void process_kill(struct process *process);
+
+/* Kills it, waits for it, and reports nothing. */
+void process_destroy(struct process *process);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * serve.c - the main process while it serves: signals, changes of workers, stopping.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "supervisor/notify.h"
+#include "supervisor/supervisor.h"
+
+#define SERVE_EXTEND_MS 5000
+
+int
+supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
+{
+	CLEANUP_FREE char *reason = NULL;
+	int r;
+
+	*supervisor = (struct supervisor){.cmdline = cmdline};
+	supervisor->world.journal_fd = -1;
+	supervisor->signals.fd = -1;
+	r = loop_init(&supervisor->loop);
+	if (r < 0) {
+		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
+		return r;
+	}
+	r = places_find(&supervisor->places, &reason);
+	if (r < 0) {
+		(void)fprintf(stderr, "handlerd: %s\n", reason);
+		return r;
+	}
+	supervisor->world.loop = &supervisor->loop;
+	supervisor->world.places = &supervisor->places;
+	supervisor->world.is_once = cmdline->is_once;
+	return 0;
+}
+
+void
+supervisor_destroy(struct supervisor *supervisor)
+{
+	for (size_t i = 0; i < supervisor->listener_count; i++)
+		listener_free(supervisor->listeners[i]);
+	for (size_t i = 0; i < supervisor->leaving_count; i++)
+		listener_free(supervisor->leaving[i]);
+	free(supervisor->listeners);
+	free(supervisor->leaving);
+	sockets_close_all(&supervisor->sockets);
+	config_free(supervisor->config);
+	places_free(&supervisor->places);
+	if (supervisor->world.journal_fd >= 0)
+		(void)close(supervisor->world.journal_fd);
+	if (supervisor->signals.fd >= 0)
+		(void)close(supervisor->signals.fd);
+	loop_close(&supervisor->loop);
+}
+
+void
+supervisor_open_log(struct supervisor *supervisor, const struct config *config)
+{
+	bool wants_journal =
+		config->log_target == CONF_LOG_JOURNAL ||
+		(config->log_target == CONF_LOG_AUTO && log_target_auto() == LOG_TARGET_JOURNAL);
+	int *journal_fd = &supervisor->world.journal_fd;
+
+	if (wants_journal && *journal_fd < 0) {
+		int r = log_connect_journal();
+
+		if (r < 0)
+			log_warning("the journal cannot be reached (%s); logging to standard error",
+				    strerror(-r));
+		else
+			*journal_fd = r;
+	}
+	if (!wants_journal && *journal_fd >= 0) {
+		(void)close(*journal_fd);
+		*journal_fd = -1;
+	}
+	log_open(*journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
+		 *journal_fd >= 0 ? *journal_fd : STDERR_FILENO,
+		 config->log_format == CONF_LOG_JSON, (int)config->log_level, "handlerd");
+	for (size_t i = 0; i < supervisor->listener_count; i++) {
+		struct child *child = supervisor->listeners[i]->current;
+		struct buf payload = {0};
+
+		if (child == NULL)
+			continue;
+		buf_add_u32(&payload, (uint32_t)config->log_level);
+		process_send(&child->process, PROTOCOL_LOG_LEVEL, &payload);
+		buf_free(&payload);
+	}
+}
+
+/* Frees listeners that are gone; ends the program when everything is. */
+static void
+serve_look(struct supervisor *supervisor)
+{
+	size_t left = 0, living = 0;
+
+	reload_look(supervisor);
+	for (size_t i = 0; i < supervisor->leaving_count; i++) {
+		struct listener *listener = supervisor->leaving[i];
+
+		if (listener_is_gone(listener)) {
+			log_info("'%s' is gone: its last connection has ended", listener->name);
+			listener_free(listener);
+		} else {
+			supervisor->leaving[left++] = listener;
+		}
+	}
+	supervisor->leaving_count = left;
+	if (left == 0) {
+		free(supervisor->leaving);
+		supervisor->leaving = NULL;
+	}
+	for (size_t i = 0; i < supervisor->listener_count; i++) {
+		listener_tidy(supervisor->listeners[i], supervisor->config->max_generations);
+		living += !listener_is_gone(supervisor->listeners[i]);
+	}
+	if (living + left > 0 || supervisor->config == NULL)
+		return;
+	if (supervisor->is_stopping || (supervisor->world.is_once && supervisor->generation > 0))
+		loop_stop(&supervisor->loop);
+}
+
+static void
+serve_on_look(struct loop_timer *timer)
+{
+	serve_look(CONTAINER_OF(timer, struct supervisor, look));
+}
+
+static void
+serve_on_change(struct listener_world *world)
+{
+	struct supervisor *supervisor = CONTAINER_OF(world, struct supervisor, world);
+
+	/* not from within the event: the child that changed may be freed */
+	if (!supervisor->look.is_armed)
+		loop_arm(&supervisor->loop, &supervisor->look, 0);
+}
+
+static void
+serve_on_extend(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, extend);
+
+	notify_extend(2 * SERVE_EXTEND_MS);
+	loop_arm(&supervisor->loop, timer, clock_deadline_ns(SERVE_EXTEND_MS));
+}
+
+static void
+serve_stop_at_once(struct supervisor *supervisor)
+{
+	log_notice("stopping at once");
+	for (size_t i = 0; i < supervisor->listener_count; i++) {
+		struct listener *listener = supervisor->listeners[i];
+
+		if (listener->current != NULL)
+			child_handle(listener->current, CHILD_STOP);
+	}
+	loop_stop(&supervisor->loop);
+}
+
+void
+supervisor_stop(struct supervisor *supervisor, bool is_at_once)
+{
+	int64_t deadline_ns;
+
+	if (is_at_once || supervisor->is_stopping || supervisor->config == NULL) {
+		reload_abandon(supervisor);
+		notify_stopping();
+		serve_stop_at_once(supervisor);
+		return;
+	}
+	log_notice("stopping: connections have %" PRId64 " s to end",
+		   supervisor->config->drain_timeout_ms / 1000);
+	supervisor->is_stopping = true;
+	notify_stopping();
+	reload_abandon(supervisor);
+	deadline_ns = clock_deadline_ns(supervisor->config->drain_timeout_ms);
+	for (size_t i = 0; i < supervisor->listener_count; i++)
+		listener_drain(supervisor->listeners[i], deadline_ns);
+	for (size_t i = 0; i < supervisor->leaving_count; i++)
+		listener_drain(supervisor->leaving[i], deadline_ns);
+	sockets_close_all(&supervisor->sockets);
+	supervisor->extend.on_timer = serve_on_extend;
+	loop_arm(&supervisor->loop, &supervisor->extend, clock_now_ns());
+	serve_on_change(&supervisor->world);
+}
+
+static void
+serve_reload(struct supervisor *supervisor)
+{
+	if (supervisor->is_stopping)
+		return;
+	if (supervisor->cmdline->listen_count > 0) {
+		log_notice("nothing to reload: there is no configuration file");
+		return;
+	}
+	reload_begin(supervisor);
+}
+
+static void
+serve_on_signal(struct loop_source *source, uint32_t events)
+{
+	struct supervisor *supervisor = CONTAINER_OF(source, struct supervisor, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			supervisor_stop(supervisor, false);
+			break;
+		case SIGQUIT:
+			supervisor_stop(supervisor, true);
+			break;
+		case SIGHUP:
+			serve_reload(supervisor);
+			break;
+		case SIGUSR1:
+			status_log(supervisor);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static int
+serve_open_signals(struct supervisor *supervisor)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < COUNT_OF(numbers); i++)
+		(void)sigaddset(&set, numbers[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGUSR2, SIG_IGN);
+	supervisor->signals = (struct loop_source){
+		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+		.on_event = serve_on_signal,
+	};
+	if (supervisor->signals.fd < 0)
+		return -errno;
+	return loop_add(&supervisor->loop, &supervisor->signals, EPOLLIN);
+}
+
+/* A listening socket and a few descriptors for each worker; the limit is the workers' too. */
+static void
+serve_raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int
+supervisor_serve(struct supervisor *supervisor)
+{
+	int r = serve_open_signals(supervisor);
+
+	if (r < 0) {
+		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	serve_raise_files();
+	supervisor->look.on_timer = serve_on_look;
+	supervisor->world.on_change = serve_on_change;
+	notify_open(&supervisor->loop);
+	reload_begin(supervisor);
+	r = loop_run(&supervisor->loop);
+	if (r < 0) {
+		log_error("the event loop failed: %s", strerror(-r));
+		supervisor->exit_status = EXIT_FAILURE;
+	}
+	reload_abandon(supervisor);
+	if (supervisor->exit_status == 0 && supervisor->config != NULL)
+		log_notice("stopped");
+	return supervisor->exit_status;
+}

@@ -1,0 +1,47 @@
+/*
+ * status.c - the state of everything, for the log.
+ */
+#include <inttypes.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "supervisor/supervisor.h"
+
+static void
+status_log_child(const struct listener *listener, const struct child *child)
+{
+	log_notice("status: '%s' worker generation %" PRIu32 " pid %d %s%s", listener->name,
+		   child->generation, (int)child->process.pid, child_state_name(child->state),
+		   child->is_quiet ? " (accepts no more)" : "");
+}
+
+static void
+status_log_listener(const struct listener *listener)
+{
+	struct scoreboard_totals totals = listener_count(listener);
+	uint64_t ended = totals.finished + totals.refused + totals.crashed;
+
+	log_notice("status: '%s' handler '%s' (%s): accepted %" PRIu64 " finished %" PRIu64
+		   " refused %" PRIu64 " failed %" PRIu64 " crashed %" PRIu64 " open %" PRIu64,
+		   listener->name, listener->handler, listener->pin.path, totals.accepted,
+		   totals.finished, totals.refused, totals.failed, totals.crashed,
+		   totals.accepted > ended ? totals.accepted - ended : 0);
+	if (listener->current != NULL)
+		status_log_child(listener, listener->current);
+	for (const struct child *child = listener->old; child != NULL; child = child->next)
+		status_log_child(listener, child);
+}
+
+void
+status_log(const struct supervisor *supervisor)
+{
+	log_notice("status: generation %" PRIu32 ", %zu listeners, %zu leaving, %zu sockets",
+		   supervisor->generation, supervisor->listener_count, supervisor->leaving_count,
+		   supervisor->sockets.count);
+	for (size_t i = 0; i < supervisor->listener_count; i++)
+		status_log_listener(supervisor->listeners[i]);
+	for (size_t i = 0; i < supervisor->leaving_count; i++)
+		status_log_listener(supervisor->leaving[i]);
+	log_notice("status: end");
+}

@@ -1,0 +1,90 @@
+/*
+ * supervisor.h - the state of the main process. It never runs handler code, never reads a client's
+ * byte, never loads a library, and has no threads.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <handlerd/handler.h>
+
+#include "base/loop.h"
+#include "base/report.h"
+#include "supervisor/cmdline.h"
+#include "supervisor/listener.h"
+#include "supervisor/places.h"
+#include "supervisor/probe.h"
+#include "supervisor/sockets.h"
+
+#define EXIT_CONFIGURATION 78 /* EX_CONFIG */
+#define EXIT_USAGE 2
+
+enum reload_phase {
+	RELOAD_IDLE,
+	RELOAD_PROBING,	 /* changed handlers are loaded on trial */
+	RELOAD_STARTING, /* replacement workers get ready */
+	RELOAD_SETTLING, /* committed; old workers stop accepting */
+};
+
+/* One start or reload under way; start is the first reload. */
+struct reload {
+	enum reload_phase phase;
+	bool is_start;
+	bool is_again; /* another was asked for meanwhile */
+	int64_t began_ns;
+	uint32_t generation;
+	struct config *config;
+	struct listener **next; /* in the file's order; the unchanged ones are the running ones */
+	size_t next_count;
+	struct probe *probes;
+	size_t probe_count;
+	struct report report;
+};
+
+struct supervisor {
+	const struct cmdline *cmdline;
+	struct places places;
+	struct loop loop;
+	struct loop_source signals;
+	struct loop_timer look; /* set off by every change of a child */
+	struct listener_world world;
+	struct config *config; /* of the last commit; NULL before the first */
+	struct listener **listeners;
+	size_t listener_count;
+	struct listener **leaving; /* removed, their workers drain */
+	size_t leaving_count;
+	struct sockets sockets;
+	struct reload reload;
+	uint32_t generation; /* of the last commit */
+	bool is_stopping;
+	struct loop_timer extend; /* of systemd's patience while stopping */
+	int exit_status;
+};
+
+/* Opens the loop and finds the installation. 0, or a negative errno, told on standard error. */
+int supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline);
+void supervisor_destroy(struct supervisor *supervisor);
+
+/* Serves until stopped; returns the exit status. In serve.c. */
+int supervisor_serve(struct supervisor *supervisor);
+/* Tells everything to drain; a second call ends everything at once. In serve.c. */
+void supervisor_stop(struct supervisor *supervisor, bool is_at_once);
+
+/* Reads the configuration, from the file or the command line. NULL with errors in the report. */
+struct config *supervisor_read_config(const struct supervisor *supervisor, struct report *report);
+/* Logs as the configuration says, from now on. */
+void supervisor_open_log(struct supervisor *supervisor, const struct config *config);
+
+/* Starts a reload, or queues one behind the one under way. In reload.c. */
+void reload_begin(struct supervisor *supervisor);
+/* Goes on with the reload under way if what it waits for has happened. */
+void reload_look(struct supervisor *supervisor);
+/* Gives up the reload under way: what was prepared goes, what was stays. */
+void reload_abandon(struct supervisor *supervisor);
+
+/* Writes the state of everything to the log. In status.c. */
+void status_log(const struct supervisor *supervisor);
+
+#endif
