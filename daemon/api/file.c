@@ -47,7 +47,7 @@ static ssize_t
 file_stream_write(void *cookie, const char *buf, size_t size)
 {
 	struct hd_request *req = cookie;
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = size};
+	struct iovec iov = {.iov_base = (void *)buf, .iov_len = size};
 	int r = 0;
 
 	/* printed output is older than what the stream holds */

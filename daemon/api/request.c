@@ -244,7 +244,7 @@ const char *
 hd_client_name(const struct hd_request *req)
 {
 	/* the text is made on the first call: the request is the owner's alone */
-	struct hd_request *own = (struct hd_request *)(uintptr_t)req;
+	struct hd_request *own = (struct hd_request *)req;
 
 	if (!own->has_name) {
 		(void)peer_format((const struct sockaddr *)&own->client, own->client_length,
@@ -257,7 +257,7 @@ hd_client_name(const struct hd_request *req)
 const struct sockaddr *
 hd_local_address(const struct hd_request *req, socklen_t *len)
 {
-	struct hd_request *own = (struct hd_request *)(uintptr_t)req;
+	struct hd_request *own = (struct hd_request *)req;
 
 	if (!own->has_local) {
 		own->local_length = sizeof(own->local);

@@ -68,7 +68,7 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 ssize_t
 stream_send(struct hd_request *req, const struct iovec *iov, int count)
 {
-	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov,
 			     .msg_iovlen = (size_t)(count > IOV_MAX ? IOV_MAX : count)};
 
 	for (;;) {
@@ -149,7 +149,7 @@ stream_flush(struct hd_request *req)
 ssize_t
 hd_send(struct hd_request *req, const void *buf, size_t size)
 {
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = size};
+	struct iovec iov = {.iov_base = (void *)buf, .iov_len = size};
 
 	if (req->buffered != 0) {
 		int r = stream_flush(req);
@@ -163,7 +163,7 @@ hd_send(struct hd_request *req, const void *buf, size_t size)
 int
 hd_sendall(struct hd_request *req, const void *buf, size_t size)
 {
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = size};
+	struct iovec iov = {.iov_base = (void *)buf, .iov_len = size};
 
 	if (req->buffered != 0) {
 		int r = stream_flush(req);
@@ -209,6 +209,11 @@ hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct soc
 	(void)len;
 	return -EOPNOTSUPP;
 }
+
+static int stream_print_long(struct hd_request *req, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+static int stream_vprintf(struct hd_request *req, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
 /* Sends text that is too long for the output buffer. */
 static int

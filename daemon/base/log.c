@@ -249,7 +249,7 @@ log_format_journal(struct log_record *record, int level, const struct log_contex
 static bool
 log_send(const struct log_record *record)
 {
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)record->data, .iov_len = record->length};
+	struct iovec iov = {.iov_base = (void *)record->data, .iov_len = record->length};
 	ssize_t n;
 
 	do {

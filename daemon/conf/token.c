@@ -51,10 +51,7 @@ tokenizer_skip_space(struct tokenizer *tokenizer)
 	for (;;) {
 		tokenizer_move(tokenizer, token_skip(tokenizer->at, end, " \t\n\r\f"));
 		p = tokenizer->at;
-		if (p < end && *p == '#') {
-			p = memchr(p, '\n', (size_t)(end - p));
-			tokenizer_move(tokenizer, p != NULL ? p : end);
-		} else if (end - p >= 2 && p[0] == '/' && p[1] == '/') {
+		if ((p < end && *p == '#') || (end - p >= 2 && p[0] == '/' && p[1] == '/')) {
 			p = memchr(p, '\n', (size_t)(end - p));
 			tokenizer_move(tokenizer, p != NULL ? p : end);
 		} else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {

@@ -67,7 +67,7 @@ peer_format(const struct sockaddr *addr, socklen_t length, char *buf, size_t siz
 int
 peer_credentials(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = {0};
 	socklen_t addr_length = sizeof(addr);
 	struct ucred cred;
 	socklen_t cred_length = sizeof(cred);

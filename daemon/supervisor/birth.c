@@ -18,8 +18,6 @@ static const char *const birth_passed[] = {
 #endif
 };
 
-extern char **environ;
-
 static uint32_t
 birth_option_type(enum conf_value_type type)
 {
@@ -63,7 +61,7 @@ birth_options(const struct conf_listener *conf, bool has_origins)
 			.text = option->text,
 			.items = option->list.items,
 			.item_count = (uint32_t)option->list.count,
-			.file = has_origins ? (char *)(uintptr_t)option->origin.file : NULL,
+			.file = has_origins ? (char *)option->origin.file : NULL,
 			.line = has_origins ? option->origin.line : 0,
 		};
 	}
@@ -84,7 +82,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.listener = conf->name,
 		.handler = conf->handler,
 		.handler_path = listener->pin.path,
-		.handler_file = is_whole ? (char *)(uintptr_t)conf->handler_origin.file : NULL,
+		.handler_file = is_whole ? (char *)conf->handler_origin.file : NULL,
 		.handler_line = is_whole ? conf->handler_origin.line : 0,
 		.has_identity = listener->identity.is_dropped,
 		.uid = listener->identity.uid,

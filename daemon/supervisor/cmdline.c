@@ -73,7 +73,7 @@ cmdline_complain(const char *text)
 static void
 cmdline_add(const char ***list, size_t *count, const char *text)
 {
-	*list = memory_grow((void *)(uintptr_t)*list, *count, sizeof(char *));
+	*list = memory_grow((void *)*list, *count, sizeof(char *));
 	(*list)[(*count)++] = text;
 }
 
@@ -177,6 +177,6 @@ cmdline_parse(struct cmdline *cmdline, int argc, char **argv)
 void
 cmdline_free(struct cmdline *cmdline)
 {
-	free((void *)(uintptr_t)cmdline->listen);
-	free((void *)(uintptr_t)cmdline->options);
+	free((void *)cmdline->listen);
+	free((void *)cmdline->options);
 }

@@ -18,7 +18,7 @@ handle(struct hd_request *req)
 
 	/* the data as it came: it may hold any bytes */
 	struct iovec answer[] = {
-		{.iov_base = (void *)(uintptr_t)text, .iov_len = sizeof(text) - 1},
+		{.iov_base = (void *)text, .iov_len = sizeof(text) - 1},
 		{.iov_base = data, .iov_len = (size_t)n},
 	};
 	return hd_sendallv(req, answer, 2);

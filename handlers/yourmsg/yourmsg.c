@@ -15,9 +15,9 @@ handle(struct hd_request *req)
 	hd_set_idle(req, 1);
 	while ((n = hd_recv(req, data, sizeof(data))) > 0) {
 		struct iovec answer[] = {
-			{.iov_base = (void *)(uintptr_t) "Your msg={", .iov_len = 10},
+			{.iov_base = (void *)"Your msg={", .iov_len = 10},
 			{.iov_base = data, .iov_len = (size_t)n},
-			{.iov_base = (void *)(uintptr_t) "}", .iov_len = 1},
+			{.iov_base = (void *)"}", .iov_len = 1},
 		};
 		int r = hd_sendallv(req, answer, 3);
 
