@@ -88,8 +88,11 @@ acceptor_is_passing(int error)
 int
 acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, socklen_t *ret_length)
 {
-	const struct concurrency *mode = acceptor->mode;
+	struct concurrency *mode = acceptor->mode;
 	int error = EAGAIN;
+
+	if (!older_has_room(mode))
+		return -EUSERS;
 
 	for (size_t i = 0; i < mode->socket_count; i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
@@ -135,8 +138,8 @@ acceptor_is_shortage(int error)
 	return error != -EAGAIN;
 }
 
-void
-acceptor_pause(struct concurrency *mode, int error)
+static void
+acceptor_wait_shortage(struct concurrency *mode, int error)
 {
 	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
 	uint64_t suppressed = 0;
@@ -146,4 +149,13 @@ acceptor_pause(struct concurrency *mode, int error)
 			    "%d ms (%" PRIu64 " attempts failed before)",
 			    mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
 	(void)poll(&row, 1, ACCEPTOR_PAUSE_MS);
+}
+
+void
+acceptor_pause(struct concurrency *mode, int error)
+{
+	if (error == -EUSERS)
+		older_wait_room(mode);
+	else
+		acceptor_wait_shortage(mode, error);
 }

@@ -28,7 +28,8 @@ void acceptor_close(struct acceptor *acceptor);
 bool acceptor_wait_open(const struct concurrency *mode);
 
 /* Accepts a connection without waiting: a blocking, close-on-exec descriptor. -EAGAIN when there is
- * none; -EMFILE and the like (acceptor_is_shortage) when it must be tried later. */
+ * none; -EUSERS while older generations hold the rest of the limit, -EMFILE and the like
+ * (acceptor_is_shortage) when it must be tried later. */
 int acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client,
 		  socklen_t *ret_length);
 
@@ -36,8 +37,9 @@ int acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client
  * after the timeout, -ECANCELED when draining began. */
 int acceptor_wait(struct acceptor *acceptor, int timeout_ms);
 
-/* After a shortage: logs it (once in 10 s) and waits 100 ms, or until draining begins. */
 bool acceptor_is_shortage(int error);
+/* Waits until it is worth trying again: after EUSERS for a connection that ends, after a shortage
+ * 100 ms (told once in 10 s); or until draining begins. */
 void acceptor_pause(struct concurrency *mode, int error);
 
 #endif

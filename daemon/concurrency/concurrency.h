@@ -15,6 +15,7 @@
 #include "api/server.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "concurrency/older.h"
 #include "ipc/scoreboard.h"
 
 struct concurrency;
@@ -53,6 +54,7 @@ struct concurrency {
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
 	bool is_once;			/* accept one connection only */
+	struct older older;		/* generations that drain while this one serves */
 	void (*on_quiet)(struct concurrency *mode);
 	void (*on_empty)(struct concurrency *mode);
 

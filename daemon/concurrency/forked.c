@@ -151,6 +151,8 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 		request_open(&forked.request, r, &client, length);
 		session_run(&forked.request);
 		served++;
+		if (forked_is_draining())
+			older_tell_vacancy(mode);
 		if (!forked_goes_on(served))
 			break;
 		atomic_store(&forked.slot->state, FORKED_WAITING);

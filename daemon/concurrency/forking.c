@@ -65,6 +65,7 @@ forking_spawn(struct forking *forking)
 		slot++;
 	if (slot == mode->limit)
 		return -EAGAIN;
+	scoreboard_use_slot(mode->board, slot);
 	atomic_store(&mode->board->slots[slot].state, FORKED_WAITING);
 	pid = fork();
 	if (pid < 0) {

@@ -52,13 +52,13 @@ struct pool_thread {
 
 static void *pool_run_thread(void *argument);
 
-/* Makes one more thread if the limit allows it. 0; -EAGAIN at the limit; a negative errno. */
+/* Makes one more thread. 0; 1 if the limit is reached; a negative errno. */
 static int
 pool_grow(struct pool *pool)
 {
 	struct pool_thread *thread = calloc(1, sizeof(*thread));
 	pthread_t id;
-	int r = -EAGAIN;
+	int r = 1;
 
 	if (thread == NULL)
 		return -ENOMEM;
@@ -66,6 +66,7 @@ pool_grow(struct pool *pool)
 	(void)pthread_mutex_lock(&pool->lock);
 	if (pool->thread_count < pool->limit) {
 		thread->slot = pool->free_slots[--pool->free_slot_count];
+		scoreboard_use_slot(pool->mode->board, thread->slot);
 		/* counted from birth: whoever asks must not find that nobody accepts */
 		(void)atomic_fetch_add(&pool->accepting, 1);
 		r = -pthread_create(&id, &pool->attributes, pool_run_thread, thread);
@@ -77,7 +78,7 @@ pool_grow(struct pool *pool)
 		}
 	}
 	(void)pthread_mutex_unlock(&pool->lock);
-	if (r < 0)
+	if (r != 0)
 		free(thread);
 	return r;
 }
@@ -92,12 +93,10 @@ pool_try_to_grow(struct pool *pool)
 	if (mode->is_once || atomic_load_explicit(&pool->is_draining, memory_order_relaxed))
 		return;
 	r = pool_grow(pool);
-	if (r >= 0 || pool->thread_count == pool->limit)
-		return;
-	if (log_limit(&mode->spawn_limiter, 1, &suppressed))
-		log_warning("'%s' cannot make a thread: %s; %" PRIu32
-			    " threads serve, clients wait (%" PRIu64 " attempts failed before)",
-			    mode->server->name, strerror(-r), pool->thread_count, suppressed);
+	if (r < 0 && log_limit(&mode->spawn_limiter, 1, &suppressed))
+		log_warning("'%s' cannot make another thread: %s; clients wait for those there are "
+			    "(%" PRIu64 " attempts failed before)",
+			    mode->server->name, strerror(-r), suppressed);
 }
 
 /* No longer accepting. While draining the control flow wants to know. */
@@ -159,6 +158,8 @@ pool_serve(struct pool_thread *thread, int fd, const struct sockaddr_storage *cl
 	pthread_cleanup_pop(0);
 	if (pool->entry_lock != NULL)
 		(void)pthread_mutex_unlock(pool->entry_lock);
+	if (atomic_load_explicit(&pool->is_draining, memory_order_relaxed))
+		older_tell_vacancy(pool->mode);
 }
 
 /* Waits for a connection. Returns it, or -ECANCELED: leave. */

@@ -27,6 +27,7 @@ enum protocol_type {
 	PROTOCOL_DRAIN,	      /* deadline u64: stop accepting, end by then (monotonic ns) */
 	PROTOCOL_STOP,	      /* end at once */
 	PROTOCOL_LOG_LEVEL,   /* level u32 */
+	PROTOCOL_ALONE,	      /* no older generation of this listener is left */
 };
 
 /* How far a worker came. */
@@ -54,7 +55,9 @@ enum {
 	WORKER_FD_SCOREBOARD = 5, /* shared, its size sealed */
 	WORKER_FD_HANDLER = 6,	  /* the pinned handler file */
 	WORKER_FD_LOG = 7,	  /* journal socket or standard error */
-	WORKER_FD_SOCKETS = 8,	  /* the first listening socket */
+	WORKER_FD_SOCKETS = 8,	  /* the first listening socket; behind the last one an event that
+				     all generations of the listener share, and the scoreboards of
+				     the older ones */
 };
 
 #endif

@@ -12,11 +12,32 @@ scoreboard_size(size_t slot_count)
 	return sizeof(struct scoreboard) + slot_count * sizeof(struct scoreboard_slot);
 }
 
+void
+scoreboard_use_slot(struct scoreboard *board, uint32_t slot)
+{
+	uint32_t used = atomic_load(&board->used_slots);
+
+	while (used <= slot && !atomic_compare_exchange_weak(&board->used_slots, &used, slot + 1))
+		;
+}
+
+uint64_t
+scoreboard_count_open(const struct scoreboard *board, size_t slot_count)
+{
+	struct scoreboard_totals sum = scoreboard_sum(board, slot_count);
+	uint64_t ended = sum.finished + sum.refused + sum.crashed;
+
+	return sum.accepted > ended ? sum.accepted - ended : 0;
+}
+
 struct scoreboard_totals
 scoreboard_sum(const struct scoreboard *board, size_t slot_count)
 {
 	struct scoreboard_totals totals = {0};
+	uint32_t used = atomic_load(&board->used_slots);
 
+	if (slot_count > used)
+		slot_count = used;
 	for (size_t i = 0; i < slot_count; i++) {
 		const struct scoreboard_slot *slot = &board->slots[i];
 

@@ -27,7 +27,8 @@ struct scoreboard_slot {
 struct scoreboard {
 	_Atomic uint64_t next_connection_id;
 	_Atomic uint32_t child_phase; /* what a forked child must do, see forking */
-	char reserved[52];
+	_Atomic uint32_t used_slots;  /* slots from this one on were never written */
+	char reserved[48];
 	struct scoreboard_slot slots[];
 };
 
@@ -40,6 +41,10 @@ struct scoreboard_totals {
 #define SCOREBOARD_MOST_SLOTS 65536
 
 size_t scoreboard_size(size_t slot_count);
+/* A flow is about to write to this slot. */
+void scoreboard_use_slot(struct scoreboard *board, uint32_t slot);
+/* Connections that have been accepted and have not come to an end. */
+uint64_t scoreboard_count_open(const struct scoreboard *board, size_t slot_count);
 struct scoreboard_totals scoreboard_sum(const struct scoreboard *board, size_t slot_count);
 
 /* Adds 1 to a field of a slot that only this flow writes. */

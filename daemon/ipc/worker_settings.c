@@ -56,6 +56,9 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u64(out, settings->drain_timeout_ms);
 	buf_add_u32(out, settings->is_once);
 	buf_add_u32(out, settings->socket_count);
+	buf_add_u32(out, settings->older_count);
+	for (uint32_t i = 0; i < settings->older_count; i++)
+		buf_add_u32(out, settings->older_slots[i]);
 	buf_add_u32(out, settings->log_target);
 	buf_add_u32(out, settings->log_is_json);
 	buf_add_u32(out, (uint32_t)settings->log_level);
@@ -115,6 +118,10 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->drain_timeout_ms = buf_read_u64(reader);
 	ret->is_once = buf_read_u32(reader) != 0;
 	ret->socket_count = buf_read_u32(reader);
+	ret->older_count = buf_read_count(reader);
+	ret->older_slots = memory_zero(ret->older_count, sizeof(*ret->older_slots));
+	for (uint32_t i = 0; i < ret->older_count; i++)
+		ret->older_slots[i] = buf_read_u32(reader);
 	ret->log_target = buf_read_u32(reader);
 	ret->log_is_json = buf_read_u32(reader) != 0;
 	ret->log_level = (int32_t)buf_read_u32(reader);
@@ -150,5 +157,6 @@ worker_settings_free(struct worker_settings *settings)
 	free(settings->handler_path);
 	free(settings->handler_file);
 	free(settings->groups);
+	free(settings->older_slots);
 	*settings = (struct worker_settings){0};
 }

@@ -77,6 +77,8 @@ struct worker_settings {
 	bool is_once;			/* serve one connection, then end */
 
 	uint32_t socket_count; /* listening sockets from WORKER_FD_SOCKETS on */
+	uint32_t *older_slots; /* of the scoreboards of older generations */
+	uint32_t older_count;
 
 	uint32_t log_target; /* enum log_target */
 	bool log_is_json;

@@ -108,6 +108,7 @@ struct child {
 
 	struct scoreboard *board; /* mapped; NULL: none */
 	size_t board_slots;
+	int board_fd;	    /* the same; -1: none */
 	struct child *next; /* in the listener's list of old ones */
 };
 

@@ -4,9 +4,11 @@
 #include "supervisor/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -14,6 +16,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
+
+/* More old workers than a configuration may allow (max_generations). */
+#define LISTENER_MOST_OLDER 100
 
 static void
 listener_copy_identity(struct identity *to, const struct identity *from)
@@ -55,6 +60,7 @@ listener_new(struct listener_world *world, const struct config *config,
 	listener->name = memory_text(conf->name);
 	listener->handler = memory_text(conf->handler);
 	listener->pin = PIN_NONE;
+	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!pin_open(&listener->pin, conf->handler, &config->handler_path, &conf->handler_origin,
 		      report)) {
 		listener_free(listener);
@@ -63,6 +69,13 @@ listener_new(struct listener_world *world, const struct config *config,
 	listener_copy_identity(&listener->identity, identity);
 	listener_make_image(listener);
 	return listener;
+}
+
+void
+listener_set_replaces(struct listener *listener, struct listener *running)
+{
+	listener->replaces = running;
+	(void)dup3(running->vacancy_fd, listener->vacancy_fd, O_CLOEXEC);
 }
 
 static void
@@ -87,6 +100,8 @@ listener_free(struct listener *listener)
 		listener->old = child->next;
 		listener_free_child(child);
 	}
+	if (listener->vacancy_fd >= 0)
+		(void)close(listener->vacancy_fd);
 	pin_close(&listener->pin);
 	identity_free(&listener->identity);
 	buf_free(&listener->image);
@@ -119,7 +134,6 @@ listener_want_sockets(struct listener *listener, struct sockets *sockets, struct
 	return has_all;
 }
 
-/* The scoreboard's descriptor goes to the worker, its mapping stays here. */
 static int
 listener_open_board(struct child *child, size_t slots)
 {
@@ -133,14 +147,17 @@ listener_open_board(struct child *child, size_t slots)
 		return -errno;
 	child->board = board;
 	child->board_slots = slots;
-	return take_fd(&fd);
+	child->board_fd = take_fd(&fd);
+	return 0;
 }
 
 static void
 listener_close_board(struct child *child)
 {
-	if (child->board != NULL)
-		(void)munmap(child->board, scoreboard_size(child->board_slots));
+	if (child->board == NULL)
+		return;
+	(void)munmap(child->board, scoreboard_size(child->board_slots));
+	(void)close(child->board_fd);
 	child->board = NULL;
 }
 
@@ -151,66 +168,114 @@ listener_on_end(struct child *child, bool was_asked)
 {
 	struct listener *listener = child->owner_data;
 	struct scoreboard_totals sum;
-	uint64_t ended;
+	uint64_t lost;
 
 	(void)was_asked;
 	if (child->board == NULL)
 		return;
 	sum = scoreboard_sum(child->board, child->board_slots);
-	ended = sum.finished + sum.refused + sum.crashed;
+	lost = scoreboard_count_open(child->board, child->board_slots);
 	listener->totals.accepted += sum.accepted;
 	listener->totals.finished += sum.finished;
 	listener->totals.refused += sum.refused;
 	listener->totals.failed += sum.failed;
-	listener->totals.crashed += sum.crashed + (sum.accepted > ended ? sum.accepted - ended : 0);
+	listener->totals.crashed += sum.crashed + lost;
+	/* the younger generation counts them from the same board */
+	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);
+	fd_raise_event(listener->vacancy_fd);
 	listener_close_board(child);
+}
+
+/* The workers whose connections count with those of a new one. */
+static size_t
+listener_find_older(const struct listener *listener, const struct child **ret, size_t most)
+{
+	const struct listener *holder = listener->replaces != NULL ? listener->replaces : listener;
+	size_t count = 0;
+
+	if (holder != listener && holder->current != NULL && holder->current->board != NULL)
+		ret[count++] = holder->current;
+	for (const struct child *child = holder->old; child != NULL && count < most;
+	     child = child->next) {
+		if (child->board != NULL)
+			ret[count++] = child;
+	}
+	return count;
+}
+
+/* The descriptors from WORKER_FD_SOCKETS on. */
+static void
+listener_add_fds(const struct listener *listener, const struct child *const *older,
+		 struct worker_settings *settings, int *fds)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < settings->socket_count; i++) {
+		(void)sockets_revive(listener->sockets[i]);
+		fds[count++] = listener->sockets[i]->fd;
+	}
+	fds[count++] = listener->vacancy_fd;
+	for (size_t i = 0; i < settings->older_count; i++) {
+		settings->older_slots[i] = (uint32_t)older[i]->board_slots;
+		fds[count++] = older[i]->board_fd;
+	}
+}
+
+static int
+listener_execute(struct child *child, const struct worker_settings *settings, const int *fds)
+{
+	struct listener *listener = child->owner_data;
+	const struct listener_world *world = listener->world;
+	char **environment = listener_environment(&listener->identity, listener->conf);
+	struct buf image = {0};
+	CLEANUP_CLOSE int settings_fd = -1;
+	struct process_birth birth = {
+		.program_fd = world->places->worker_fd,
+		.scoreboard_fd = child->board_fd,
+		.handler_fd = listener->pin.fd,
+		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
+		.more_fds = fds,
+		.more_count = settings->socket_count + 1 + settings->older_count,
+		.environment = environment,
+	};
+	int r;
+
+	worker_settings_write(settings, &image);
+	r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
+	birth.settings_fd = settings_fd;
+	if (r >= 0)
+		r = process_start(&child->process, world->loop, child->generation, &birth);
+	buf_free(&image);
+	listener_free_environment(environment);
+	return r < 0 ? r : 0;
 }
 
 static int
 listener_start_child(struct child *child, uint32_t generation)
 {
 	struct listener *listener = child->owner_data;
-	size_t socket_count = listener->conf->address_texts.count;
-	CLEANUP_FREE int *socket_fds = memory_zero(socket_count, sizeof(int));
 	struct worker_settings settings = listener_settings(listener, generation, WORKER_SERVE);
-	char **environment = listener_environment(&listener->identity, listener->conf);
-	CLEANUP_CLOSE int settings_fd = -1;
-	CLEANUP_CLOSE int board_fd = listener_open_board(child, settings.limit);
-	struct buf image = {0};
-	struct process_birth birth = {
-		.program_fd = listener->world->places->worker_fd,
-		.scoreboard_fd = board_fd,
-		.handler_fd = listener->pin.fd,
-		.log_fd = listener->world->journal_fd >= 0 ? listener->world->journal_fd
-							   : STDERR_FILENO,
-		.socket_fds = socket_fds,
-		.socket_count = socket_count,
-		.environment = environment,
-	};
-	int r = board_fd;
+	const struct child *older[LISTENER_MOST_OLDER + 1];
+	uint32_t older_slots[LISTENER_MOST_OLDER + 1];
+	CLEANUP_FREE int *fds =
+		memory_zero(settings.socket_count + COUNT_OF(older) + 1, sizeof(int));
+	int r;
 
-	for (size_t i = 0; i < socket_count; i++) {
-		(void)sockets_revive(listener->sockets[i]);
-		socket_fds[i] = listener->sockets[i]->fd;
+	settings.older_slots = older_slots;
+	settings.older_count = (uint32_t)listener_find_older(listener, older, LISTENER_MOST_OLDER);
+	r = listener_open_board(child, settings.limit);
+	if (r >= 0) {
+		listener_add_fds(listener, older, &settings, fds);
+		if (pin_was_overwritten(&listener->pin))
+			log_warning("handler file '%s' was written to while it is in use; install "
+				    "handlers by rename, or running workers may crash",
+				    listener->pin.path);
+		r = listener_execute(child, &settings, fds);
 	}
-	if (pin_was_overwritten(&listener->pin))
-		log_warning(
-			"handler file '%s' was written to while it is in use; install handlers by "
-			"rename, or running workers may crash",
-			listener->pin.path);
-	worker_settings_write(&settings, &image);
-	settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
-	birth.settings_fd = settings_fd;
-	if (r >= 0)
-		r = settings_fd;
-	if (r >= 0)
-		r = process_start(&child->process, listener->world->loop, generation, &birth);
 	if (r < 0)
 		listener_close_board(child);
-	buf_free(&image);
-	listener_free_environment(environment);
 	free(settings.options);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static void
@@ -257,6 +322,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 {
 	struct child *reversed = NULL;
 
+	listener->replaces = NULL;
 	while (replaced->old != NULL) {
 		struct child *child = replaced->old;
 
@@ -295,6 +361,7 @@ void
 listener_tidy(struct listener *listener, int64_t most)
 {
 	struct child **slot = &listener->old;
+	bool had_old = listener->old != NULL;
 	int64_t count = 0;
 
 	while (*slot != NULL) {
@@ -315,6 +382,8 @@ listener_tidy(struct listener *listener, int64_t most)
 		}
 		slot = &child->next;
 	}
+	if (had_old && listener->old == NULL && listener->current != NULL)
+		process_send(&listener->current->process, PROTOCOL_ALONE, NULL);
 }
 
 bool

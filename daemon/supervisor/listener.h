@@ -37,6 +37,8 @@ struct listener {
 	struct identity identity;     /* its own copy */
 	struct held_socket **sockets; /* conf->address_texts.count of them, owned by the table */
 	struct buf image;	      /* all that a worker is told, to see whether it changes */
+	int vacancy_fd;		      /* event that all its generations share */
+	struct listener *replaces;    /* until the commit; not owned */
 	struct child *current;
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
@@ -46,6 +48,9 @@ struct listener {
 struct listener *listener_new(struct listener_world *world, const struct config *config,
 			      const struct conf_listener *conf, const struct identity *identity,
 			      struct report *report);
+
+/* This listener is to replace a running one: their connections count together. */
+void listener_set_replaces(struct listener *listener, struct listener *running);
 /* Kills what still runs. Accepts NULL. */
 void listener_free(struct listener *listener);
 

@@ -41,8 +41,8 @@ process_place_fds(const struct process_birth *birth, int *channel_fd, int *progr
 {
 	int fixed[] = {*channel_fd, birth->settings_fd, birth->scoreboard_fd, birth->handler_fd,
 		       birth->log_fd};
-	int above = WORKER_FD_SOCKETS + (int)birth->socket_count + 8;
-	CLEANUP_FREE int *sockets = memory_zero(birth->socket_count, sizeof(int));
+	int above = WORKER_FD_SOCKETS + (int)birth->more_count + 8;
+	CLEANUP_FREE int *more = memory_zero(birth->more_count, sizeof(int));
 
 	*program_fd = fcntl(birth->program_fd, F_DUPFD_CLOEXEC, above);
 	if (*program_fd < 0)
@@ -52,9 +52,9 @@ process_place_fds(const struct process_birth *birth, int *channel_fd, int *progr
 			return -errno;
 	}
 	*channel_fd = fixed[0];
-	for (size_t i = 0; i < birth->socket_count; i++) {
-		sockets[i] = fcntl(birth->socket_fds[i], F_DUPFD_CLOEXEC, above);
-		if (sockets[i] < 0)
+	for (size_t i = 0; i < birth->more_count; i++) {
+		more[i] = fcntl(birth->more_fds[i], F_DUPFD_CLOEXEC, above);
+		if (more[i] < 0)
 			return -errno;
 	}
 	for (size_t i = 0; i < COUNT_OF(fixed); i++) {
@@ -63,11 +63,11 @@ process_place_fds(const struct process_birth *birth, int *channel_fd, int *progr
 		else if (dup2(fixed[i], WORKER_FD_CHANNEL + (int)i) < 0)
 			return -errno;
 	}
-	for (size_t i = 0; i < birth->socket_count; i++) {
-		if (dup2(sockets[i], WORKER_FD_SOCKETS + (int)i) < 0)
+	for (size_t i = 0; i < birth->more_count; i++) {
+		if (dup2(more[i], WORKER_FD_SOCKETS + (int)i) < 0)
 			return -errno;
 	}
-	if (close_range((unsigned)(WORKER_FD_SOCKETS + (int)birth->socket_count), ~0U,
+	if (close_range((unsigned)(WORKER_FD_SOCKETS + (int)birth->more_count), ~0U,
 			CLOSE_RANGE_CLOEXEC) < 0)
 		return -errno;
 	return 0;

@@ -30,8 +30,8 @@ struct process_birth {
 	int scoreboard_fd; /* -1: none */
 	int handler_fd;
 	int log_fd;
-	const int *socket_fds;
-	size_t socket_count;
+	const int *more_fds; /* from WORKER_FD_SOCKETS on */
+	size_t more_count;
 	char *const *environment; /* NULL-terminated */
 };
 

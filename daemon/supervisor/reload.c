@@ -130,6 +130,8 @@ reload_plan(struct supervisor *supervisor, const struct identity *identity)
 		if (running != NULL && listener_equal(running, listener)) {
 			listener_free(listener);
 			listener = running;
+		} else if (running != NULL) {
+			listener_set_replaces(listener, running);
 		}
 		reload->next =
 			memory_grow(reload->next, reload->next_count, sizeof(struct listener *));

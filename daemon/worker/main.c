@@ -91,7 +91,8 @@ worker_read_settings(struct worker_settings *ret)
 static void
 worker_close_on_exec(const struct worker *worker)
 {
-	int last = WORKER_FD_SOCKETS + (int)worker->settings.socket_count;
+	int last = WORKER_FD_SOCKETS + (int)worker->settings.socket_count + 1 +
+		   (int)worker->settings.older_count;
 
 	for (int fd = WORKER_FD_CHANNEL; fd < last; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);

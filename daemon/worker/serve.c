@@ -98,6 +98,9 @@ serve_on_message(struct worker *worker, struct channel_message *message)
 	case PROTOCOL_LOG_LEVEL:
 		log_set_level((int)buf_read_u32(&message->payload));
 		break;
+	case PROTOCOL_ALONE:
+		older_end(&worker->mode.older);
+		break;
 	default:
 		break;
 	}
@@ -263,6 +266,16 @@ serve_fill_mode(struct worker *worker)
 }
 
 static int
+serve_open_older(struct worker *worker)
+{
+	const struct worker_settings *settings = &worker->settings;
+	int vacancy_fd = WORKER_FD_SOCKETS + (int)settings->socket_count;
+
+	return older_open(&worker->mode.older, vacancy_fd, vacancy_fd + 1, settings->older_slots,
+			  settings->older_count);
+}
+
+static int
 serve_open_loop(struct worker *worker)
 {
 	sigset_t set;
@@ -317,6 +330,8 @@ serve_prepare(struct worker *worker)
 	worker->server.is_sharing_over = true;
 	serve_fill_mode(worker);
 	r = concurrency_init(&worker->mode);
+	if (r >= 0)
+		r = serve_open_older(worker);
 	if (r >= 0)
 		r = worker->mode.ops->prepare(&worker->mode);
 	if (r < 0) {
