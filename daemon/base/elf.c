@@ -245,7 +245,7 @@ elf_count_symbols(const struct elf_file *elf, const struct elf_dynamic *dynamic,
 static int
 elf_read_tables(struct elf_file *elf, const struct elf_dynamic *dynamic)
 {
-	uint64_t offset, count;
+	uint64_t offset, count = 0;
 
 	if (elf_offset_of(elf, dynamic->strings, dynamic->strings_size, &offset) < 0)
 		return -ENOEXEC;

@@ -60,6 +60,7 @@ struct concurrency {
 
 	/* Made by concurrency_init, shared with forked children. */
 	int open_fd;   /* eventfd, readable once flows may accept */
+	bool is_open;  /* the same, for flows that are made later */
 	int drain_fd;  /* eventfd, readable once no flow may accept */
 	int notice_fd; /* eventfd: a flow has something to tell the control flow */
 	struct loop_source notice;

@@ -57,9 +57,26 @@ forked_is_draining(void)
 	return atomic_load(&forked.mode->board->child_phase) != FORKED_SERVE;
 }
 
+uint32_t
+forked_few(const struct concurrency *mode)
+{
+	return mode->spare_children / 4;
+}
+
+/* The numbers of waiting children and their states change together; whoever dies in between is told
+ * by its state. Returns how many wait now. */
+static uint32_t
+forked_stop_waiting(enum forked_state state)
+{
+	atomic_store(&forked.slot->state, state);
+	return atomic_fetch_sub(&forked.mode->board->waiting_children, 1) - 1;
+}
+
 static _Noreturn void
 forked_leave(int status)
 {
+	if (atomic_load(&forked.slot->state) == FORKED_WAITING)
+		(void)forked_stop_waiting(FORKED_LEAVING);
 	atomic_store(&forked.slot->state, FORKED_LEAVING);
 	_exit(status);
 }
@@ -106,15 +123,12 @@ static bool
 forked_goes_on(uint64_t served)
 {
 	const struct concurrency *mode = forked.mode;
-	uint32_t waiting = 0;
 
 	if (mode->is_once ||
 	    (mode->connections_per_child != 0 && served >= mode->connections_per_child))
 		return false;
 	/* a crowd that is over leaves no more behind than the spare children */
-	for (uint32_t i = 0; i < mode->limit && waiting <= mode->spare_children; i++)
-		waiting += atomic_load(&mode->board->slots[i].state) == FORKED_WAITING;
-	return waiting <= mode->spare_children;
+	return atomic_load(&mode->board->waiting_children) < mode->spare_children;
 }
 
 _Noreturn void
@@ -146,8 +160,8 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 	if (!acceptor_wait_open(mode))
 		forked_leave(0);
 	while ((r = forked_accept(&acceptor, &client, &length)) >= 0) {
-		atomic_store(&forked.slot->state, FORKED_BUSY);
-		fd_raise_event(mode->notice_fd);
+		if (forked_stop_waiting(FORKED_BUSY) <= forked_few(mode) || forked_is_draining())
+			fd_raise_event(mode->notice_fd);
 		request_open(&forked.request, r, &client, length);
 		session_run(&forked.request);
 		served++;
@@ -155,6 +169,7 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 			older_tell_vacancy(mode);
 		if (!forked_goes_on(served))
 			break;
+		(void)atomic_fetch_add(&mode->board->waiting_children, 1);
 		atomic_store(&forked.slot->state, FORKED_WAITING);
 	}
 	if (descriptor->child_stop != NULL)

@@ -24,6 +24,9 @@ enum forked_phase {
 	FORKED_CANCEL, /* every wait ends */
 };
 
+/* So few waiting children that the parent must fork. */
+uint32_t forked_few(const struct concurrency *mode);
+
 /* Runs in the forked child, and never returns. */
 _Noreturn void forked_run(struct concurrency *mode, uint32_t slot, pid_t parent);
 

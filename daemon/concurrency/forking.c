@@ -28,6 +28,9 @@
 /* After a fork that failed, or a child that could not begin. */
 #define FORKING_RETRY_NS (100 * CLOCK_NS_PER_MS)
 #define FORKING_CRASHES_LOGGED 10
+/* While enough children wait, the dead are reaped in batches: each for itself would wake the parent
+ * between a client and the child that is to serve it. */
+#define FORKING_BATCH_NS (5 * CLOCK_NS_PER_MS)
 
 struct forking {
 	struct concurrency *mode;
@@ -37,21 +40,9 @@ struct forking {
 	bool is_once_over;
 	struct loop_source deaths; /* signalfd: SIGCHLD */
 	struct loop_timer retry;
+	struct loop_timer batch; /* armed: deaths are not in the loop */
 	struct log_limiter crash_limiter;
 };
-
-static uint32_t
-forking_count(const struct forking *forking, enum forked_state state)
-{
-	uint32_t count = 0;
-
-	for (uint32_t i = 0; i < forking->mode->limit; i++) {
-		if (forking->pids[i] != 0 &&
-		    atomic_load(&forking->mode->board->slots[i].state) == state)
-			count++;
-	}
-	return count;
-}
 
 static int
 forking_spawn(struct forking *forking)
@@ -67,9 +58,11 @@ forking_spawn(struct forking *forking)
 		return -EAGAIN;
 	scoreboard_use_slot(mode->board, slot);
 	atomic_store(&mode->board->slots[slot].state, FORKED_WAITING);
+	(void)atomic_fetch_add(&mode->board->waiting_children, 1);
 	pid = fork();
 	if (pid < 0) {
 		atomic_store(&mode->board->slots[slot].state, FORKED_FREE);
+		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
 		return -errno;
 	}
 	if (pid == 0) {
@@ -81,7 +74,8 @@ forking_spawn(struct forking *forking)
 	return 0;
 }
 
-/* Forks until enough children wait. */
+/* Forks until enough children wait; not for each that is missing, but when few are left: so most
+ * clients find the machine free of forks. */
 static void
 forking_fill(struct forking *forking)
 {
@@ -90,7 +84,9 @@ forking_fill(struct forking *forking)
 
 	if (forking->is_draining || forking->is_once_over || forking->retry.is_armed)
 		return;
-	waiting = forking_count(forking, FORKED_WAITING);
+	waiting = atomic_load(&mode->board->waiting_children);
+	if (waiting > forked_few(mode))
+		return;
 	while (waiting < mode->spare_children && forking->child_count < mode->limit) {
 		uint64_t suppressed = 0;
 		int r = forking_spawn(forking);
@@ -118,7 +114,7 @@ forking_look(struct forking *forking)
 		forking_fill(forking);
 		return;
 	}
-	if (forking_count(forking, FORKED_WAITING) == 0)
+	if (atomic_load(&mode->board->waiting_children) == 0)
 		concurrency_report_quiet(mode);
 	if (forking->child_count == 0)
 		concurrency_report_empty(mode);
@@ -158,6 +154,8 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	uint64_t connection_id = atomic_exchange(&slot->connection_id, 0);
 	enum forked_state state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
 
+	if (state == FORKED_WAITING)
+		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
 	if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
 		forking_log_death(forking, forking->pids[slot_index], status, connection_id);
@@ -226,13 +224,41 @@ static void
 forking_on_death(struct loop_source *source, uint32_t events)
 {
 	struct forking *forking = CONTAINER_OF(source, struct forking, deaths);
+	struct concurrency *mode = forking->mode;
 	struct signalfd_siginfo info;
 
 	(void)events;
+	if (!forking->is_draining && !mode->is_once &&
+	    atomic_load(&mode->board->waiting_children) > forked_few(mode)) {
+		loop_remove(mode->loop, source);
+		loop_arm(mode->loop, &forking->batch, clock_now_ns() + FORKING_BATCH_NS);
+		return;
+	}
 	while (read(source->fd, &info, sizeof(info)) > 0)
 		;
 	forking_reap_all(forking);
 	forking_look(forking);
+}
+
+static void
+forking_end_batch(struct forking *forking)
+{
+	loop_disarm(forking->mode->loop, &forking->batch);
+	if (!forking->deaths.is_added)
+		(void)loop_add(forking->mode->loop, &forking->deaths, EPOLLIN);
+	forking_reap_all(forking);
+	forking_look(forking);
+}
+
+static void
+forking_on_batch(struct loop_timer *timer)
+{
+	struct forking *forking = CONTAINER_OF(timer, struct forking, batch);
+	struct signalfd_siginfo info;
+
+	while (read(forking->deaths.fd, &info, sizeof(info)) > 0)
+		;
+	forking_end_batch(forking);
 }
 
 static void
@@ -242,7 +268,8 @@ forking_on_notice(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	fd_clear_event(source->fd);
-	forking_look(mode->state);
+	/* the slots of the dead are needed now */
+	forking_end_batch(mode->state);
 }
 
 static void
@@ -263,6 +290,7 @@ forking_prepare(struct concurrency *mode)
 	mode->state = forking;
 	forking->mode = mode;
 	forking->retry.on_timer = forking_on_retry;
+	forking->batch.on_timer = forking_on_batch;
 	forking->pids = calloc(mode->limit, sizeof(*forking->pids));
 	if (forking->pids == NULL)
 		return -ENOMEM;
@@ -296,6 +324,7 @@ forking_prepare(struct concurrency *mode)
 static void
 forking_accept(struct concurrency *mode)
 {
+	mode->is_open = true;
 	fd_raise_event(mode->open_fd);
 }
 
@@ -314,6 +343,7 @@ forking_drain(struct concurrency *mode)
 	struct forking *forking = mode->state;
 
 	forking->is_draining = true;
+	forking_end_batch(forking);
 	atomic_store(&mode->board->child_phase, FORKED_DRAIN);
 	fd_raise_event(mode->drain_fd);
 	forking_signal_children(forking, SIGTERM);

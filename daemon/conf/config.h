@@ -146,6 +146,11 @@ struct config {
 struct config *config_load(const char *path, const char *default_handler_directory,
 			   struct report *report);
 
+/* As config_load, but returns what could be made of the files even when the report has errors; good
+ * for nothing but to look for more errors. Never NULL. */
+struct config *config_load_broken(const char *path, const char *default_handler_directory,
+				  struct report *report);
+
 /* A configuration with every default and no listener; for the command line. */
 struct config *config_new(const char *default_handler_directory);
 

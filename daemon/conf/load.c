@@ -343,14 +343,13 @@ load_free(struct load *load)
 }
 
 struct config *
-config_load(const char *path, const char *default_handler_directory, struct report *report)
+config_load_broken(const char *path, const char *default_handler_directory, struct report *report)
 {
 	struct load load = {
 		.config = config_new(default_handler_directory),
 		.report = report,
 		.first_entry = report->count,
 	};
-	size_t errors_before = report->errors;
 
 	if (load_add_file(&load, path)->source.text != NULL) {
 		load_add_directory(&load, path);
@@ -358,8 +357,17 @@ config_load(const char *path, const char *default_handler_directory, struct repo
 	}
 	load_finish_report(&load);
 	load_free(&load);
+	return load.config;
+}
+
+struct config *
+config_load(const char *path, const char *default_handler_directory, struct report *report)
+{
+	size_t errors_before = report->errors;
+	struct config *config = config_load_broken(path, default_handler_directory, report);
+
 	if (report->errors == errors_before)
-		return load.config;
-	config_free(load.config);
+		return config;
+	config_free(config);
 	return NULL;
 }

@@ -26,9 +26,10 @@ struct scoreboard_slot {
 
 struct scoreboard {
 	_Atomic uint64_t next_connection_id;
-	_Atomic uint32_t child_phase; /* what a forked child must do, see forking */
-	_Atomic uint32_t used_slots;  /* slots from this one on were never written */
-	char reserved[48];
+	_Atomic uint32_t child_phase;	   /* what a forked child must do, see forking */
+	_Atomic uint32_t used_slots;	   /* slots from this one on were never written */
+	_Atomic uint32_t waiting_children; /* forked ones that may accept at any moment */
+	char reserved[44];
 	struct scoreboard_slot slots[];
 };
 

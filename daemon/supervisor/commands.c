@@ -76,6 +76,7 @@ command_test(struct supervisor *supervisor, bool is_dumped)
 	if (config != NULL)
 		command_probe_all(supervisor, config, &report);
 	is_good = config != NULL && report.errors == 0;
+	report_find_sources(&report);
 	report_print(&report, stderr);
 	if (is_good && is_dumped)
 		config_emit(config, stdout);
@@ -142,6 +143,7 @@ command_describe(struct supervisor *supervisor)
 		}
 		probe_free(&probe);
 	}
+	report_find_sources(&report);
 	report_print(&report, stderr);
 	listener_free(listener);
 	identity_free(&identity);

@@ -60,13 +60,17 @@ reload_clear(struct supervisor *supervisor)
 }
 
 static void
-reload_log_report(const struct report *report)
+reload_log_report(struct report *report)
 {
+	report_find_sources(report);
 	for (size_t i = 0; i < report->count; i++) {
-		CLEANUP_FREE char *sentence = report_sentence(&report->entries[i]);
+		const struct report_entry *entry = &report->entries[i];
+		CLEANUP_FREE char *sentence = report_sentence(entry);
+		const char *source = entry->source != NULL ? entry->source : "";
 
-		log_write(report->entries[i].is_warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, NULL,
-			  "%s", sentence);
+		source += strspn(source, " \t");
+		log_write(entry->is_warning ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR, NULL,
+			  source[0] != '\0' ? "%s | %.160s" : "%s%s", sentence, source);
 	}
 }
 

@@ -1,5 +1,5 @@
 /*
- * adhoc.c - the configuration: from the file, or from --listen and its friends.
+ * configuration.c - the configuration: from the file, or from --listen and its friends.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 /* "K=V" as an option's value: what looks like a number or a truth value is one. A handler whose
  * option is a string may be given "5" as "\"5\"". */
 static void
-adhoc_add_option(struct conf_listener *listener, const char *text, struct report *report)
+configuration_add_option(struct conf_listener *listener, const char *text, struct report *report)
 {
 	const char *equals = strchr(text, '=');
 	struct conf_option option = {0};
@@ -47,7 +47,7 @@ adhoc_add_option(struct conf_listener *listener, const char *text, struct report
 
 /* The listener's name is the handler's, without directory and ".so". */
 static char *
-adhoc_name(const char *handler)
+configuration_name(const char *handler)
 {
 	const char *slash = strrchr(handler, '/');
 	char *name = memory_text(slash != NULL ? slash + 1 : handler);
@@ -59,7 +59,8 @@ adhoc_name(const char *handler)
 }
 
 static void
-adhoc_set_concurrency(struct conf_listener *listener, const char *word, struct report *report)
+configuration_set_concurrency(struct conf_listener *listener, const char *word,
+			      struct report *report)
 {
 	const struct setting *setting = setting_find(SETTING_LISTENER, "", "concurrency");
 
@@ -74,11 +75,11 @@ adhoc_set_concurrency(struct conf_listener *listener, const char *word, struct r
 }
 
 static struct config *
-adhoc_make(const struct supervisor *supervisor, struct report *report)
+configuration_make(const struct supervisor *supervisor, struct report *report)
 {
 	const struct cmdline *cmdline = supervisor->cmdline;
 	struct config *config = config_new(supervisor->places.handler_directory);
-	CLEANUP_FREE char *name = adhoc_name(cmdline->handler);
+	CLEANUP_FREE char *name = configuration_name(cmdline->handler);
 	/* a path may be relative here: whoever types it is in that directory */
 	CLEANUP_FREE char *path =
 		strchr(cmdline->handler, '/') != NULL ? realpath(cmdline->handler, NULL) : NULL;
@@ -97,9 +98,9 @@ adhoc_make(const struct supervisor *supervisor, struct report *report)
 			conf_texts_add(&listener->address_texts, text + 4);
 	}
 	if (cmdline->concurrency != NULL)
-		adhoc_set_concurrency(listener, cmdline->concurrency, report);
+		configuration_set_concurrency(listener, cmdline->concurrency, report);
 	for (size_t i = 0; i < cmdline->option_count; i++)
-		adhoc_add_option(listener, cmdline->options[i], report);
+		configuration_add_option(listener, cmdline->options[i], report);
 	config->user = memory_text(cmdline->user);
 	config->group = memory_text(cmdline->group);
 	if (report->errors == 0)
@@ -110,10 +111,35 @@ adhoc_make(const struct supervisor *supervisor, struct report *report)
 	return NULL;
 }
 
+/* A file with errors may name handlers that are not there: all errors are told in one run. */
+static void
+configuration_find_missing_handlers(const struct config *config, struct report *report)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct conf_listener *listener = &config->listeners[i];
+		struct pin pin;
+
+		if (listener->handler == NULL)
+			continue;
+		(void)pin_open(&pin, listener->handler, &config->handler_path,
+			       &listener->handler_origin, report);
+		pin_close(&pin);
+	}
+}
+
 struct config *
 supervisor_read_config(const struct supervisor *supervisor, struct report *report)
 {
+	struct config *config;
+	size_t errors_before = report->errors;
+
 	if (supervisor->cmdline->listen_count > 0)
-		return adhoc_make(supervisor, report);
-	return config_load(supervisor->cmdline->file, supervisor->places.handler_directory, report);
+		return configuration_make(supervisor, report);
+	config = config_load_broken(supervisor->cmdline->file, supervisor->places.handler_directory,
+				    report);
+	if (report->errors == errors_before)
+		return config;
+	configuration_find_missing_handlers(config, report);
+	config_free(config);
+	return NULL;
 }
