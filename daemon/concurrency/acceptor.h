@@ -1,9 +1,9 @@
 /*
- * acceptor.h - accepting, the same in every mode: one for each flow that accepts by itself.
+ * acceptor.h - accepting, the same in every mode.
  *
  * A listening socket is one open file description shared by generations and children, so it is
- * always non-blocking. A flow tries accept4 first and waits in an epoll of its own, in which the
- * listeners stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the drain event.
+ * always non-blocking. A flow waits in an epoll that is its alone at the time, in which the listeners
+ * stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the drain event.
  */
 #ifndef CONCURRENCY_ACCEPTOR_H
 #define CONCURRENCY_ACCEPTOR_H

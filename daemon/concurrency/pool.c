@@ -1,21 +1,27 @@
 /*
  * pool.c - threads that accept for themselves.
  *
- * Every idle thread waits in its own epoll; one connection wakes one of them, which serves it from
- * accept to close: one wake-up, no hand-over. The thread that takes the last idle place makes
- * another thread before it serves, so that somebody always waits, until the limit is reached; then
- * clients wait in the kernel's backlog. Threads above the minimum that were idle for idle_timeout
- * leave.
+ * A few seats, each an epoll of its own with the listeners (EPOLLEXCLUSIVE) and the drain event. An
+ * idle thread takes the lowest free seat and waits there alone, so a connection wakes exactly one
+ * thread, and that one accepts and serves it from beginning to end: one wake-up, no hand-over. The
+ * kernel looks at the seats in the order in which they were made, so the threads that ran last come
+ * first. Idle threads beyond the seats are parked, last in, first out, and leave after
+ * idle_timeout.
+ *
+ * Who leaves a seat with a connection and sees that nobody sits any more, and that nobody is on the
+ * way, calls a parked thread or makes a new one. At most one is on the way at a time; it finds what
+ * is left in the backlog and goes on the same way, until the limit; then clients wait there.
  */
 #include "concurrency/pool.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdatomic.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "api/request.h"
 #include "api/session.h"
@@ -24,90 +30,218 @@
 #include "base/fd.h"
 #include "concurrency/acceptor.h"
 
+/* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
+#define POOL_SEATS 8
+
+struct pool_thread {
+	struct pool *pool;
+	uint32_t slot; /* of the scoreboard */
+	struct hd_request request;
+	sem_t called; /* while parked */
+	bool was_called;
+	struct pool_thread *next, *previous; /* among the parked */
+};
+
 struct pool {
 	struct concurrency *mode;
 	pthread_mutex_t *entry_lock; /* not owned; NULL: sessions run side by side */
 	pthread_attr_t attributes;
 	uint32_t limit, min_threads;
-
-	/* Threads that may accept. A thread counts itself before it looks at is_draining, and the
-	 * control flow sets that before it looks here: none is overlooked. */
-	_Atomic uint32_t accepting;
-	_Atomic bool is_draining;
+	struct acceptor seats[POOL_SEATS];
 
 	pthread_mutex_t lock; /* guards what follows */
+	uint32_t free_seats;  /* bits */
 	uint32_t thread_count;
+	uint32_t seated; /* may accept at any moment */
+	uint32_t coming; /* called or made, not seated yet */
+	uint32_t parked_count;
+	struct pool_thread *parked; /* the last to park comes first */
+	bool is_draining;
 	uint32_t *free_slots; /* of the scoreboard */
 	uint32_t free_slot_count;
 };
 
-/* One thread. */
-struct pool_thread {
-	struct pool *pool;
-	uint32_t slot;
-	struct acceptor acceptor;
-	struct hd_request request;
-	bool is_in_session;
-};
-
 static void *pool_run_thread(void *argument);
 
-/* Makes one more thread. 0; 1 if the limit is reached; a negative errno. */
+/* Under the lock: makes one more thread, which counts as coming. 0 or a negative errno. */
 static int
-pool_grow(struct pool *pool)
+pool_make_thread(struct pool *pool)
 {
 	struct pool_thread *thread = calloc(1, sizeof(*thread));
 	pthread_t id;
-	int r = 1;
+	int r;
 
 	if (thread == NULL)
 		return -ENOMEM;
 	thread->pool = pool;
-	(void)pthread_mutex_lock(&pool->lock);
-	if (pool->thread_count < pool->limit) {
-		thread->slot = pool->free_slots[--pool->free_slot_count];
-		scoreboard_use_slot(pool->mode->board, thread->slot);
-		/* counted from birth: whoever asks must not find that nobody accepts */
-		(void)atomic_fetch_add(&pool->accepting, 1);
-		r = -pthread_create(&id, &pool->attributes, pool_run_thread, thread);
-		if (r == 0) {
-			pool->thread_count++;
-		} else {
-			(void)atomic_fetch_sub(&pool->accepting, 1);
-			pool->free_slots[pool->free_slot_count++] = thread->slot;
-		}
-	}
-	(void)pthread_mutex_unlock(&pool->lock);
-	if (r != 0)
+	thread->slot = pool->free_slots[pool->free_slot_count - 1];
+	scoreboard_use_slot(pool->mode->board, thread->slot);
+	(void)sem_init(&thread->called, 0, 0);
+	r = pthread_create(&id, &pool->attributes, pool_run_thread, thread);
+	if (r != 0) {
 		free(thread);
-	return r;
+		return -r;
+	}
+	pool->free_slot_count--;
+	pool->thread_count++;
+	pool->coming++;
+	return 0;
 }
 
+/* Under the lock. */
 static void
-pool_try_to_grow(struct pool *pool)
+pool_unpark(struct pool *pool, struct pool_thread *thread)
+{
+	if (thread->previous != NULL)
+		thread->previous->next = thread->next;
+	else
+		pool->parked = thread->next;
+	if (thread->next != NULL)
+		thread->next->previous = thread->previous;
+	pool->parked_count--;
+}
+
+/* Under the lock: takes the warmest parked thread; to be woken with sem_post after the lock. It
+ * counts as coming from here on, so a thread whose time runs out at the same moment knows it. */
+static struct pool_thread *
+pool_call_parked(struct pool *pool)
+{
+	struct pool_thread *thread = pool->parked;
+
+	if (thread == NULL)
+		return NULL;
+	pool_unpark(pool, thread);
+	thread->was_called = true;
+	pool->coming++;
+	return thread;
+}
+
+/* Sees to it that somebody accepts. */
+static void
+pool_fill_seats(struct pool *pool)
 {
 	struct concurrency *mode = pool->mode;
+	struct pool_thread *other = NULL;
 	uint64_t suppressed = 0;
-	int r;
+	int r = 0;
 
-	if (mode->is_once || atomic_load_explicit(&pool->is_draining, memory_order_relaxed))
-		return;
-	r = pool_grow(pool);
+	(void)pthread_mutex_lock(&pool->lock);
+	if (pool->seated + pool->coming == 0 && !pool->is_draining && !mode->is_once) {
+		other = pool_call_parked(pool);
+		if (other == NULL && pool->thread_count < pool->limit)
+			r = pool_make_thread(pool);
+	}
+	(void)pthread_mutex_unlock(&pool->lock);
+	if (other != NULL)
+		(void)sem_post(&other->called);
 	if (r < 0 && log_limit(&mode->spawn_limiter, 1, &suppressed))
 		log_warning("'%s' cannot make another thread: %s; clients wait for those there are "
 			    "(%" PRIu64 " attempts failed before)",
 			    mode->server->name, strerror(-r), suppressed);
 }
 
-/* No longer accepting. While draining the control flow wants to know. */
-static uint32_t
-pool_stop_accepting(struct pool *pool)
+/* Under the lock, which is released meanwhile: waits to be called. False: it took too long. */
+static bool
+pool_park(struct pool *pool, struct pool_thread *thread)
 {
-	uint32_t left = atomic_fetch_sub(&pool->accepting, 1) - 1;
+	int64_t until_ns = clock_now_ns() + pool->mode->idle_timeout_ns;
+	struct timespec until = {
+		.tv_sec = until_ns / CLOCK_NS_PER_S,
+		.tv_nsec = until_ns % CLOCK_NS_PER_S,
+	};
+	int r;
 
-	if (atomic_load(&pool->is_draining) || pool->mode->is_once)
+	thread->was_called = false;
+	thread->previous = NULL;
+	thread->next = pool->parked;
+	if (thread->next != NULL)
+		thread->next->previous = thread;
+	pool->parked = thread;
+	pool->parked_count++;
+	(void)pthread_mutex_unlock(&pool->lock);
+	do {
+		r = sem_clockwait(&thread->called, CLOCK_MONOTONIC, &until);
+	} while (r < 0 && errno == EINTR);
+	(void)pthread_mutex_lock(&pool->lock);
+	if (thread->was_called) {
+		/* called at the very moment its time ran out: the post is there, or comes */
+		while (r < 0 && sem_wait(&thread->called) < 0)
+			;
+		return true;
+	}
+	pool_unpark(pool, thread);
+	return false;
+}
+
+/* Waits on a seat for a connection. Returns it; -ETIME when it was idle for too long; -ECANCELED
+ * when draining began. */
+static int
+pool_sit(struct pool *pool, uint32_t seat, struct sockaddr_storage *client, socklen_t *length)
+{
+	struct acceptor *acceptor = &pool->seats[seat];
+	int timeout_ms = seat < pool->min_threads
+				 ? -1
+				 : (int)(pool->mode->idle_timeout_ns / CLOCK_NS_PER_MS);
+
+	for (;;) {
+		int r = acceptor_wait(acceptor, timeout_ms);
+
+		if (r <= 0)
+			return r == 0 ? -ETIME : r;
+		r = acceptor_take(acceptor, client, length);
+		if (r >= 0)
+			return r;
+		if (acceptor_is_shortage(r))
+			acceptor_pause(pool->mode, r);
+	}
+}
+
+/* Under the lock: whether enough threads are idle without this one. */
+static bool
+pool_can_spare(const struct pool *pool)
+{
+	return pool->seated > 0 && pool->seated + pool->parked_count >= pool->min_threads;
+}
+
+/* The next connection for this thread, or -1: leave. */
+static int
+pool_next_connection(struct pool_thread *thread, bool is_coming, struct sockaddr_storage *client,
+		     socklen_t *length)
+{
+	struct pool *pool = thread->pool;
+	int fd = -1;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		uint32_t seat;
+
+		pool->coming -= is_coming;
+		is_coming = false;
+		if (pool->is_draining)
+			break;
+		if (pool->free_seats == 0) {
+			is_coming = pool_park(pool, thread);
+			if (!is_coming && pool_can_spare(pool))
+				break;
+			continue;
+		}
+		seat = (uint32_t)__builtin_ctz(pool->free_seats);
+		pool->free_seats &= ~(1U << seat);
+		pool->seated++;
+		(void)pthread_mutex_unlock(&pool->lock);
+		fd = pool_sit(pool, seat, client, length);
+		(void)pthread_mutex_lock(&pool->lock);
+		pool->free_seats |= 1U << seat;
+		pool->seated--;
+		if (fd >= 0 || pool_can_spare(pool))
+			break;
+	}
+	if (pool->is_draining || pool->mode->is_once)
 		fd_raise_event(pool->mode->notice_fd);
-	return left;
+	(void)pthread_mutex_unlock(&pool->lock);
+	if (fd >= 0)
+		pool_fill_seats(pool);
+	return fd;
 }
 
 /* The thread ends. */
@@ -117,17 +251,17 @@ pool_leave(struct pool_thread *thread)
 	struct pool *pool = thread->pool;
 
 	request_destroy(&thread->request);
-	acceptor_close(&thread->acceptor);
+	(void)sem_destroy(&thread->called);
 	(void)pthread_mutex_lock(&pool->lock);
 	pool->free_slots[pool->free_slot_count++] = thread->slot;
 	pool->thread_count--;
+	fd_raise_event(pool->mode->notice_fd);
 	(void)pthread_mutex_unlock(&pool->lock);
 	free(thread);
-	fd_raise_event(pool->mode->notice_fd);
 }
 
-/* The handler called pthread_exit, or was cancelled: the thread ends, the connection with it, and
- * another thread takes its place. */
+/* The handler called pthread_exit: the thread ends, the connection with it, and another thread
+ * takes its place. */
 static void
 pool_on_escape(void *argument)
 {
@@ -139,9 +273,8 @@ pool_on_escape(void *argument)
 	session_abandon(&thread->request);
 	if (pool->entry_lock != NULL)
 		(void)pthread_mutex_unlock(pool->entry_lock);
-	if (atomic_load(&pool->accepting) == 0)
-		pool_try_to_grow(pool);
 	pool_leave(thread);
+	pool_fill_seats(pool);
 }
 
 static void
@@ -158,35 +291,8 @@ pool_serve(struct pool_thread *thread, int fd, const struct sockaddr_storage *cl
 	pthread_cleanup_pop(0);
 	if (pool->entry_lock != NULL)
 		(void)pthread_mutex_unlock(pool->entry_lock);
-	if (atomic_load_explicit(&pool->is_draining, memory_order_relaxed))
+	if (atomic_load_explicit(&pool->mode->server->is_draining, memory_order_relaxed))
 		older_tell_vacancy(pool->mode);
-}
-
-/* Waits for a connection. Returns it, or -ECANCELED: leave. */
-static int
-pool_take(struct pool_thread *thread, struct sockaddr_storage *client, socklen_t *length)
-{
-	struct pool *pool = thread->pool;
-
-	for (;;) {
-		int timeout_ms = (int)(pool->mode->idle_timeout_ns / CLOCK_NS_PER_MS);
-		int fd, r;
-
-		if (atomic_load(&pool->is_draining))
-			return -ECANCELED;
-		fd = acceptor_take(&thread->acceptor, client, length);
-		if (fd >= 0)
-			return fd;
-		if (acceptor_is_shortage(fd)) {
-			acceptor_pause(pool->mode, fd);
-			continue;
-		}
-		r = acceptor_wait(&thread->acceptor, timeout_ms);
-		if (r < 0)
-			return r;
-		if (r == 0 && atomic_load(&pool->accepting) > pool->min_threads)
-			return -ECANCELED;
-	}
 }
 
 static void *
@@ -196,29 +302,18 @@ pool_run_thread(void *argument)
 	struct pool *pool = thread->pool;
 	struct sockaddr_storage client;
 	socklen_t length;
-	int fd = acceptor_open(&thread->acceptor, pool->mode);
+	bool is_coming = true;
+	int fd;
 
-	if (fd < 0) {
-		log_error("'%s' thread cannot start: %s", pool->mode->server->name, strerror(-fd));
-		thread->acceptor.epoll_fd = -1;
-	}
-	if (request_init(&thread->request, pool->mode->server,
-			 &pool->mode->board->slots[thread->slot]) < 0)
-		fd = -ENOMEM;
-	if (fd >= 0 && !acceptor_wait_open(pool->mode))
-		fd = -ECANCELED;
-	if (fd < 0)
-		(void)pool_stop_accepting(pool);
-	while (fd >= 0) {
-		fd = pool_take(thread, &client, &length);
-		if (pool_stop_accepting(pool) == 0 && fd >= 0)
-			pool_try_to_grow(pool);
-		if (fd < 0)
-			break;
+	/* a mutex is all it needs; it cannot fail on Linux */
+	(void)request_init(&thread->request, pool->mode->server,
+			   &pool->mode->board->slots[thread->slot]);
+	(void)acceptor_wait_open(pool->mode);
+	while ((fd = pool_next_connection(thread, is_coming, &client, &length)) >= 0) {
+		is_coming = false;
 		pool_serve(thread, fd, &client, length);
 		if (pool->mode->is_once)
 			break;
-		(void)atomic_fetch_add(&pool->accepting, 1);
 	}
 	pool_leave(thread);
 	return NULL;
@@ -229,18 +324,18 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 {
 	struct concurrency *mode = CONTAINER_OF(source, struct concurrency, notice);
 	struct pool *pool = mode->state;
-	uint32_t left;
+	bool is_over, is_quiet, is_empty;
 
 	(void)events;
 	fd_clear_event(source->fd);
-	if (!atomic_load(&pool->is_draining) && !mode->is_once)
-		return;
-	if (atomic_load(&pool->accepting) == 0)
-		concurrency_report_quiet(mode);
 	(void)pthread_mutex_lock(&pool->lock);
-	left = pool->thread_count;
+	is_over = pool->is_draining || mode->is_once;
+	is_quiet = is_over && pool->seated == 0 && pool->coming == 0;
+	is_empty = is_over && pool->thread_count == 0;
 	(void)pthread_mutex_unlock(&pool->lock);
-	if (left == 0)
+	if (is_quiet)
+		concurrency_report_quiet(mode);
+	if (is_empty)
 		concurrency_report_empty(mode);
 }
 
@@ -258,6 +353,39 @@ pool_set_attributes(struct pool *pool)
 	if (r == 0)
 		r = pthread_attr_setdetachstate(&pool->attributes, PTHREAD_CREATE_DETACHED);
 	return -r;
+}
+
+static int
+pool_open_seats(struct pool *pool)
+{
+	uint32_t count = pool->limit < POOL_SEATS ? pool->limit : POOL_SEATS;
+
+	for (uint32_t i = 0; i < count; i++) {
+		int r = acceptor_open(&pool->seats[i], pool->mode);
+
+		if (r < 0)
+			return r;
+		pool->free_seats |= 1U << i;
+	}
+	return 0;
+}
+
+static int
+pool_make_first_threads(struct pool *pool)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	while (pool->thread_count < pool->min_threads && r >= 0)
+		r = pool_make_thread(pool);
+	/* with one thread it serves; with fewer than asked for it tells */
+	if (r < 0 && pool->thread_count > 0) {
+		log_warning("'%s' has only %" PRIu32 " threads at the start: %s",
+			    pool->mode->server->name, pool->thread_count, strerror(-r));
+		r = 0;
+	}
+	(void)pthread_mutex_unlock(&pool->lock);
+	return r;
 }
 
 int
@@ -278,22 +406,17 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 	pool->free_slots = calloc(limit, sizeof(*pool->free_slots));
 	if (pool->free_slots == NULL)
 		return -ENOMEM;
-	while (pool->free_slot_count < limit) {
-		pool->free_slots[pool->free_slot_count] = limit - 1 - pool->free_slot_count;
-		pool->free_slot_count++;
-	}
-	r = pool_set_attributes(pool);
-	if (r < 0)
-		return r;
+	/* the lowest comes first: few pages of the scoreboard are ever touched */
+	for (uint32_t i = 0; i < limit; i++)
+		pool->free_slots[i] = limit - 1 - i;
+	pool->free_slot_count = limit;
 	mode->notice = (struct loop_source){.fd = mode->notice_fd, .on_event = pool_on_notice};
 	r = loop_add(mode->loop, &mode->notice, EPOLLIN);
-	for (uint32_t i = 0; i < pool->min_threads && r >= 0; i++)
-		r = pool_grow(pool);
-	/* with one thread it serves, with fewer than asked for it tells */
-	if (r < 0 && pool->thread_count > 0)
-		log_warning("'%s' has only %" PRIu32 " threads at the start: %s",
-			    mode->server->name, pool->thread_count, strerror(-r));
-	return pool->thread_count > 0 ? 0 : r;
+	if (r >= 0)
+		r = pool_set_attributes(pool);
+	if (r >= 0)
+		r = pool_open_seats(pool);
+	return r < 0 ? r : pool_make_first_threads(pool);
 }
 
 void
@@ -306,8 +429,13 @@ void
 pool_drain(struct concurrency *mode)
 {
 	struct pool *pool = mode->state;
+	struct pool_thread *parked;
 
-	atomic_store(&pool->is_draining, true);
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->is_draining = true;
+	while ((parked = pool_call_parked(pool)) != NULL)
+		(void)sem_post(&parked->called);
+	(void)pthread_mutex_unlock(&pool->lock);
 	fd_raise_event(mode->drain_fd);
 	fd_raise_event(mode->notice_fd);
 }
