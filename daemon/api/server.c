@@ -13,13 +13,24 @@
 #include "api/request.h"
 #include "base/fd.h"
 
+static void *
+server_map_shared(size_t size)
+{
+	void *region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return region == MAP_FAILED ? NULL : region;
+}
+
 int
 server_init(struct hd_server *server, const char *name, uint32_t generation)
 {
 	*server = (struct hd_server){.name = name, .generation = generation};
 	(void)pthread_mutex_init(&server->requests_lock, NULL);
 	server->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return server->cancel_fd < 0 ? -errno : 0;
+	if (server->cancel_fd < 0)
+		return -errno;
+	server->limiters = server_map_shared(sizeof(*server->limiters));
+	return server->limiters == NULL ? -ENOMEM : 0;
 }
 
 void
@@ -28,6 +39,8 @@ server_destroy(struct hd_server *server)
 	option_store_free(&server->options);
 	if (server->cancel_fd >= 0)
 		(void)close(server->cancel_fd);
+	if (server->limiters != NULL)
+		(void)munmap(server->limiters, sizeof(*server->limiters));
 	(void)pthread_mutex_destroy(&server->requests_lock);
 }
 
@@ -115,12 +128,9 @@ hd_server_data(const struct hd_server *server)
 void *
 hd_server_shared(struct hd_server *server, size_t size)
 {
-	void *region;
-
 	if (size == 0 || server->is_sharing_over)
 		return NULL;
-	region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return region == MAP_FAILED ? NULL : region;
+	return server_map_shared(size);
 }
 
 static int

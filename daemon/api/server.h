@@ -25,6 +25,15 @@ struct server_handler {
 	struct hd_handler descriptor; /* our size; what the handler lacks is 0 */
 };
 
+/* One cause is told at a bounded rate by all flows together, forked children included: they stand
+ * in memory that children share. */
+struct server_limiters {
+	struct log_limiter errors;   /* of the handler */
+	struct log_limiter refusals; /* by verify */
+	struct log_limiter accepts;  /* that failed */
+	struct log_limiter spawns;   /* of threads and children, that failed */
+};
+
 struct waiter_ops;
 
 struct hd_server {
@@ -48,8 +57,7 @@ struct hd_server {
 	pthread_mutex_t requests_lock;
 	struct hd_request *requests;
 
-	struct log_limiter error_limiter; /* handler errors */
-	struct log_limiter refused_limiter;
+	struct server_limiters *limiters; /* owned */
 };
 
 /* 0 or a negative errno. */

@@ -108,7 +108,7 @@ session_refuse(struct hd_request *req, int error)
 	uint64_t suppressed = 0;
 
 	if (server->logs_refused &&
-	    log_limit(&server->refused_limiter, SESSION_REFUSALS_LOGGED, &suppressed)) {
+	    log_limit(&server->limiters->refusals, SESSION_REFUSALS_LOGGED, &suppressed)) {
 		struct log_context context = request_log_context(req);
 
 		log_write(LOG_LEVEL_INFO, &context, "refused by the handler's verify: %s",
@@ -129,7 +129,7 @@ session_fail(struct hd_request *req, const char *where, int error)
 	struct hd_server *server = req->server;
 	uint64_t suppressed = 0;
 
-	if (log_limit(&server->error_limiter, SESSION_ERRORS_LOGGED, &suppressed)) {
+	if (log_limit(&server->limiters->errors, SESSION_ERRORS_LOGGED, &suppressed)) {
 		struct log_context context = request_log_context(req);
 
 		log_write(LOG_LEVEL_WARNING, &context, "%s of handler '%s' failed: %s (%d)", where,

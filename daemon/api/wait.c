@@ -99,7 +99,7 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 		}
 	}
 	free(many);
-	if (atomic_load(&req->is_cancelled))
+	if (atomic_load(&req->is_cancelled) || atomic_load(&req->server->is_cancelled))
 		return request_note_error(req, -ECANCELED);
 	return n;
 }

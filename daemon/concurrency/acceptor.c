@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "net/listen.h"
 
 #define ACCEPTOR_PAUSE_MS 100
 #define ACCEPTOR_DRAIN UINT64_MAX
@@ -140,13 +142,31 @@ acceptor_is_shortage(int error)
 	return error != -EAGAIN;
 }
 
+bool
+acceptor_is_broken(const struct concurrency *mode)
+{
+	uint64_t suppressed;
+
+	for (size_t i = 0; i < mode->socket_count; i++) {
+		if (listen_is_alive(mode->sockets[i]))
+			continue;
+		if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
+			log_error("'%s': handler '%s' has shut down or closed the listening "
+				  "socket; the "
+				  "worker ends and is replaced",
+				  mode->server->name, mode->server->handler.name);
+		return true;
+	}
+	return false;
+}
+
 static void
 acceptor_wait_shortage(struct concurrency *mode, int error)
 {
 	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
 	uint64_t suppressed = 0;
 
-	if (log_limit(&mode->accept_limiter, 1, &suppressed))
+	if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
 		log_warning("'%s' cannot accept connections: %s; clients wait, trying again every "
 			    "%d ms (%" PRIu64 " attempts failed before)",
 			    mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
@@ -158,6 +178,9 @@ acceptor_pause(struct concurrency *mode, int error)
 {
 	if (error == -EUSERS)
 		older_wait_room(mode);
+	else if ((error == -EINVAL || error == -EBADF || error == -ENOTSOCK) &&
+		 acceptor_is_broken(mode))
+		_exit(EXIT_FAILURE);
 	else
 		acceptor_wait_shortage(mode, error);
 }

@@ -2,8 +2,8 @@
  * acceptor.h - accepting, the same in every mode.
  *
  * A listening socket is one open file description shared by generations and children, so it is
- * always non-blocking. A flow waits in an epoll that is its alone at the time, in which the listeners
- * stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the drain event.
+ * always non-blocking. A flow waits in an epoll that is its alone at the time, in which the
+ * listeners stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the drain event.
  */
 #ifndef CONCURRENCY_ACCEPTOR_H
 #define CONCURRENCY_ACCEPTOR_H
@@ -32,6 +32,10 @@ bool acceptor_wait_open(const struct concurrency *mode);
  * (acceptor_is_shortage) when it must be tried later. */
 int acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client,
 		  socklen_t *ret_length);
+
+/* Whether a listening socket can no more be accepted from: the handler has shut it down or closed
+ * it. Only a new worker can mend that. Told in the log. */
+bool acceptor_is_broken(const struct concurrency *mode);
 
 /* Waits for a connection, at most timeout_ms (-1: for ever). Returns 1 when there may be one, 0
  * after the timeout, -ECANCELED when draining began. */

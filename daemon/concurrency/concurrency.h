@@ -66,8 +66,6 @@ struct concurrency {
 	struct loop_source notice;
 	void *state; /* the mode's own */
 	bool was_quiet, was_empty;
-	struct log_limiter accept_limiter;
-	struct log_limiter spawn_limiter;
 };
 
 /* The eventfds. 0 or a negative errno. */

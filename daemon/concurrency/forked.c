@@ -24,8 +24,21 @@ static struct forked {
 	struct concurrency *mode;
 	struct scoreboard_slot *slot;
 	pid_t parent;
+	bool are_closed; /* the listening sockets */
 	struct hd_request request;
 } forked;
+
+/* A copy that is held by a busy child would keep the port open for as long as its connection. In
+ * any other state the flow may just be accepting, and will end by itself. */
+static void
+forked_close_sockets(void)
+{
+	if (forked.are_closed || atomic_load(&forked.slot->state) != FORKED_BUSY)
+		return;
+	forked.are_closed = true;
+	for (size_t i = 0; i < forked.mode->socket_count; i++)
+		(void)close(forked.mode->sockets[i]);
+}
 
 /*
  * SIGTERM: the parent has changed the phase, or is gone (it dies with us then). Only what is
@@ -40,6 +53,7 @@ forked_on_signal(int number)
 
 	(void)number;
 	atomic_store(&server->is_draining, true);
+	forked_close_sockets();
 	if (atomic_load(&forked.mode->board->child_phase) == FORKED_CANCEL || is_orphan) {
 		atomic_store(&server->is_cancelled, true);
 		fd_raise_event(server->cancel_fd);
@@ -127,8 +141,8 @@ forked_goes_on(uint64_t served)
 	if (mode->is_once ||
 	    (mode->connections_per_child != 0 && served >= mode->connections_per_child))
 		return false;
-	/* a crowd that is over leaves no more behind than the spare children */
-	return atomic_load(&mode->board->waiting_children) < mode->spare_children;
+	/* what a crowd leaves behind when it is over */
+	return atomic_load(&mode->board->waiting_children) < 2 * mode->spare_children;
 }
 
 _Noreturn void
@@ -154,7 +168,12 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 	if (r >= 0 && descriptor->child_start != NULL)
 		r = descriptor->child_start(mode->server);
 	if (r < 0) {
-		log_error("'%s' child cannot start: %s", mode->server->name, strerror(-r));
+		uint64_t suppressed;
+
+		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
+			log_error("'%s' child of handler '%s' cannot start: %s; trying again every "
+				  "100 ms",
+				  mode->server->name, mode->server->handler.name, strerror(-r));
 		_exit(1);
 	}
 	if (!acceptor_wait_open(mode))

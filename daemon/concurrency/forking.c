@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "concurrency/acceptor.h"
 #include "concurrency/concurrency.h"
 #include "concurrency/forked.h"
 
@@ -95,7 +96,7 @@ forking_fill(struct forking *forking)
 			waiting++;
 			continue;
 		}
-		if (log_limit(&mode->spawn_limiter, 1, &suppressed))
+		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
 			log_warning(
 				"'%s' cannot fork: %s; %" PRIu32 " children serve, trying again "
 				"every 100 ms (%" PRIu64 " attempts failed before)",
@@ -118,6 +119,22 @@ forking_look(struct forking *forking)
 		concurrency_report_quiet(mode);
 	if (forking->child_count == 0)
 		concurrency_report_empty(mode);
+}
+
+static void
+forking_signal_children(struct forking *forking, int signal_number)
+{
+	for (uint32_t i = 0; i < forking->mode->limit; i++) {
+		if (forking->pids[i] != 0)
+			(void)kill(forking->pids[i], signal_number);
+	}
+}
+
+static _Noreturn void
+forking_give_up(struct forking *forking)
+{
+	forking_signal_children(forking, SIGKILL);
+	_exit(EXIT_FAILURE);
 }
 
 static void
@@ -162,8 +179,10 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	} else if (state != FORKED_LEAVING || status != 0) {
 		uint64_t suppressed = 0;
 
+		if (!forking->is_draining && acceptor_is_broken(mode))
+			forking_give_up(forking);
 		/* it never got to serve, or died between connections: do not fork in a circle */
-		if (log_limit(&mode->spawn_limiter, 1, &suppressed))
+		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
 			log_error("'%s' child %d (handler '%s') ended with status 0x%x outside a "
 				  "connection; trying again every 100 ms",
 				  mode->server->name, (int)forking->pids[slot_index],
@@ -326,15 +345,6 @@ forking_accept(struct concurrency *mode)
 {
 	mode->is_open = true;
 	fd_raise_event(mode->open_fd);
-}
-
-static void
-forking_signal_children(struct forking *forking, int signal_number)
-{
-	for (uint32_t i = 0; i < forking->mode->limit; i++) {
-		if (forking->pids[i] != 0)
-			(void)kill(forking->pids[i], signal_number);
-	}
 }
 
 static void

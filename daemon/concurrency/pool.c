@@ -33,6 +33,8 @@
 /* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
 #define POOL_SEATS 8
 
+#define POOL_RETRY_NS (100 * CLOCK_NS_PER_MS)
+
 struct pool_thread {
 	struct pool *pool;
 	uint32_t slot; /* of the scoreboard */
@@ -57,8 +59,11 @@ struct pool {
 	uint32_t parked_count;
 	struct pool_thread *parked; /* the last to park comes first */
 	bool is_draining;
+	bool is_short;	      /* a thread could not be made: the control flow tries again */
 	uint32_t *free_slots; /* of the scoreboard */
 	uint32_t free_slot_count;
+
+	struct loop_timer retry; /* of the control flow */
 };
 
 static void *pool_run_thread(void *argument);
@@ -130,11 +135,14 @@ pool_fill_seats(struct pool *pool)
 		other = pool_call_parked(pool);
 		if (other == NULL && pool->thread_count < pool->limit)
 			r = pool_make_thread(pool);
+		pool->is_short = r < 0;
 	}
 	(void)pthread_mutex_unlock(&pool->lock);
+	if (r < 0)
+		fd_raise_event(mode->notice_fd);
 	if (other != NULL)
 		(void)sem_post(&other->called);
-	if (r < 0 && log_limit(&mode->spawn_limiter, 1, &suppressed))
+	if (r < 0 && log_limit(&mode->server->limiters->spawns, 1, &suppressed))
 		log_warning("'%s' cannot make another thread: %s; clients wait for those there are "
 			    "(%" PRIu64 " attempts failed before)",
 			    mode->server->name, strerror(-r), suppressed);
@@ -319,20 +327,30 @@ pool_run_thread(void *argument)
 	return NULL;
 }
 
+/* All threads may be busy for long: somebody else must see when the shortage is over. */
+static void
+pool_on_retry(struct loop_timer *timer)
+{
+	pool_fill_seats(CONTAINER_OF(timer, struct pool, retry));
+}
+
 static void
 pool_on_notice(struct loop_source *source, uint32_t events)
 {
 	struct concurrency *mode = CONTAINER_OF(source, struct concurrency, notice);
 	struct pool *pool = mode->state;
-	bool is_over, is_quiet, is_empty;
+	bool is_over, is_quiet, is_empty, is_short;
 
 	(void)events;
 	fd_clear_event(source->fd);
 	(void)pthread_mutex_lock(&pool->lock);
+	is_short = pool->is_short;
 	is_over = pool->is_draining || mode->is_once;
 	is_quiet = is_over && pool->seated == 0 && pool->coming == 0;
 	is_empty = is_over && pool->thread_count == 0;
 	(void)pthread_mutex_unlock(&pool->lock);
+	if (is_short && !is_over)
+		loop_arm(mode->loop, &pool->retry, clock_now_ns() + POOL_RETRY_NS);
 	if (is_quiet)
 		concurrency_report_quiet(mode);
 	if (is_empty)
@@ -400,6 +418,7 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 	mode->state = pool;
 	pool->mode = mode;
 	pool->entry_lock = entry_lock;
+	pool->retry.on_timer = pool_on_retry;
 	pool->limit = limit;
 	pool->min_threads = min_threads < limit ? min_threads : limit;
 	(void)pthread_mutex_init(&pool->lock, NULL);

@@ -208,8 +208,7 @@ child_describe_death(int status, char *buf, size_t size)
 			       strsignal(WTERMSIG(status)),
 			       WCOREDUMP(status) ? ", core dumped" : "");
 	else
-		(void)snprintf(buf, size, "exited with status %d without being asked to",
-			       WEXITSTATUS(status));
+		(void)snprintf(buf, size, "exited with status %d", WEXITSTATUS(status));
 	return buf;
 }
 
@@ -309,8 +308,16 @@ child_tell_drain(struct child *child)
 static void
 child_end(struct child *child)
 {
+	char death[128];
+
 	loop_disarm(child->loop, &child->timer);
 	child->is_quiet = true;
+	if (!WIFEXITED(child->last_status) || WEXITSTATUS(child->last_status) != 0)
+		log_error("worker of '%s' (handler '%s', generation %" PRIu32
+			  ") %s; its connections are "
+			  "lost",
+			  child->name, child->handler, child->generation,
+			  child_describe_death(child->last_status, death, sizeof(death)));
 	for (size_t i = 0; i < child->failures.count; i++) {
 		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
 

@@ -39,27 +39,33 @@ command_take_report(struct report *to, const struct report *from)
 			   from->entries[i].line, NULL, from->entries[i].text);
 }
 
-/* Loads the handler of every enabled listener, one after the other. */
+/* Loads the handler of every listener, one after the other; also where the configuration has
+ * errors: handlers and options may have some of their own. */
 static void
-command_probe_all(struct supervisor *supervisor, const struct config *config, struct report *report)
+command_probe_all(struct supervisor *supervisor, struct config *config, struct report *report)
 {
 	struct identity identity = {0};
+	bool is_broken = report->errors > 0;
+	bool is_known = names_look_up(config, &identity, report);
 
-	if (names_look_up(config, &identity, report)) {
-		for (size_t i = 0; i < config->listener_count; i++) {
-			struct listener *listener =
-				listener_new(&supervisor->world, config, &config->listeners[i],
-					     &identity, report);
-			struct probe probe;
+	for (size_t i = 0; i < config->listener_count && is_known; i++) {
+		struct conf_listener *conf = &config->listeners[i];
+		struct listener *listener;
+		struct probe probe;
 
-			if (listener == NULL)
-				continue;
-			probe_start(&probe, listener, WORKER_PROBE, command_on_probe_over);
-			command_wait(supervisor, &probe);
-			command_take_report(report, &probe.report);
-			probe_free(&probe);
-			listener_free(listener);
-		}
+		if (conf->name == NULL || conf->handler == NULL)
+			continue;
+		/* what it really says may be one of the errors; every handler bears this */
+		if (is_broken)
+			conf->concurrency = CONF_SERIAL;
+		listener = listener_new(&supervisor->world, config, conf, &identity, report);
+		if (listener == NULL)
+			continue;
+		probe_start(&probe, listener, WORKER_PROBE, command_on_probe_over);
+		command_wait(supervisor, &probe);
+		command_take_report(report, &probe.report);
+		probe_free(&probe);
+		listener_free(listener);
 	}
 	identity_free(&identity);
 }
@@ -73,9 +79,8 @@ command_test(struct supervisor *supervisor, bool is_dumped)
 
 	supervisor->world.on_change = command_on_change;
 	config = supervisor_read_config(supervisor, &report);
-	if (config != NULL)
-		command_probe_all(supervisor, config, &report);
-	is_good = config != NULL && report.errors == 0;
+	command_probe_all(supervisor, config, &report);
+	is_good = report.errors == 0;
 	report_find_sources(&report);
 	report_print(&report, stderr);
 	if (is_good && is_dumped)
@@ -104,8 +109,6 @@ command_describe_config(const struct supervisor *supervisor, struct report *repo
 		config = supervisor_read_config(supervisor, report);
 	else
 		config = config_new(supervisor->places.handler_directory);
-	if (config == NULL)
-		return NULL;
 	/* whoever it belongs to, a handler that is only looked at gets as little as can be */
 	free(config->user);
 	free(config->group);
@@ -125,7 +128,7 @@ command_describe(struct supervisor *supervisor)
 	int status = EXIT_CONFIGURATION;
 
 	supervisor->world.on_change = command_on_change;
-	if (config != NULL && names_look_up(config, &identity, &report))
+	if (report.errors == 0 && names_look_up(config, &identity, &report))
 		listener = listener_new(&supervisor->world, config,
 					&config->listeners[config->listener_count - 1], &identity,
 					&report);

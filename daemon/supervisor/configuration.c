@@ -105,15 +105,11 @@ configuration_make(const struct supervisor *supervisor, struct report *report)
 	config->group = memory_text(cmdline->group);
 	if (report->errors == 0)
 		config_check(config, report);
-	if (report->errors == 0)
-		return config;
-	config_free(config);
-	return NULL;
+	return config;
 }
 
-/* A file with errors may name handlers that are not there: all errors are told in one run. */
-static void
-configuration_find_missing_handlers(const struct config *config, struct report *report)
+void
+supervisor_find_missing_handlers(const struct config *config, struct report *report)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct conf_listener *listener = &config->listeners[i];
@@ -130,16 +126,8 @@ configuration_find_missing_handlers(const struct config *config, struct report *
 struct config *
 supervisor_read_config(const struct supervisor *supervisor, struct report *report)
 {
-	struct config *config;
-	size_t errors_before = report->errors;
-
 	if (supervisor->cmdline->listen_count > 0)
 		return configuration_make(supervisor, report);
-	config = config_load_broken(supervisor->cmdline->file, supervisor->places.handler_directory,
-				    report);
-	if (report->errors == errors_before)
-		return config;
-	configuration_find_missing_handlers(config, report);
-	config_free(config);
-	return NULL;
+	return config_load_broken(supervisor->cmdline->file, supervisor->places.handler_directory,
+				  report);
 }

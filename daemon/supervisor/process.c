@@ -130,9 +130,12 @@ process_on_channel(struct loop_source *source, uint32_t events)
 	struct process *process = CONTAINER_OF(source, struct process, channel);
 
 	(void)events;
-	/* at end of file its death follows */
-	if (!process_read_channel(process))
-		loop_remove(process->loop, &process->channel);
+	if (process_read_channel(process))
+		return;
+	/* its death follows; if it is the handler that has closed the channel, nothing else would
+	 * end a worker that hears nothing any more */
+	loop_remove(process->loop, &process->channel);
+	process_kill(process);
 }
 
 static void

@@ -223,7 +223,8 @@ reload_begin(struct supervisor *supervisor)
 		notify_reloading();
 	}
 	reload->config = supervisor_read_config(supervisor, &reload->report);
-	if (reload->config == NULL) {
+	if (reload->report.errors > 0) {
+		supervisor_find_missing_handlers(reload->config, &reload->report);
 		reload_fail(supervisor, EXIT_CONFIGURATION);
 		return;
 	}

@@ -129,6 +129,9 @@ serve_look(struct supervisor *supervisor)
 	}
 	if (living + left > 0 || supervisor->config == NULL)
 		return;
+	if (supervisor->world.is_once && !supervisor->is_stopping &&
+	    supervisor->listeners[0]->current->last_status != 0)
+		supervisor->exit_status = EXIT_FAILURE;
 	if (supervisor->is_stopping || (supervisor->world.is_once && supervisor->generation > 0))
 		loop_stop(&supervisor->loop);
 }

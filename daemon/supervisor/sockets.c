@@ -173,6 +173,7 @@ sockets_commit(struct sockets *sockets)
 	for (size_t i = 0; i < sockets->count; i++) {
 		struct held_socket *socket = sockets->items[i];
 
+		socket->is_new = false;
 		if (!socket->is_wanted)
 			continue;
 		if (socket->backlog != socket->next_backlog &&

@@ -72,8 +72,11 @@ int supervisor_serve(struct supervisor *supervisor);
 /* Tells everything to drain; a second call ends everything at once. In serve.c. */
 void supervisor_stop(struct supervisor *supervisor, bool is_at_once);
 
-/* Reads the configuration, from the file or the command line. NULL with errors in the report. */
+/* Reads the configuration, from the file or the command line. With errors in the report it is good
+ * for nothing but to look for more of them. Never NULL. */
 struct config *supervisor_read_config(const struct supervisor *supervisor, struct report *report);
+/* Finds the handlers that a configuration with errors names and that are not there. */
+void supervisor_find_missing_handlers(const struct config *config, struct report *report);
 /* Logs as the configuration says, from now on. */
 void supervisor_open_log(struct supervisor *supervisor, const struct config *config);
 

@@ -47,9 +47,10 @@ serve_on_deadline(struct loop_timer *timer)
 
 	if (worker->is_cancelled) {
 		log_warning("'%s' generation %" PRIu32
-			    ": a handler has not returned after the drain "
-			    "deadline; the worker is ended",
-			    worker->server.name, worker->server.generation);
+			    ": handler '%s' has not returned 1 s after the "
+			    "drain deadline; the worker is ended with its connections",
+			    worker->server.name, worker->server.generation,
+			    worker->server.handler.name);
 		serve_end_at_once(worker, 1);
 	}
 	worker->is_cancelled = true;
