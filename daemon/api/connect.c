@@ -22,6 +22,7 @@
 #include "api/wait.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/parse.h"
 
 /* What is being connected to, and until when. */
 struct connect_target {
@@ -155,11 +156,14 @@ connect_tcp(struct hd_request *req, const char *text, int64_t deadline_ns,
 	CLEANUP_FREE char *copy = strdup(text);
 	struct connect_lookup lookup = {0};
 	char *host, *port;
+	int64_t number;
 	int r;
 
 	if (copy == NULL)
 		return -ENOMEM;
 	r = connect_split(copy, &host, &port);
+	if (r >= 0 && (parse_int64(port, &number) < 0 || number < 1 || number > 65535))
+		r = -EINVAL;
 	if (r < 0)
 		return r;
 	lookup.host = host;

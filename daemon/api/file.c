@@ -21,6 +21,8 @@
 /* The kernel sends at most this much in one call. */
 #define FILE_SEND_MOST ((size_t)1 << 30)
 #define FILE_COPY_SIZE 16384
+/* _IO_IN_BACKUP of glibc */
+#define FILE_IN_BACKUP 0x0100
 
 static ssize_t
 file_stream_read(void *cookie, char *buf, size_t size)
@@ -67,12 +69,36 @@ file_stream_write(void *cookie, const char *buf, size_t size)
 	return (ssize_t)size;
 }
 
-/* Also when the handler calls fclose: the request must not do so again. */
+/*
+ * Copies what the "r" stream has read ahead to the front of the request's input.
+ *
+ * glibc shows it only in members of FILE: between _IO_read_ptr and _IO_read_end, or, after an
+ * ungetc of another byte than was read, those pushed back there and the rest between _IO_save_base
+ * and _IO_save_end; a flag tells which.
+ */
+static int
+file_put_back_ahead(struct hd_request *req)
+{
+	const FILE *in = req->reader;
+	int r = 0;
+
+	if ((in->_flags & FILE_IN_BACKUP) != 0)
+		r = stream_put_back(req, in->_IO_save_base,
+				    (size_t)(in->_IO_save_end - in->_IO_save_base));
+	if (r == 0)
+		r = stream_put_back(req, in->_IO_read_ptr,
+				    (size_t)(in->_IO_read_end - in->_IO_read_ptr));
+	return r;
+}
+
+/* Also when the handler calls fclose: what was read ahead stays, and the request must not close it
+ * again. */
 static int
 file_reader_close(void *cookie)
 {
 	struct hd_request *req = cookie;
 
+	(void)file_put_back_ahead(req);
 	req->reader = NULL;
 	req->buffered &= ~REQUEST_HAS_READER;
 	return 0;
@@ -138,19 +164,8 @@ file_flush_writer(struct hd_request *req)
 int
 file_take_read_ahead(struct hd_request *req)
 {
-	/* glibc shows how much a stream has read ahead only in these two members */
-	size_t have = (size_t)(req->reader->_IO_read_end - req->reader->_IO_read_ptr);
-	char ahead[BUFSIZ];
-	int r = 0;
+	int r = file_put_back_ahead(req);
 
-	while (have > 0 && r == 0) {
-		size_t n = have < sizeof(ahead) ? have : sizeof(ahead);
-
-		/* from the back to the front: each piece goes in front of what is there */
-		memcpy(ahead, req->reader->_IO_read_ptr + (have - n), n);
-		r = stream_put_back(req, ahead, n);
-		have -= n;
-	}
 	if (r == 0)
 		__fpurge(req->reader);
 	return r;

@@ -77,8 +77,8 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_woken, false, memory_order_relaxed);
-	if (server->logs_connections)
-		req->opened_ns = clock_now_ns();
+	atomic_store_explicit(&req->is_fresh, true, memory_order_relaxed);
+	req->opened_ns = clock_now_ns();
 	atomic_store_explicit(&req->id, atomic_fetch_add(&server->board->next_connection_id, 1) + 1,
 			      memory_order_relaxed);
 	if (req->slot != NULL) {
@@ -164,6 +164,8 @@ request_cancel_idle_here(struct hd_request *req)
 	int readable = 0;
 
 	if (fd < 0 || !atomic_load(&req->is_idle) || atomic_load(&req->has_partial))
+		return;
+	if (atomic_load(&req->is_fresh) && clock_now_ns() - req->opened_ns < REQUEST_FRESH_NS)
 		return;
 	/* what has arrived is a message that the handler is about to read */
 	if (ioctl(fd, FIONREAD, &readable) == 0 && readable > 0)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ipc/scoreboard.h"
 #include "net/peer.h"
@@ -58,6 +59,7 @@ struct hd_request {
 	_Atomic uint64_t id;
 	_Atomic bool is_cancelled;
 	_Atomic bool is_idle;
+	_Atomic bool is_fresh;	   /* nothing has arrived yet */
 	_Atomic bool is_shut_read; /* by us, because it was idle when draining began */
 	_Atomic bool has_partial;  /* has_input, for the flow that drains */
 	_Atomic bool is_woken;	   /* hd_wake was called */
@@ -72,7 +74,7 @@ struct hd_request {
 	bool is_write_shut;
 	bool has_name, has_local;
 	uint64_t bytes_in, bytes_out;
-	int64_t opened_ns; /* only where connections are logged */
+	int64_t opened_ns; /* written before fd */
 	void *data;	   /* the handler's */
 
 	struct request_buffer input;
@@ -108,7 +110,10 @@ void request_free_memory(struct hd_request *req);
 void request_cancel(struct hd_request *req);
 /* The same from a signal handler on the owner's thread. */
 void request_cancel_here(struct hd_request *req);
-/* From another flow, as draining begins: ends a wait for input with nothing arrived, if idle. */
+/* From another flow, as draining begins: ends a wait for input with nothing arrived, if idle. A
+ * client that has only just connected is spared: its first message is on its way, and no reload may
+ * cut it; to be called again after REQUEST_FRESH_NS. */
+#define REQUEST_FRESH_NS CLOCK_NS_PER_S
 void request_cancel_idle(struct hd_request *req);
 void request_cancel_idle_here(struct hd_request *req);
 

@@ -78,6 +78,7 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 {
 	struct pollfd few[8], *rows = few;
 	struct pollfd *many = NULL;
+	bool is_cancelled;
 	int n;
 
 	if (count + 2 > sizeof(few) / sizeof(few[0])) {
@@ -98,8 +99,10 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 			n += rows[i].revents != 0;
 		}
 	}
+	/* the event is raised before the request is told, by another process even */
+	is_cancelled = rows[count].revents != 0 || atomic_load(&req->is_cancelled);
 	free(many);
-	if (atomic_load(&req->is_cancelled) || atomic_load(&req->server->is_cancelled))
+	if (is_cancelled)
 		return request_note_error(req, -ECANCELED);
 	return n;
 }
@@ -200,7 +203,8 @@ poll_rows(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_f
 static bool
 poll_must_end(const struct hd_request *req, const struct pollfd *fds, unsigned count)
 {
-	if (!atomic_load(&req->server->is_draining) || !atomic_load(&req->is_idle))
+	if (!atomic_load(&req->server->is_draining) || !atomic_load(&req->is_idle) ||
+	    atomic_load(&req->is_fresh))
 		return false;
 	for (unsigned i = 0; i < count; i++) {
 		if (fds[i].fd == HD_CLIENT && (fds[i].events & POLLIN) != 0)

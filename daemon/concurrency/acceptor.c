@@ -6,12 +6,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "net/listen.h"
 
 #define ACCEPTOR_PAUSE_MS 100
@@ -173,6 +174,17 @@ acceptor_wait_shortage(struct concurrency *mode, int error)
 	(void)poll(&row, 1, ACCEPTOR_PAUSE_MS);
 }
 
+/* The control flow ends this worker; until it does, nobody accepts. */
+static void
+acceptor_give_up(struct concurrency *mode)
+{
+	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
+
+	atomic_store(&mode->is_broken, true);
+	fd_raise_event(mode->notice_fd);
+	(void)poll(&row, 1, -1);
+}
+
 void
 acceptor_pause(struct concurrency *mode, int error)
 {
@@ -180,7 +192,7 @@ acceptor_pause(struct concurrency *mode, int error)
 		older_wait_room(mode);
 	else if ((error == -EINVAL || error == -EBADF || error == -ENOTSOCK) &&
 		 acceptor_is_broken(mode))
-		_exit(EXIT_FAILURE);
+		acceptor_give_up(mode);
 	else
 		acceptor_wait_shortage(mode, error);
 }

@@ -25,7 +25,8 @@ struct concurrency_ops {
 	int (*prepare)(struct concurrency *mode);
 	/* Lets flows accept, now and later. */
 	void (*accept)(struct concurrency *mode);
-	/* No flow accepts any more; those that serve go on. */
+	/* No flow accepts any more; those that serve go on. A second call reminds forked children.
+	 */
 	void (*drain)(struct concurrency *mode);
 	/* The deadline: every wait of every handler ends. */
 	void (*cancel)(struct concurrency *mode);
@@ -57,6 +58,7 @@ struct concurrency {
 	struct older older;		/* generations that drain while this one serves */
 	void (*on_quiet)(struct concurrency *mode);
 	void (*on_empty)(struct concurrency *mode);
+	void (*on_broken)(struct concurrency *mode); /* a listening socket is, see acceptor.h */
 
 	/* Made by concurrency_init, shared with forked children. */
 	int open_fd;   /* eventfd, readable once flows may accept */
@@ -66,6 +68,7 @@ struct concurrency {
 	struct loop_source notice;
 	void *state; /* the mode's own */
 	bool was_quiet, was_empty;
+	_Atomic bool is_broken;
 };
 
 /* The eventfds. 0 or a negative errno. */

@@ -19,6 +19,9 @@
 #include "concurrency/acceptor.h"
 #include "ipc/protocol.h"
 
+/* How long a child waits when there are more than the spare ones. */
+#define FORKED_EXTRA_MS 1000
+
 /* What the signal handler needs; this process has one child role and one flow. */
 static struct forked {
 	struct concurrency *mode;
@@ -110,11 +113,12 @@ forked_set_signals(void)
 		_exit(0);
 }
 
-/* Waits for a connection and takes it. Returns the descriptor, or -ECANCELED: leave. */
+/* Waits for a connection and takes it. Returns the descriptor; -ECANCELED, -ETIME: leave. */
 static int
 forked_accept(struct acceptor *acceptor, struct sockaddr_storage *ret_client, socklen_t *ret_length)
 {
 	for (;;) {
+		bool is_extra;
 		int fd, r;
 
 		if (forked_is_draining())
@@ -126,9 +130,15 @@ forked_accept(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 			acceptor_pause(forked.mode, fd);
 			continue;
 		}
-		r = acceptor_wait(acceptor, -1);
+		/* what a crowd has left behind goes after a while */
+		is_extra = atomic_load(&forked.mode->board->waiting_children) >
+			   forked.mode->spare_children;
+		r = acceptor_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
 		if (r < 0)
 			return r;
+		if (r == 0 && atomic_load(&forked.mode->board->waiting_children) >
+				      forked.mode->spare_children)
+			return -ETIME;
 	}
 }
 
@@ -141,7 +151,6 @@ forked_goes_on(uint64_t served)
 	if (mode->is_once ||
 	    (mode->connections_per_child != 0 && served >= mode->connections_per_child))
 		return false;
-	/* what a crowd leaves behind when it is over */
 	return atomic_load(&mode->board->waiting_children) < 2 * mode->spare_children;
 }
 

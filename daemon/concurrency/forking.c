@@ -130,13 +130,6 @@ forking_signal_children(struct forking *forking, int signal_number)
 	}
 }
 
-static _Noreturn void
-forking_give_up(struct forking *forking)
-{
-	forking_signal_children(forking, SIGKILL);
-	_exit(EXIT_FAILURE);
-}
-
 static void
 forking_log_death(struct forking *forking, pid_t pid, int status, uint64_t connection_id)
 {
@@ -179,8 +172,6 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	} else if (state != FORKED_LEAVING || status != 0) {
 		uint64_t suppressed = 0;
 
-		if (!forking->is_draining && acceptor_is_broken(mode))
-			forking_give_up(forking);
 		/* it never got to serve, or died between connections: do not fork in a circle */
 		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
 			log_error("'%s' child %d (handler '%s') ended with status 0x%x outside a "
@@ -284,9 +275,13 @@ static void
 forking_on_notice(struct loop_source *source, uint32_t events)
 {
 	struct concurrency *mode = CONTAINER_OF(source, struct concurrency, notice);
+	const struct forking *forking = mode->state;
 
 	(void)events;
 	fd_clear_event(source->fd);
+	/* a child that finds it so cannot tell more than that there is something */
+	if (!forking->is_draining && acceptor_is_broken(mode))
+		mode->on_broken(mode);
 	/* the slots of the dead are needed now */
 	forking_end_batch(mode->state);
 }
@@ -353,11 +348,11 @@ forking_drain(struct concurrency *mode)
 	struct forking *forking = mode->state;
 
 	forking->is_draining = true;
-	forking_end_batch(forking);
-	atomic_store(&mode->board->child_phase, FORKED_DRAIN);
+	if (atomic_load(&mode->board->child_phase) == FORKED_SERVE)
+		atomic_store(&mode->board->child_phase, FORKED_DRAIN);
 	fd_raise_event(mode->drain_fd);
 	forking_signal_children(forking, SIGTERM);
-	forking_look(forking);
+	forking_end_batch(forking);
 }
 
 static void

@@ -349,6 +349,8 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 	is_quiet = is_over && pool->seated == 0 && pool->coming == 0;
 	is_empty = is_over && pool->thread_count == 0;
 	(void)pthread_mutex_unlock(&pool->lock);
+	if (atomic_load(&mode->is_broken) && !is_over)
+		mode->on_broken(mode);
 	if (is_short && !is_over)
 		loop_arm(mode->loop, &pool->retry, clock_now_ns() + POOL_RETRY_NS);
 	if (is_quiet)

@@ -4,6 +4,7 @@
 #include "ipc/channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -40,6 +41,15 @@ channel_send(int fd, uint32_t generation, enum protocol_type type, const struct 
 	return n < 0 ? -errno : 0;
 }
 
+/* An empty packet reads like an end of file. */
+static bool
+channel_is_closed(int fd)
+{
+	struct pollfd row = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&row, 1, 0) > 0;
+}
+
 int
 channel_receive(int fd, struct channel_message *ret)
 {
@@ -54,7 +64,7 @@ channel_receive(int fd, struct channel_message *ret)
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	if (n == 0)
-		return 0;
+		return channel_is_closed(fd) ? 0 : -EBADMSG;
 	if ((size_t)n < sizeof(header) || (msg.msg_flags & MSG_TRUNC) != 0)
 		return -EBADMSG;
 	memcpy(&header, ret->bytes, sizeof(header));

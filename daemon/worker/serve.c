@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "api/request.h"
 #include "api/wait.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -25,6 +26,8 @@
 #define SERVE_ORPHAN_NS (2 * CLOCK_NS_PER_S)
 #define SERVE_GRACE_NS CLOCK_NS_PER_S
 #define SERVE_SERVICE_NS (500 * CLOCK_NS_PER_MS)
+/* For answers that are on their way when a worker ends because its listening socket is gone. */
+#define SERVE_BROKEN_NS (50 * CLOCK_NS_PER_MS)
 
 static void
 serve_send(const struct worker *worker, enum protocol_type type)
@@ -66,11 +69,22 @@ serve_drain(struct worker *worker, int64_t deadline_ns)
 		worker->is_draining = true;
 		server_begin_drain(&worker->server);
 		worker->mode.ops->drain(&worker->mode);
+		loop_arm(&worker->loop, &worker->fresh, clock_now_ns() + REQUEST_FRESH_NS);
 	}
 	/* a later order may only bring the end nearer */
 	if (!worker->is_cancelled &&
 	    (!worker->deadline.is_armed || deadline_ns < worker->deadline.when_ns))
 		loop_arm(&worker->loop, &worker->deadline, deadline_ns);
+}
+
+/* Those who were spared and have still sent nothing are idle like the others. */
+static void
+serve_on_fresh(struct loop_timer *timer)
+{
+	struct worker *worker = CONTAINER_OF(timer, struct worker, fresh);
+
+	server_begin_drain(&worker->server);
+	worker->mode.ops->drain(&worker->mode);
 }
 
 static void
@@ -169,6 +183,15 @@ serve_on_empty(struct concurrency *mode)
 	loop_stop(&worker->loop);
 }
 
+static void
+serve_on_broken(struct concurrency *mode)
+{
+	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
+
+	worker->is_failed = true;
+	serve_drain(worker, clock_now_ns() + SERVE_BROKEN_NS);
+}
+
 static int
 serve_count_threads(void)
 {
@@ -262,6 +285,7 @@ serve_fill_mode(struct worker *worker)
 	mode->is_once = settings->is_once;
 	mode->on_quiet = serve_on_quiet;
 	mode->on_empty = serve_on_empty;
+	mode->on_broken = serve_on_broken;
 	for (uint32_t i = 0; i < settings->socket_count; i++)
 		worker->sockets[i] = WORKER_FD_SOCKETS + (int)i;
 }
@@ -318,6 +342,7 @@ serve_prepare(struct worker *worker)
 	worker->server.logs_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS;
 	worker->server.logs_connections = worker->settings.log_connections == WORKER_LOG_ALL;
 	worker->deadline.on_timer = serve_on_deadline;
+	worker->fresh.on_timer = serve_on_fresh;
 	worker->service.on_timer = serve_on_service;
 	r = serve_map_board(worker);
 	if (r >= 0)
@@ -357,5 +382,5 @@ worker_serve(struct worker *worker)
 		serve_end_at_once(worker, 1);
 	if (descriptor->server_stop != NULL)
 		descriptor->server_stop(&worker->server);
-	return 0;
+	return worker->is_failed ? 1 : 0;
 }

@@ -22,10 +22,11 @@ struct worker {
 	struct loop_source channel;
 	struct loop_source signals;
 	struct loop_timer deadline; /* of draining */
+	struct loop_timer fresh;    /* clients that had only just connected are spared until then */
 	struct loop_timer service;  /* for service_actions */
 	bool is_draining;
 	bool is_cancelled;
-	bool is_failed;
+	bool is_failed; /* ends with status 1: to be replaced */
 };
 
 /* The most listening sockets one worker has. */
