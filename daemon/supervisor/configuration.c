@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/memory.h"
@@ -58,6 +59,18 @@ configuration_name(const char *handler)
 	return name;
 }
 
+/* A handler that is given as a path, from the root; NULL for a name. */
+static char *
+configuration_absolute(const char *handler)
+{
+	CLEANUP_FREE char *here = NULL;
+
+	if (strchr(handler, '/') == NULL)
+		return NULL;
+	here = handler[0] == '/' ? NULL : getcwd(NULL, 0);
+	return here != NULL ? memory_format("%s/%s", here, handler) : memory_text(handler);
+}
+
 static void
 configuration_set_concurrency(struct conf_listener *listener, const char *word,
 			      struct report *report)
@@ -81,8 +94,7 @@ configuration_make(const struct supervisor *supervisor, struct report *report)
 	struct config *config = config_new(supervisor->places.handler_directory);
 	CLEANUP_FREE char *name = configuration_name(cmdline->handler);
 	/* a path may be relative here: whoever types it is in that directory */
-	CLEANUP_FREE char *path =
-		strchr(cmdline->handler, '/') != NULL ? realpath(cmdline->handler, NULL) : NULL;
+	CLEANUP_FREE char *path = configuration_absolute(cmdline->handler);
 	struct conf_listener *listener;
 
 	listener = config_add_listener(config, name, path != NULL ? path : cmdline->handler);
@@ -115,7 +127,9 @@ supervisor_find_missing_handlers(const struct config *config, struct report *rep
 		const struct conf_listener *listener = &config->listeners[i];
 		struct pin pin;
 
-		if (listener->handler == NULL)
+		/* a path that is not absolute is one of the errors already */
+		if (listener->handler == NULL ||
+		    (listener->handler[0] != '/' && strchr(listener->handler, '/') != NULL))
 			continue;
 		(void)pin_open(&pin, listener->handler, &config->handler_path,
 			       &listener->handler_origin, report);
