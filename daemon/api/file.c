@@ -42,6 +42,10 @@ file_stream_read(void *cookie, char *buf, size_t size)
 		errno = (int)-n;
 		return -1;
 	}
+	/* in the middle of a line the handler waits for its end, whatever it said of being idle */
+	if (n > 0)
+		atomic_store(&req->has_partial,
+			     buf[n - 1] != '\n' || (req->buffered & REQUEST_HAS_INPUT) != 0);
 	return n;
 }
 
@@ -246,6 +250,12 @@ hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 		return r;
 	if (offset < -1)
 		return -EINVAL;
+	/* sendfile(2) cannot be told not to wait */
+	if (req->io_flags != 0) {
+		int64_t copied = file_copy(req, fd, offset, count);
+
+		return copied >= 0 && (uint64_t)copied < count && !is_to_end ? -ENODATA : copied;
+	}
 	while (sent < count) {
 		size_t want =
 			count - sent < FILE_SEND_MOST ? (size_t)(count - sent) : FILE_SEND_MOST;

@@ -19,6 +19,7 @@ stream_prepare_input(struct hd_request *req)
 
 	if (req->buffered == 0)
 		return 0;
+	atomic_store(&req->has_partial, (req->buffered & REQUEST_HAS_INPUT) != 0);
 	r = stream_flush(req);
 	if (r < 0)
 		return r;
@@ -141,7 +142,9 @@ hd_recvall(struct hd_request *req, void *buf, size_t size)
 		if (n == 0)
 			break;
 		have += (size_t)n;
+		atomic_store(&req->has_partial, have < size);
 	}
+	atomic_store(&req->has_partial, (req->buffered & REQUEST_HAS_INPUT) != 0);
 	return (ssize_t)have;
 }
 

@@ -76,8 +76,9 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 	atomic_store_explicit(&req->is_idle, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
-	atomic_store_explicit(&req->is_woken, false, memory_order_relaxed);
-	atomic_store_explicit(&req->is_fresh, true, memory_order_relaxed);
+	if (atomic_exchange(&req->is_woken, false) && req->wake_fd >= 0)
+		fd_clear_event(req->wake_fd);
+	atomic_store_explicit(&req->is_silent, true, memory_order_relaxed);
 	req->opened_ns = clock_now_ns();
 	atomic_store_explicit(&req->id, atomic_fetch_add(&server->board->next_connection_id, 1) + 1,
 			      memory_order_relaxed);
@@ -138,6 +139,12 @@ request_free_memory(struct hd_request *req)
 	req->chunks = NULL;
 }
 
+bool
+request_is_fresh(const struct hd_request *req)
+{
+	return atomic_load(&req->is_silent) && clock_now_ns() - req->opened_ns < REQUEST_FRESH_NS;
+}
+
 void
 request_cancel_here(struct hd_request *req)
 {
@@ -165,7 +172,7 @@ request_cancel_idle_here(struct hd_request *req)
 
 	if (fd < 0 || !atomic_load(&req->is_idle) || atomic_load(&req->has_partial))
 		return;
-	if (atomic_load(&req->is_fresh) && clock_now_ns() - req->opened_ns < REQUEST_FRESH_NS)
+	if (request_is_fresh(req))
 		return;
 	/* what has arrived is a message that the handler is about to read */
 	if (ioctl(fd, FIONREAD, &readable) == 0 && readable > 0)

@@ -59,9 +59,9 @@ struct hd_request {
 	_Atomic uint64_t id;
 	_Atomic bool is_cancelled;
 	_Atomic bool is_idle;
-	_Atomic bool is_fresh;	   /* nothing has arrived yet */
+	_Atomic bool is_silent;	   /* nothing has arrived yet */
 	_Atomic bool is_shut_read; /* by us, because it was idle when draining began */
-	_Atomic bool has_partial;  /* has_input, for the flow that drains */
+	_Atomic bool has_partial;  /* part of a message has arrived: not idle after all */
 	_Atomic bool is_woken;	   /* hd_wake was called */
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 
@@ -116,6 +116,9 @@ void request_cancel_here(struct hd_request *req);
 #define REQUEST_FRESH_NS CLOCK_NS_PER_S
 void request_cancel_idle(struct hd_request *req);
 void request_cancel_idle_here(struct hd_request *req);
+
+/* Whether the client has connected less than REQUEST_FRESH_NS ago and has sent nothing yet. */
+bool request_is_fresh(const struct hd_request *req);
 
 /* Remembers that the connection itself produced this error, and returns it. */
 int request_note_error(struct hd_request *req, int error);

@@ -28,8 +28,8 @@ stream_must_not_wait(const struct hd_request *req)
 {
 	return atomic_load_explicit(&req->server->is_draining, memory_order_relaxed) &&
 	       atomic_load_explicit(&req->is_idle, memory_order_relaxed) &&
-	       !atomic_load_explicit(&req->is_fresh, memory_order_relaxed) &&
-	       (req->buffered & REQUEST_HAS_INPUT) == 0;
+	       !atomic_load_explicit(&req->has_partial, memory_order_relaxed) &&
+	       !request_is_fresh(req);
 }
 
 ssize_t
@@ -45,7 +45,7 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 		n = recv(req->fd, buf, size, must_not_wait ? MSG_DONTWAIT : req->io_flags);
 		if (n > 0) {
 			if (req->bytes_in == 0)
-				atomic_store(&req->is_fresh, false);
+				atomic_store(&req->is_silent, false);
 			req->bytes_in += (uint64_t)n;
 			return n;
 		}

@@ -87,8 +87,11 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 			return -ENOMEM;
 		rows = many;
 	}
-	if (count > 0)
-		memcpy(rows, fds, count * sizeof(*fds));
+	for (unsigned i = 0; i < count; i++) {
+		rows[i] = fds[i];
+		if (fds[i].fd == HD_CLIENT)
+			rows[i].fd = req->fd;
+	}
 	rows[count] = (struct pollfd){.fd = req->server->cancel_fd, .events = POLLIN};
 	rows[count + 1] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
 	n = req->server->waiter->poll(req, rows, count + 2, timeout_ms);
@@ -155,10 +158,15 @@ wait_open_wake(struct hd_request *req)
 static bool
 wait_was_woken(struct hd_request *req)
 {
-	if (!atomic_exchange(&req->is_woken, false))
-		return false;
-	fd_clear_event(req->wake_fd);
-	return true;
+	bool was_woken;
+
+	/* hd_wake sets both under the lock: they must be taken back together */
+	(void)pthread_mutex_lock(&req->lock);
+	was_woken = atomic_exchange(&req->is_woken, false);
+	if (was_woken)
+		fd_clear_event(req->wake_fd);
+	(void)pthread_mutex_unlock(&req->lock);
+	return was_woken;
 }
 
 /* Buffered input is input: rows of the request itself are ready at once. */
@@ -178,33 +186,12 @@ poll_buffered(const struct hd_request *req, struct pollfd *fds, unsigned count)
 	return ready;
 }
 
-/* Polls with HD_CLIENT replaced by the socket, and puts it back. */
-static int
-poll_rows(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd, int timeout_ms)
-{
-	bool has_client = false;
-	int n;
-
-	for (unsigned i = 0; i < count; i++) {
-		if (fds[i].fd == HD_CLIENT) {
-			fds[i].fd = req->fd;
-			has_client = true;
-		}
-	}
-	n = wait_for(req, fds, count, wake_fd, timeout_ms);
-	for (unsigned i = 0; i < count && has_client; i++) {
-		if (fds[i].fd == req->fd)
-			fds[i].fd = HD_CLIENT;
-	}
-	return n;
-}
-
 /* Whether this poll is a wait for input of an idle request in a draining worker. */
 static bool
 poll_must_end(const struct hd_request *req, const struct pollfd *fds, unsigned count)
 {
 	if (!atomic_load(&req->server->is_draining) || !atomic_load(&req->is_idle) ||
-	    atomic_load(&req->is_fresh))
+	    request_is_fresh(req))
 		return false;
 	for (unsigned i = 0; i < count; i++) {
 		if (fds[i].fd == HD_CLIENT && (fds[i].events & POLLIN) != 0)
@@ -242,10 +229,10 @@ hd_poll(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_
 	if (n > 0)
 		return n;
 	if (poll_must_end(req, fds, count)) {
-		n = poll_rows(req, fds, count, -1, 0);
+		n = wait_for(req, fds, count, -1, 0);
 		return n != 0 ? n : request_note_error(req, -ECANCELED);
 	}
-	n = poll_rows(req, fds, count, wake_fd, timeout_ms);
+	n = wait_for(req, fds, count, wake_fd, timeout_ms);
 	if (n < 0)
 		return n;
 	if (wait_was_woken(req))

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -113,11 +114,25 @@ log_level_name(int level)
 	return names[level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : level];
 }
 
-/* A record under construction. Adding to a full one cuts it. */
+/* The end of a record that must fit whatever was cut before it: "}\n and a NUL. */
+#define LOG_END_SIZE 4
+
+/* A record under construction. Adding to a full one cuts it at the limit. */
 struct log_record {
 	char data[LOG_RECORD_SIZE];
 	size_t length;
+	size_t limit; /* at most sizeof(data) - LOG_END_SIZE */
 };
+
+/* Behind everything; always fits. */
+static void
+log_end(struct log_record *record, const char *end)
+{
+	size_t length = strlen(end);
+
+	memcpy(record->data + record->length, end, length);
+	record->length += length;
+}
 
 static void log_add(struct log_record *record, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -125,7 +140,8 @@ static void log_add(struct log_record *record, const char *format, ...)
 static void
 log_add(struct log_record *record, const char *format, ...)
 {
-	size_t left = sizeof(record->data) - record->length;
+	/* one more than may stay, for the NUL */
+	size_t left = record->limit - record->length + 1;
 	va_list args;
 	int n;
 
@@ -139,8 +155,7 @@ log_add(struct log_record *record, const char *format, ...)
 static void
 log_add_escaped(struct log_record *record, const char *text, bool is_json)
 {
-	/* two bytes stay for the end of the record */
-	size_t left = sizeof(record->data) - record->length - 2;
+	size_t left = record->limit - record->length + 1;
 	char *at = record->data + record->length;
 
 	record->length += is_json ? text_escape_json(text, strlen(text), at, left)
@@ -176,7 +191,7 @@ log_format_text(struct log_record *record, int level, const struct log_context *
 		log_add(record, ": ");
 	}
 	log_add_escaped(record, message, false);
-	record->data[record->length++] = '\n';
+	log_end(record, "\n");
 }
 
 static void
@@ -207,14 +222,8 @@ log_format_json(struct log_record *record, int level, const struct log_context *
 	}
 	log_add(record, ",\"message\":\"");
 	/* the message comes last: cut, the record is still closed */
-	{
-		size_t left = sizeof(record->data) - record->length - 4;
-
-		record->length += text_escape_json(message, strlen(message),
-						   record->data + record->length, left);
-	}
-	log_add(record, "\"}");
-	record->data[record->length++] = '\n';
+	log_add_escaped(record, message, true);
+	log_end(record, "\"}\n");
 }
 
 static void
@@ -242,7 +251,7 @@ log_format_journal(struct log_record *record, int level, const struct log_contex
 		log_add(record, "%s: ", context->peer != NULL ? context->peer : "");
 	}
 	log_add_escaped(record, message, false);
-	record->data[record->length++] = '\n';
+	log_end(record, "\n");
 }
 
 /* One write that does not wait. Returns whether the record got out. */
@@ -278,6 +287,8 @@ log_write_message(int level, const struct log_context *context, const char *mess
 	struct log_record record;
 
 	record.length = 0;
+	/* so much a pipe takes whole or not at all */
+	record.limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(record.data)) - LOG_END_SIZE;
 	if (log_sink.target == LOG_TARGET_JOURNAL)
 		log_format_journal(&record, level, context, message);
 	else if (log_sink.is_json)

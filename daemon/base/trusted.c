@@ -96,6 +96,17 @@ trusted_check_kind(int fd, const char *path, enum trusted_kind kind, char **ret_
 	return 0;
 }
 
+static bool
+trusted_is_open_to_others(int fd)
+{
+	struct stat st;
+	struct statvfs fs;
+
+	if (fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0)
+		return false;
+	return fstat(fd, &st) < 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
 /* Walks `path`, which is canonical, and opens its last component. */
 static int
 trusted_walk(char *path, enum trusted_kind kind, const struct trusted_owner *owner,
@@ -132,6 +143,11 @@ trusted_walk(char *path, enum trusted_kind kind, const struct trusted_owner *own
 	}
 	if (r < 0)
 		return r;
+	/* there is no next component whose owner would make up for it */
+	if (is_sticky && trusted_is_open_to_others(fd)) {
+		*ret_reason = memory_format("directory '%s' can be written by others", path);
+		return -EPERM;
+	}
 	r = trusted_check_kind(fd, path, kind, ret_reason);
 	return r < 0 ? r : take_fd(&fd);
 }

@@ -197,6 +197,7 @@ static bool
 names_look_up_own(const struct config *config, struct identity *ret, struct report *report)
 {
 	struct identity asked = {0};
+	size_t errors = report->errors;
 	int r = names_ask(NULL, NULL, ret);
 
 	if (r < 0) {
@@ -215,7 +216,7 @@ names_look_up_own(const struct config *config, struct identity *ret, struct repo
 			config->user != NULL ? config->user_origin.line : config->group_origin.line,
 			"only root can run workers as another user or group than its own");
 	identity_free(&asked);
-	return report->errors == 0;
+	return report->errors == errors;
 }
 
 bool

@@ -89,7 +89,8 @@ handler_check_search_path(const struct handler_load *load)
 			return false;
 		}
 		fd = trusted_open(directory, TRUSTED_DIRECTORY, &owner, &reason, NULL);
-		if (fd < 0 && fd != -ENOENT) {
+		/* one that is not there could be made by anybody who may write above it */
+		if (fd < 0) {
 			handler_complain(load, "looks for libraries in '%s' (RPATH or RUNPATH): %s",
 					 directory, reason);
 			return false;
@@ -231,6 +232,7 @@ handler_open(struct handler_load *load, bool wants_warnings, struct server_handl
 	*(void **)&ret->handle = handler_find(library, "handle");
 	*(void **)&ret->finish = handler_find(library, "finish");
 	if (ret->handle == NULL) {
+		handler_warn_misspelt(load, "handle");
 		handler_complain(load, "has no function 'handle'");
 		return false;
 	}

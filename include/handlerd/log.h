@@ -26,7 +26,8 @@ struct hd_server;
  * Writes one record that names the listener, the handler and, with hd_log, the request's id and
  * client. Levels outside the range are brought into it; a record above the configured log.level is
  * dropped before it is formatted. Control characters and invalid UTF-8 are escaped, newlines
- * included, and a record is cut at 8 KiB. They never wait: where the log is full the record is
+ * included, and a record is cut at 8 KiB (at 4 KiB where the log is a pipe, which so takes it whole
+ * or not at all). They never wait: where the log is full the record is
  * dropped and counted. Since 1.0.
  */
 HD_API_ void hd_log(struct hd_request *req, int level, const char *format, ...) HD_PRINTF_(3, 4);
