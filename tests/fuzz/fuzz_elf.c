@@ -1,0 +1,48 @@
+/*
+ * fuzz_elf.c - any file may be configured as a handler: reading it gives an answer.
+ */
+#include "base/elf.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int fd = -1;
+	struct elf_file elf;
+	const char *reason = NULL;
+	char id[2 * ELF_BUILD_ID_SIZE + 1];
+	uint64_t offset, length;
+	size_t names = 0;
+
+	if (fd < 0)
+		fd = memfd_create("fuzz", MFD_CLOEXEC);
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
+		abort();
+	if (elf_open(&elf, fd, &reason) < 0) {
+		/* every refusal has its words */
+		if (reason == NULL || reason[0] == '\0')
+			abort();
+		return 0;
+	}
+	for (size_t i = 0; i < elf.symbol_count; i++) {
+		const char *name = elf_function_name(&elf, i);
+
+		names += name != NULL ? strlen(name) : 0;
+	}
+	if (elf_find_data(&elf, "hd_handler_v1", &offset, &length) >= 0 &&
+	    (offset > size || length > size - offset))
+		abort();
+	names += elf.search_path != NULL ? strlen(elf.search_path) : 0;
+	if (strlen(elf_format_build_id(elf.build_id, elf.build_id_size, id)) !=
+	    2 * elf.build_id_size)
+		abort();
+	elf_close(&elf);
+	return names == SIZE_MAX ? 1 : 0;
+}

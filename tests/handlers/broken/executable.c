@@ -1,0 +1,8 @@
+/*
+ * executable - a program.
+ */
+int
+main(void)
+{
+	return 0;
+}

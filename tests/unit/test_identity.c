@@ -1,0 +1,247 @@
+/*
+ * test_identity.c - the drop: nothing of root is left, nothing brings it back, and what could not
+ * be done ends the worker. Each drop is a process of its own; what it finds wrong is its status.
+ */
+#include "worker/identity.h"
+
+#include <grp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "unit.h"
+
+#define ORDINARY 65533
+#define GROUP 65531
+
+static gid_t groups[] = {GROUP, 65530};
+
+static struct worker_settings
+settings_for(bool is_dropped, uid_t uid)
+{
+	return (struct worker_settings){
+		.has_identity = is_dropped,
+		.uid = uid,
+		.gid = GROUP,
+		.groups = groups,
+		.group_count = 2,
+		.supervisor_pid = getpid(),
+	};
+}
+
+/* The status of a child that runs `function`. */
+static int
+in_child(int (*function)(const struct worker_settings *), const struct worker_settings *settings)
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(function(settings));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(WIFEXITED(status), 1);
+	return WEXITSTATUS(status);
+}
+
+/* Whether a line of /proc/self/status is "NAME:\tVALUE". */
+static bool
+status_is(const char *name, const char *value)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[512], expected[128];
+	bool is_same = false;
+
+	(void)snprintf(expected, sizeof(expected), "%s:\t%s", name, value);
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		is_same = is_same || strncmp(line, expected, strlen(expected)) == 0;
+	if (file != NULL)
+		(void)fclose(file);
+	return is_same;
+}
+
+static int
+drop_and_look(const struct worker_settings *settings)
+{
+	static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
+	const char *step = NULL;
+	int death = 0;
+
+	if (identity_drop(settings, &step) < 0)
+		return 1;
+	if (!status_is("Uid", "65533\t65533\t65533\t65533"))
+		return 2;
+	if (!status_is("Gid", "65531\t65531\t65531\t65531"))
+		return 3;
+	if (!status_is("Groups", "65530 65531") && !status_is("Groups", "65531 65530"))
+		return 4;
+	for (int i = 0; i < UNIT_COUNT(sets); i++) {
+		if (!status_is(sets[i], "0000000000000000"))
+			return 10 + i;
+	}
+	if (!status_is("NoNewPrivs", "1"))
+		return 5;
+	if (prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0) < 0 || death != SIGTERM)
+		return 6;
+	/* and back */
+	if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0 || setgroups(0, NULL) == 0)
+		return 7;
+	return prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0) == 0 ? 0 : 8;
+}
+
+START_TEST(nothing_of_root_is_left_and_nothing_brings_it_back)
+{
+	struct worker_settings settings = settings_for(true, ORDINARY);
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(in_child(drop_and_look, &settings), 0);
+}
+END_TEST
+
+static int
+drop_without_groups(const struct worker_settings *settings)
+{
+	const char *step = NULL;
+
+	if (identity_drop(settings, &step) < 0)
+		return 1;
+	return getgroups(0, NULL) == 0 ? 0 : 2;
+}
+
+START_TEST(no_groups_means_none)
+{
+	struct worker_settings settings = settings_for(true, ORDINARY);
+
+	settings.groups = NULL;
+	settings.group_count = 0;
+	if (geteuid() == 0)
+		ck_assert_int_eq(in_child(drop_without_groups, &settings), 0);
+}
+END_TEST
+
+static int
+drop_to_root(const struct worker_settings *settings)
+{
+	const char *step = NULL;
+
+	if (identity_drop(settings, &step) < 0)
+		return 1;
+	if (geteuid() != 0 || !status_is("NoNewPrivs", "1"))
+		return 2;
+	/* it was asked for with its powers */
+	return status_is("CapEff", "0000000000000000") ? 3 : 0;
+}
+
+START_TEST(root_that_was_asked_for_keeps_its_powers)
+{
+	struct worker_settings settings = settings_for(true, 0);
+
+	settings.gid = 0;
+	if (geteuid() == 0)
+		ck_assert_int_eq(in_child(drop_to_root, &settings), 0);
+}
+END_TEST
+
+static int
+stay_ordinary(const struct worker_settings *settings)
+{
+	const char *step = NULL;
+
+	if (setgid(GROUP) < 0 || setuid(ORDINARY) < 0)
+		return 9;
+	if (identity_drop(settings, &step) < 0)
+		return 1;
+	if (geteuid() != ORDINARY || !status_is("NoNewPrivs", "1"))
+		return 2;
+	return status_is("CapPrm", "0000000000000000") ? 0 : 3;
+}
+
+START_TEST(ordinary_user_stays_who_it_is)
+{
+	struct worker_settings settings = settings_for(false, 0);
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(in_child(stay_ordinary, &settings), 0);
+}
+END_TEST
+
+static int
+try_as_ordinary(const struct worker_settings *settings)
+{
+	const char *step = NULL;
+	int r;
+
+	if (setgid(GROUP) < 0 || setuid(ORDINARY) < 0)
+		return 9;
+	r = identity_drop(settings, &step);
+	if (r != -EPERM)
+		return 1;
+	return strcmp(step, "set the supplementary groups") == 0 ? 0 : 2;
+}
+
+START_TEST(drop_that_is_not_allowed_fails_at_its_first_step)
+{
+	struct worker_settings settings = settings_for(true, 65000);
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(in_child(try_as_ordinary, &settings), 0);
+}
+END_TEST
+
+static int
+drop_as_orphan(const struct worker_settings *settings)
+{
+	const char *step = NULL;
+
+	if (identity_drop(settings, &step) != -ESRCH)
+		return 1;
+	return strcmp(step, "die with the supervisor") == 0 ? 0 : 2;
+}
+
+START_TEST(worker_whose_supervisor_is_gone_does_not_begin)
+{
+	struct worker_settings settings = settings_for(geteuid() == 0, ORDINARY);
+
+	settings.supervisor_pid = 1;
+	ck_assert_int_eq(in_child(drop_as_orphan, &settings), 0);
+}
+END_TEST
+
+START_TEST(limit_of_open_files_is_raised_as_far_as_it_goes)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_ge(limit.rlim_max, 1000);
+	limit.rlim_cur = 100;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_eq(identity_raise_files(10), 10);
+	ck_assert_uint_eq(identity_raise_files(300), 300);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_ge(limit.rlim_cur, 300);
+	/* what is not there cannot be raised: fewer connections */
+	limit.rlim_cur = limit.rlim_max = 1000;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_lt(identity_raise_files(5000), 1000);
+	ck_assert_uint_gt(identity_raise_files(5000), 900);
+	limit.rlim_cur = limit.rlim_max = 20;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_eq(identity_raise_files(5000), 1);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("identity");
+
+	tcase_add_test(cases, nothing_of_root_is_left_and_nothing_brings_it_back);
+	tcase_add_test(cases, no_groups_means_none);
+	tcase_add_test(cases, root_that_was_asked_for_keeps_its_powers);
+	tcase_add_test(cases, ordinary_user_stays_who_it_is);
+	tcase_add_test(cases, drop_that_is_not_allowed_fails_at_its_first_step);
+	tcase_add_test(cases, worker_whose_supervisor_is_gone_does_not_begin);
+	tcase_add_test(cases, limit_of_open_files_is_raised_as_far_as_it_goes);
+	return unit_run("identity", cases);
+}

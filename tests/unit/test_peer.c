@@ -1,0 +1,150 @@
+/*
+ * test_peer.c - addresses of peers as handlers and logs get them.
+ */
+#include "net/peer.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "unit.h"
+
+static struct sockaddr_storage
+make(int family, const char *host, uint16_t port, uint32_t scope, socklen_t *ret_length)
+{
+	struct sockaddr_storage addr = {0};
+
+	if (family == AF_INET) {
+		struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+		ck_assert_int_eq(inet_pton(AF_INET, host, &in.sin_addr), 1);
+		memcpy(&addr, &in, sizeof(in));
+		*ret_length = sizeof(in);
+	} else {
+		struct sockaddr_in6 in6 = {
+			.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = scope};
+
+		ck_assert_int_eq(inet_pton(AF_INET6, host, &in6.sin6_addr), 1);
+		memcpy(&addr, &in6, sizeof(in6));
+		*ret_length = sizeof(in6);
+	}
+	return addr;
+}
+
+static const struct row {
+	int family;
+	const char *host;
+	uint16_t port;
+	uint32_t scope;
+	const char *text;
+} rows[] = {
+	{AF_INET, "192.0.2.1", 4711, 0, "192.0.2.1:4711"},
+	{AF_INET, "255.255.255.255", 65535, 0, "255.255.255.255:65535"},
+	{AF_INET, "0.0.0.0", 0, 0, "0.0.0.0:0"},
+	{AF_INET6, "2001:db8::1", 4711, 0, "[2001:db8::1]:4711"},
+	{AF_INET6, "::1", 1, 0, "[::1]:1"},
+	{AF_INET6, "fe80::1", 80, 1, "[fe80::1%lo]:80"},
+	/* an interface that has gone */
+	{AF_INET6, "fe80::1", 80, 4000000000U, "[fe80::1%4000000000]:80"},
+	{AF_INET6, "1111:2222:3333:4444:5555:6666:7777:8888", 65535, 0,
+	 "[1111:2222:3333:4444:5555:6666:7777:8888]:65535"},
+};
+
+START_TEST(name_is_host_and_port)
+{
+	socklen_t length;
+	struct sockaddr_storage addr =
+		make(rows[_i].family, rows[_i].host, rows[_i].port, rows[_i].scope, &length);
+	char name[PEER_NAME_SIZE];
+
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, length, name, sizeof(name)),
+			 rows[_i].text);
+}
+END_TEST
+
+START_TEST(address_too_short_or_of_another_family_is_unknown)
+{
+	socklen_t length;
+	struct sockaddr_storage addr = make(AF_INET6, "::1", 1, 0, &length);
+	char name[PEER_NAME_SIZE];
+
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, length - 1, name, sizeof(name)),
+			 "unknown");
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, 0, name, sizeof(name)), "unknown");
+	addr.ss_family = AF_UNSPEC;
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, length, name, sizeof(name)),
+			 "unknown");
+	addr = make(AF_INET, "192.0.2.1", 4711, 0, &length);
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, 4, name, sizeof(name)), "unknown");
+	/* a small buffer cuts */
+	(void)peer_format((struct sockaddr *)&addr, length, name, 6);
+	ck_assert_str_eq(name, "192.0");
+}
+END_TEST
+
+START_TEST(mapped_address_becomes_the_ipv4_address_it_is)
+{
+	socklen_t length;
+	struct sockaddr_storage addr = make(AF_INET6, "::ffff:192.0.2.1", 4711, 0, &length);
+	char name[PEER_NAME_SIZE];
+
+	peer_normalise(&addr, &length);
+	ck_assert_int_eq(addr.ss_family, AF_INET);
+	ck_assert_uint_eq(length, sizeof(struct sockaddr_in));
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, length, name, sizeof(name)),
+			 "192.0.2.1:4711");
+}
+END_TEST
+
+START_TEST(other_addresses_stay_as_they_are)
+{
+	static const char *const hosts[] = {"::1", "::", "::192.0.2.1", "64:ff9b::192.0.2.1",
+					    "fe80::ffff:c000:201"};
+	struct sockaddr_storage addr, before;
+	socklen_t length, before_length;
+
+	for (int i = 0; i < UNIT_COUNT(hosts); i++) {
+		addr = before = make(AF_INET6, hosts[i], 1, 0, &length);
+		before_length = length;
+		peer_normalise(&addr, &length);
+		ck_assert_uint_eq(length, before_length);
+		ck_assert_int_eq(memcmp(&addr, &before, sizeof(addr)), 0);
+	}
+	/* what is cut short is not looked at */
+	addr = make(AF_INET6, "::ffff:192.0.2.1", 4711, 0, &length);
+	length--;
+	peer_normalise(&addr, &length);
+	ck_assert_int_eq(addr.ss_family, AF_INET6);
+}
+END_TEST
+
+START_TEST(credentials_are_there_on_unix_sockets_only)
+{
+	int ends[2], fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid = 0;
+	uid_t uid = 77;
+	gid_t gid = 77;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	ck_assert_int_eq(peer_credentials(ends[0], &pid, &uid, &gid), 0);
+	ck_assert_int_eq(pid, getpid());
+	ck_assert_uint_eq(uid, geteuid());
+	ck_assert_uint_eq(gid, getegid());
+	ck_assert_int_eq(peer_credentials(ends[0], NULL, NULL, NULL), 0);
+	ck_assert_int_eq(peer_credentials(fd, &pid, &uid, &gid), -EOPNOTSUPP);
+	ck_assert_int_eq(peer_credentials(-1, NULL, NULL, NULL), -EOPNOTSUPP);
+	(void)close(fd);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("peer");
+
+	tcase_add_loop_test(cases, name_is_host_and_port, 0, UNIT_COUNT(rows));
+	tcase_add_test(cases, address_too_short_or_of_another_family_is_unknown);
+	tcase_add_test(cases, mapped_address_becomes_the_ipv4_address_it_is);
+	tcase_add_test(cases, other_addresses_stay_as_they_are);
+	tcase_add_test(cases, credentials_are_there_on_unix_sockets_only);
+	return unit_run("peer", cases);
+}

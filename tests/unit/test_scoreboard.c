@@ -1,0 +1,107 @@
+/*
+ * test_scoreboard.c - sizes and sums.
+ */
+#include "ipc/scoreboard.h"
+
+#include "unit.h"
+
+START_TEST(size_is_a_line_for_each_slot_and_one_more)
+{
+	ck_assert_uint_eq(scoreboard_size(0), 64);
+	ck_assert_uint_eq(scoreboard_size(1), 128);
+	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS), 64 + 65536 * 64);
+}
+END_TEST
+
+static struct scoreboard *
+new_board(void)
+{
+	struct scoreboard *board = aligned_alloc(64, scoreboard_size(3));
+
+	ck_assert_ptr_nonnull(board);
+	memset(board, 0, scoreboard_size(3));
+	for (unsigned i = 0; i < 3; i++) {
+		board->slots[i].accepted = 1000 << i;
+		board->slots[i].finished = 100 << i;
+		board->slots[i].refused = 10 << i;
+		board->slots[i].failed = 1 << i;
+		board->slots[i].crashed = 5 << i;
+		board->slots[i].connection_id = 77;
+		board->slots[i].state = 77;
+	}
+	return board;
+}
+
+START_TEST(sums_take_the_slots_asked_for_and_no_more)
+{
+	struct scoreboard *board = new_board();
+	struct scoreboard_totals totals;
+
+	scoreboard_use_slot(board, 2);
+	totals = scoreboard_sum(board, 2);
+	ck_assert_uint_eq(totals.accepted, 3000);
+	ck_assert_uint_eq(totals.finished, 300);
+	ck_assert_uint_eq(totals.refused, 30);
+	ck_assert_uint_eq(totals.failed, 3);
+	ck_assert_uint_eq(totals.crashed, 15);
+	ck_assert_uint_eq(scoreboard_count_open(board, 2), 3000 - 300 - 30 - 15);
+	totals = scoreboard_sum(board, 3);
+	ck_assert_uint_eq(totals.accepted, 7000);
+	totals = scoreboard_sum(board, 0);
+	ck_assert_uint_eq(totals.accepted, 0);
+	free(board);
+}
+END_TEST
+
+START_TEST(slots_that_were_never_used_are_not_read)
+{
+	struct scoreboard *board = new_board();
+
+	ck_assert_uint_eq(scoreboard_sum(board, 3).accepted, 0);
+	scoreboard_use_slot(board, 1);
+	ck_assert_uint_eq(scoreboard_sum(board, 3).accepted, 3000);
+	scoreboard_use_slot(board, 0);
+	ck_assert_uint_eq(scoreboard_sum(board, 3).accepted, 3000);
+	scoreboard_use_slot(board, 2);
+	ck_assert_uint_eq(scoreboard_sum(board, 3).accepted, 7000);
+	free(board);
+}
+END_TEST
+
+/* What a worker has written there is believed to be numbers and nothing else. */
+START_TEST(garbage_is_never_an_index_nor_a_negative_count)
+{
+	struct scoreboard *board = new_board();
+
+	board->used_slots = UINT32_MAX;
+	ck_assert_uint_eq(scoreboard_sum(board, 3).accepted, 7000);
+	board->slots[0].finished = 1000000;
+	ck_assert_uint_eq(scoreboard_count_open(board, 3), 0);
+	free(board);
+}
+END_TEST
+
+START_TEST(count_adds_one_and_wraps_without_a_fuss)
+{
+	_Atomic uint64_t field = 41;
+
+	scoreboard_count(&field);
+	ck_assert_uint_eq(field, 42);
+	field = UINT64_MAX;
+	scoreboard_count(&field);
+	ck_assert_uint_eq(field, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("scoreboard");
+
+	tcase_add_test(cases, size_is_a_line_for_each_slot_and_one_more);
+	tcase_add_test(cases, sums_take_the_slots_asked_for_and_no_more);
+	tcase_add_test(cases, slots_that_were_never_used_are_not_read);
+	tcase_add_test(cases, garbage_is_never_an_index_nor_a_negative_count);
+	tcase_add_test(cases, count_adds_one_and_wraps_without_a_fuss);
+	return unit_run("scoreboard", cases);
+}

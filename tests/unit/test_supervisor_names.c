@@ -1,0 +1,212 @@
+/*
+ * test_supervisor_names.c - who the workers become.
+ */
+#include "supervisor/names.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/wait.h>
+
+#include "unit.h"
+
+#define ORDINARY 65533 /* an account that does not exist */
+
+static struct config *config;
+static struct identity identity;
+static struct report report;
+
+static void
+prepare(void)
+{
+	config = config_new("/usr/lib/handlerd");
+	config->user_origin = (struct conf_origin){"a.conf", 3};
+	config->group_origin = (struct conf_origin){"a.conf", 4};
+}
+
+static void
+clean(void)
+{
+	free(config->user);
+	free(config->group);
+	config->user = config->group = NULL;
+	config_free(config);
+	identity_free(&identity);
+	report_free(&report);
+}
+
+static bool
+look_up(const char *user, const char *group)
+{
+	config->user = user != NULL ? strdup(user) : NULL;
+	config->group = group != NULL ? strdup(group) : NULL;
+	return names_look_up(config, &identity, &report);
+}
+
+static void
+expect_error(unsigned line, const char *text)
+{
+	ck_assert_uint_eq(report.errors, 1);
+	ck_assert_str_eq(report.entries[0].file, "a.conf");
+	ck_assert_uint_eq(report.entries[0].line, line);
+	ck_assert_str_eq(report.entries[0].text, text);
+}
+
+START_TEST(root_becomes_the_user_asked_for)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+
+	if (geteuid() != 0 || nobody == NULL)
+		return;
+	ck_assert(look_up("nobody", NULL));
+	ck_assert_uint_eq(report.count, 0);
+	ck_assert(identity.is_dropped);
+	ck_assert_uint_eq(identity.uid, nobody->pw_uid);
+	ck_assert_uint_eq(identity.gid, nobody->pw_gid);
+	ck_assert_str_eq(identity.user, "nobody");
+	ck_assert_str_eq(identity.home, nobody->pw_dir);
+	/* its own group is among them, root's are not */
+	ck_assert_uint_ge(identity.group_count, 1);
+	for (uint32_t i = 0; i < identity.group_count; i++)
+		ck_assert_uint_ne(identity.groups[i], 0);
+}
+END_TEST
+
+START_TEST(group_asked_for_replaces_the_users_own)
+{
+	const struct group *daemon = getgrnam("daemon");
+
+	if (geteuid() != 0 || daemon == NULL || getpwnam("nobody") == NULL)
+		return;
+	ck_assert(look_up("nobody", "daemon"));
+	ck_assert_uint_eq(identity.gid, daemon->gr_gid);
+}
+END_TEST
+
+START_TEST(unknown_names_are_told_with_their_place)
+{
+	if (geteuid() != 0)
+		return;
+	ck_assert(!look_up("no-such-user-here", NULL));
+	expect_error(3, "there is no user 'no-such-user-here'");
+	clean();
+	prepare();
+	ck_assert(!look_up("nobody", "no-such-group-here"));
+	expect_error(4, "there is no group 'no-such-group-here'");
+}
+END_TEST
+
+START_TEST(without_an_account_workers_are_nobody_and_that_is_told)
+{
+	if (geteuid() != 0 || getpwnam("handlerd") != NULL)
+		return;
+	ck_assert(look_up(NULL, NULL));
+	ck_assert_uint_eq(report.errors, 0);
+	ck_assert_uint_eq(report.count, 1);
+	ck_assert_ptr_nonnull(strstr(report.entries[0].text, "workers run as 'nobody'"));
+	ck_assert_str_eq(identity.user, "nobody");
+	ck_assert_uint_ne(identity.uid, 0);
+}
+END_TEST
+
+START_TEST(root_stays_root_only_where_it_is_written_and_with_a_warning)
+{
+	if (geteuid() != 0)
+		return;
+	ck_assert(look_up("root", NULL));
+	ck_assert_uint_eq(identity.uid, 0);
+	ck_assert_uint_eq(report.count, 1);
+	ck_assert(report.entries[0].is_warning);
+	ck_assert_uint_eq(report.entries[0].line, 3);
+}
+END_TEST
+
+/* In a grandchild that is another user; the status tells. */
+static int
+look_up_as(uid_t uid, gid_t gid, const char *user, const char *group)
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		bool is_known;
+		size_t errors;
+
+		if (setgid(gid) < 0 || setuid(uid) < 0)
+			_exit(9);
+		errors = report.errors;
+		is_known = look_up(user, group);
+		if (is_known != (report.errors == errors))
+			_exit(8);
+		if (is_known && (identity.is_dropped || identity.uid != uid))
+			_exit(7);
+		_exit(is_known ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int
+look_up_as_ordinary(const char *user, const char *group)
+{
+	return look_up_as(ORDINARY, ORDINARY, user, group);
+}
+
+START_TEST(ordinary_user_can_only_be_itself)
+{
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(look_up_as_ordinary(NULL, NULL), 0);
+	ck_assert_int_eq(look_up_as_ordinary("nobody", NULL), 1);
+	ck_assert_int_eq(look_up_as_ordinary(NULL, "daemon"), 1);
+	ck_assert_int_eq(look_up_as_ordinary("no-such-user-here", NULL), 1);
+	ck_assert_int_eq(look_up_as_ordinary("root", NULL), 1);
+}
+END_TEST
+
+START_TEST(errors_from_before_are_not_this_look_ups)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+
+	report_error(&report, NULL, 0, "something else");
+	ck_assert(look_up(geteuid() == 0 ? "nobody" : NULL, NULL));
+	if (geteuid() != 0 || nobody == NULL)
+		return;
+	clean();
+	prepare();
+	report_error(&report, NULL, 0, "something else");
+	ck_assert_int_eq(look_up_as(nobody->pw_uid, nobody->pw_gid, "nobody", NULL), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_left_behind)
+{
+	int before = unit_count_fds(), status;
+
+	for (int i = 0; i < 3; i++) {
+		(void)look_up(geteuid() == 0 ? "nobody" : NULL, NULL);
+		clean();
+		prepare();
+	}
+	ck_assert_int_eq(unit_count_fds(), before);
+	ck_assert_int_eq(waitpid(-1, &status, WNOHANG), -1);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("names");
+
+	tcase_add_checked_fixture(cases, prepare, clean);
+	tcase_add_test(cases, root_becomes_the_user_asked_for);
+	tcase_add_test(cases, group_asked_for_replaces_the_users_own);
+	tcase_add_test(cases, unknown_names_are_told_with_their_place);
+	tcase_add_test(cases, without_an_account_workers_are_nobody_and_that_is_told);
+	tcase_add_test(cases, root_stays_root_only_where_it_is_written_and_with_a_warning);
+	tcase_add_test(cases, ordinary_user_can_only_be_itself);
+	tcase_add_test(cases, errors_from_before_are_not_this_look_ups);
+	tcase_add_test(cases, nothing_is_left_behind);
+	return unit_run("supervisor_names", cases);
+}
