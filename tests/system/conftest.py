@@ -1,0 +1,116 @@
+"""Fixtures: a place for each test, daemons that are checked at its end, a guard against deadlocks."""
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import tempfile
+
+import pytest
+
+import harness
+import procfs
+
+MODES = ["serial", "threading", "forking"]
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "root: needs to be run as root")
+    procfs.become_reaper()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("root") and not harness.IS_ROOT:
+            item.add_marker(pytest.mark.skip(reason="only root can do this"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.has_passed = report.passed
+
+
+@pytest.fixture(autouse=True)
+def guard():
+    """No test hangs: after the time for one test it fails where it stands."""
+
+    def on_alarm(_number, _frame):
+        raise AssertionError(f"deadlock guard: the test runs for more than {harness.GUARD_S} s")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, harness.GUARD_S)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def place():
+    """A directory that the daemon trusts and that its workers can reach."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="handlerd-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def can_be_reached(path):
+    """Whether everybody may go to the program; a build may stand in a private directory."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+
+
+@pytest.fixture(params=["root", "nobody"] if harness.IS_ROOT else ["self"])
+def who(request):
+    """The user that starts the daemon."""
+    if request.param == "nobody" and not can_be_reached(harness.PROGRAM):
+        pytest.skip("the build cannot be reached by an ordinary user")
+    return request.param
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    return request.param
+
+
+@pytest.fixture
+def start(request, place, guard):
+    """Starts daemons; in the end each is stopped, and nothing may be wrong or left."""
+    daemons = []
+
+    def start_one(*listeners, top=None, text=None, arguments=None, user="root", is_awaited=True,
+                  **keys):
+        if text is None and arguments is None:
+            text = harness.config(*listeners, **(top or {}))
+        directory = place if not daemons else place / str(len(daemons))
+        directory.mkdir(exist_ok=True)
+        daemon = harness.Daemon(directory, arguments=arguments, text=text, user=user, **keys)
+        daemons.append(daemon)
+        return daemon.wait_ready() if is_awaited else daemon
+
+    yield start_one
+    try:
+        if getattr(request.node, "has_passed", False):
+            for daemon in daemons:
+                daemon.end()
+            left = procfs.wait_adopted(2 * harness.SLOW)
+            assert not left, f"processes are left: {left}"
+            for daemon in daemons:
+                daemon.check_end()
+    except AssertionError:
+        show_logs(daemons)
+        raise
+    finally:
+        if not getattr(request.node, "has_passed", False):
+            show_logs(daemons)
+        for daemon in daemons:
+            daemon.end_hard()
+        procfs.kill_adopted()
+        for daemon in daemons:
+            daemon.release()
+
+
+def show_logs(daemons):
+    for daemon in daemons:
+        print(f"--- log of handlerd {daemon.pid}\n" + daemon.log.text(200))

@@ -1,0 +1,399 @@
+"""Runs the real daemon for a test: starts it, waits for what it says, stops it, checks what it left.
+
+Nothing here sleeps. What a test waits for is a log line, a readable socket or the death of a
+process; every wait has a deadline and fails with the daemon's log.
+"""
+import collections
+import os
+import pathlib
+import re
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import procfs
+from client import Client
+
+SLOW = float(os.environ.get("HANDLERD_SLOW", "1"))
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("HANDLERD_BUILD", SOURCE / "build" / "dev")).resolve()
+PROGRAM = BUILD / "sbin" / "handlerd"
+TEST_HANDLERS = BUILD / "tests" / "handlers"
+GUARD_S = 20 * SLOW
+WAIT_S = 10 * SLOW
+NOBODY = 65534
+IS_ROOT = os.geteuid() == 0
+
+SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer"
+                       r"|UndefinedBehaviorSanitizer|: runtime error: ")
+STATUS_LISTENER = re.compile(
+    r"status: '(?P<name>[^']+)' handler '(?P<handler>[^']+)' \((?P<path>.*)\): accepted "
+    r"(?P<accepted>\d+) finished (?P<finished>\d+) refused (?P<refused>\d+) failed "
+    r"(?P<failed>\d+) crashed (?P<crashed>\d+) open (?P<open>\d+)")
+STATUS_WORKER = re.compile(
+    r"status: '(?P<name>[^']+)' worker generation (?P<generation>\d+) pid (?P<pid>\d+) "
+    r"(?P<state>[A-Z]+)(?P<quiet> \(accepts no more\))?$")
+LISTENING = re.compile(r"'(?P<name>[^']+)' listening on tcp (?P<address>\S+)$")
+
+Worker = collections.namedtuple("Worker", "generation pid state is_quiet")
+
+
+class Listener:
+    """One listener of a status report."""
+
+    def __init__(self, match):
+        self.name = match["name"]
+        self.handler = match["handler"]
+        self.path = match["path"]
+        for field in ("accepted", "finished", "refused", "failed", "crashed", "open"):
+            setattr(self, field, int(match[field]))
+        self.workers = []
+
+    @property
+    def is_balanced(self):
+        return self.accepted == self.finished + self.refused + self.crashed
+
+    @property
+    def serving(self):
+        return [worker for worker in self.workers if worker.state == "SERVING"]
+
+    @property
+    def draining(self):
+        return [worker for worker in self.workers if worker.state == "DRAINING"]
+
+
+def render(value):
+    """A value as libconfig writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, (list, tuple)):
+        return "[ " + ", ".join(render(item) for item in value) + " ]"
+    return "{ " + " ".join(f"{name} = {render(item)};" for name, item in value.items()) + " }"
+
+
+def listener(name="echo", handler=None, mode="threading", address="127.0.0.1:0", **keys):
+    """One entry of `listeners`."""
+    handler = str(handler if handler is not None else name)
+    if handler.startswith("sys_"):
+        handler = str(TEST_HANDLERS / (handler + ".so"))
+    entry = {"name": name, "address": address, "handler": handler, "concurrency": mode}
+    entry.update(keys)
+    return render(entry)
+
+
+def config(*listeners, **top):
+    """A whole configuration file."""
+    lines = [f"{name} = {render(value)};" for name, value in top.items()]
+    return "\n".join(lines + ["listeners = ("] + [",\n".join(listeners)] + [");"]) + "\n"
+
+
+def free_ports(count):
+    """Ports that were free a moment ago."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+class Log:
+    """The lines a process writes, gathered by a thread."""
+
+    def __init__(self, stream):
+        self.lines = []
+        self.is_over = False
+        self._stream = stream
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        for line in self._stream:
+            with self._changed:
+                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self.is_over = True
+            self._changed.notify_all()
+
+    def mark(self):
+        with self._changed:
+            return len(self.lines)
+
+    def find(self, pattern, since=0):
+        with self._changed:
+            lines = self.lines[since:]
+        return [match for match in (re.search(pattern, line) for line in lines) if match]
+
+    def wait(self, pattern, since=0, timeout=None, count=1):
+        """The count-th line that matches, or a failure with the log."""
+        deadline = time.monotonic() + (WAIT_S if timeout is None else timeout * SLOW)
+        expression, at, found = re.compile(pattern), since, 0
+        with self._changed:
+            while True:
+                for line in self.lines[at:]:
+                    match = expression.search(line)
+                    if match:
+                        found += 1
+                        if found == count:
+                            return match
+                at = len(self.lines)
+                left = deadline - time.monotonic()
+                if self.is_over or left <= 0:
+                    why = "the log ended" if self.is_over else "time is over"
+                    raise AssertionError(f"{why} without a line like {pattern!r}:\n" + self.text())
+                self._changed.wait(left)
+
+    def wait_over(self, timeout=None):
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_over, WAIT_S if timeout is None else timeout)
+            return self.is_over
+
+    def text(self, most=60):
+        return "\n".join("    " + line for line in self.lines[-most:])
+
+    def close(self):
+        self._thread.join(WAIT_S)
+        self._stream.close()
+
+
+class Daemon:
+    """A running handlerd."""
+
+    def __init__(self, directory, arguments=None, text=None, user=None, env=None, limits=None,
+                 pass_fds=()):
+        self.directory = directory
+        self.file = directory / "handlerd.conf"
+        self.clients = []
+        self.expected_exit = 0
+        self.checks_balance = True
+        self.expects_reports = False  # of a sanitizer
+        if text is not None:
+            self.write(text)
+            arguments = ["-c", str(self.file)]
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC0"}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
+            if name in os.environ:
+                environment[name] = os.environ[name]
+        environment.update(env or {})
+
+        def before_exec():
+            for which, value in (limits or {}).items():
+                resource.setrlimit(which, value)
+
+        identity = {}
+        if user == "nobody":
+            identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        self.process = subprocess.Popen(
+            [str(PROGRAM), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, env=environment, cwd="/", pass_fds=pass_fds,
+            preexec_fn=before_exec if limits else None, **identity)
+        self.pid = self.process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+        self.log = Log(self.process.stderr)
+
+    def write(self, text, name=None):
+        """Replaces the configuration by rename, so that no half of it is ever read."""
+        path = self.file if name is None else self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        new = path.with_name(path.name + ".new")
+        new.write_text(text)
+        new.chmod(0o644)
+        new.rename(path)
+
+    def wait_ready(self):
+        self.log.wait(r"notice: ready in ")
+        return self
+
+    def kill(self, number):
+        os.kill(self.pid, number)
+
+    # Where it listens
+
+    def addresses(self, name=None):
+        """The addresses that the log told of a listener (the first one), the newest last."""
+        rows = self.log.find(LISTENING.pattern)
+        return [row["address"] for row in rows if row["name"] == (name or rows[0]["name"])]
+
+    def address(self, name=None, index=-1):
+        host, _, port = self.addresses(name)[index].rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def port(self, name=None, index=-1):
+        return self.address(name, index)[1]
+
+    def connect(self, name=None, index=-1, **keys):
+        client = Client(self.address(name, index), **keys)
+        self.clients.append(client)
+        return client
+
+    # What it tells
+
+    def reload(self, text=None, since=None):
+        """SIGHUP; whether it reloaded."""
+        if text is not None:
+            self.write(text)
+        mark = self.log.mark() if since is None else since
+        self.kill(signal.SIGHUP)
+        return self.log.wait(r"notice: reloaded in |error: reload failed", mark)[0].startswith(
+            "notice")
+
+    def status(self):
+        """SIGUSR1; the listeners by name."""
+        mark = self.log.mark()
+        self.kill(signal.SIGUSR1)
+        self.log.wait(r"status: end", mark)
+        listeners = {}
+        for line in self.log.lines[mark:]:
+            match = STATUS_LISTENER.search(line)
+            if match:
+                current = Listener(match)
+                listeners[current.name] = current
+            match = STATUS_WORKER.search(line)
+            if match:
+                listeners[match["name"]].workers.append(
+                    Worker(int(match["generation"]), int(match["pid"]), match["state"],
+                           match["quiet"] is not None))
+        return listeners
+
+    def listener(self, name=None):
+        """The state of one listener, of the first by default."""
+        state = self.status()
+        return state[name] if name else next(iter(state.values()))
+
+    def worker(self, name=None):
+        """The process id of the worker that accepts."""
+        serving = self.listener(name).serving
+        assert len(serving) == 1, serving
+        return serving[0].pid
+
+    def until(self, is_so, what, timeout=None):
+        """Asks the daemon for its state until is_so(state) holds."""
+        deadline = time.monotonic() + (WAIT_S if timeout is None else timeout * SLOW)
+        while True:
+            state = self.status()
+            result = is_so(state)
+            if result:
+                return result
+            assert time.monotonic() < deadline, f"never: {what}\n" + self.log.text()
+
+    # Its end
+
+    def wait_exit(self, timeout=None):
+        """Waits for its death; the exit status."""
+        timeout = WAIT_S if timeout is None else timeout * SLOW
+        assert procfs.wait_death(self.pidfd, timeout), "it does not end:\n" + self.log.text()
+        return self.process.wait()
+
+    def stop(self, number=signal.SIGTERM, timeout=None):
+        self.kill(number)
+        return self.wait_exit(timeout)
+
+    @property
+    def is_running(self):
+        return self.process.poll() is None
+
+    def close_clients(self):
+        for client in self.clients:
+            client.close()
+        self.clients.clear()
+
+    def check_balance(self):
+        """Every connection that was accepted came to one of the three ends."""
+        self.until(lambda state: all(one.is_balanced for one in state.values()),
+                   "accepted = finished + refused + crashed")
+
+    def end(self):
+        """The end of every test: the numbers agree, and it stops when it is told to."""
+        self.close_clients()
+        if self.is_running:
+            if self.checks_balance and self.log.find(r"notice: ready in "):
+                self.check_balance()
+            self.stop()
+        self.process.wait()
+
+    def check_end(self):
+        """What it said, and how it went."""
+        status = self.process.wait()
+        assert self.log.wait_over(), "somebody still holds its standard error"
+        text = "\n".join(self.log.lines)
+        if not self.expects_reports:
+            assert not SANITIZER.search(text), text
+        assert "internal error" not in text, text
+        assert status == self.expected_exit, f"exit status {status}\n" + self.log.text()
+
+    def end_hard(self):
+        """Ends what may still run, whatever happened."""
+        self.close_clients()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def release(self):
+        self.log.close()
+        os.close(self.pidfd)
+
+    def rest(self):
+        """What a daemon at rest holds: descriptors and threads of supervisor and workers. How many
+        spare children wait is no fixed number."""
+        processes = [self.pid] + [worker.pid for one in self.status().values()
+                                  for worker in one.workers]
+        return [(procfs.count_fds(pid), procfs.count_threads(pid)) for pid in processes]
+
+    def check_rest(self, before):
+        self.until(lambda _: self.rest() == before, f"at rest again: {before}")
+
+
+class Notify:
+    """The socket that systemd would listen on."""
+
+    def __init__(self, address):
+        self.address = self.path = str(address)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address.replace("@", "\0", 1) if self.address[0] == "@"
+                          else self.address)
+        if self.address[0] != "@":
+            os.chmod(self.address, 0o666)
+
+    def receive(self):
+        self._socket.settimeout(WAIT_S)
+        return self._socket.recv(8192).decode()
+
+    def wait(self, text):
+        while text not in self.receive():
+            pass
+
+    def everything(self):
+        """What has arrived so far."""
+        self._socket.settimeout(0)
+        found = []
+        try:
+            while True:
+                found.append(self._socket.recv(8192).decode())
+        except BlockingIOError:
+            return found
+
+    def close(self):
+        self._socket.close()
+
+
+def run(*arguments, user=None, timeout=None, env=None):
+    """Runs handlerd for a command that ends by itself."""
+    identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if user == "nobody" else {}
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **(env or {})}
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    result = subprocess.run([str(PROGRAM), *map(str, arguments)], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+                            env=environment, timeout=timeout or WAIT_S, check=False, **identity)
+    assert not SANITIZER.search(result.stderr), result.stderr
+    assert "internal error" not in result.stderr, result.stderr
+    return result
