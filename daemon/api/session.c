@@ -77,7 +77,7 @@ session_reason(const struct hd_request *req, int result)
 		return "drain";
 	if ((req->broken & (REQUEST_RESET | REQUEST_PIPE)) != 0)
 		return "reset by the client";
-	if ((req->broken & REQUEST_TIMED_OUT) != 0)
+	if (result < 0 && (req->broken & REQUEST_TIMED_OUT) != 0)
 		return "timeout";
 	if (result < 0)
 		return "handler error";

@@ -188,6 +188,8 @@ log_format_text(struct log_record *record, int level, const struct log_context *
 			log_add(record, "#%" PRIu64 " ", context->connection_id);
 		if (context->peer != NULL)
 			log_add(record, "%s", context->peer);
+		else
+			record->length--; /* the space */
 		log_add(record, ": ");
 	}
 	log_add_escaped(record, message, false);

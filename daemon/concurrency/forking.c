@@ -146,7 +146,8 @@ forking_log_death(struct forking *forking, pid_t pid, int status, uint64_t conne
 			strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "",
 			connection_id);
 	else
-		log_error("'%s' child %d (handler '%s') called exit(%d) while serving connection "
+		log_error("'%s' child %d (handler '%s') ended by itself (exit status %d) while "
+			  "serving connection "
 			  "#%" PRIu64 "; no other connection is affected",
 			  server->name, (int)pid, server->handler.name, WEXITSTATUS(status),
 			  connection_id);

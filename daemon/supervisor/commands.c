@@ -103,6 +103,7 @@ static struct config *
 command_describe_config(const struct supervisor *supervisor, struct report *report)
 {
 	const struct cmdline *cmdline = supervisor->cmdline;
+	CLEANUP_FREE char *path = supervisor_absolute_handler(cmdline->describe);
 	struct config *config;
 
 	if (cmdline->has_file)
@@ -114,7 +115,7 @@ command_describe_config(const struct supervisor *supervisor, struct report *repo
 	free(config->group);
 	config->user = geteuid() == 0 ? memory_text("nobody") : NULL;
 	config->group = NULL;
-	(void)config_add_listener(config, "describe", cmdline->describe);
+	(void)config_add_listener(config, "describe", path != NULL ? path : cmdline->describe);
 	return config;
 }
 

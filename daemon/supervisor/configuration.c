@@ -60,8 +60,8 @@ configuration_name(const char *handler)
 }
 
 /* A handler that is given as a path, from the root; NULL for a name. */
-static char *
-configuration_absolute(const char *handler)
+char *
+supervisor_absolute_handler(const char *handler)
 {
 	CLEANUP_FREE char *here = NULL;
 
@@ -94,7 +94,7 @@ configuration_make(const struct supervisor *supervisor, struct report *report)
 	struct config *config = config_new(supervisor->places.handler_directory);
 	CLEANUP_FREE char *name = configuration_name(cmdline->handler);
 	/* a path may be relative here: whoever types it is in that directory */
-	CLEANUP_FREE char *path = configuration_absolute(cmdline->handler);
+	CLEANUP_FREE char *path = supervisor_absolute_handler(cmdline->handler);
 	struct conf_listener *listener;
 
 	listener = config_add_listener(config, name, path != NULL ? path : cmdline->handler);

@@ -47,8 +47,13 @@ places_find(struct places *places, char **ret_reason)
 		}
 	}
 	fd = trusted_open(places->worker_path, TRUSTED_FILE, &owner, ret_reason, NULL);
-	if (fd < 0)
+	if (fd < 0) {
+		char *reason = *ret_reason;
+
+		*ret_reason = memory_format("its worker program cannot be used: %s", reason);
+		free(reason);
 		return fd;
+	}
 	places->worker_fd = fd;
 	return 0;
 }

@@ -318,7 +318,8 @@ reload_remove(struct supervisor *supervisor, struct listener *listener, int64_t 
 
 /* Brings the running listeners from the old configuration to the new one. */
 static void
-reload_switch(struct supervisor *supervisor, int64_t deadline_ns, size_t *ret_changed)
+reload_switch(struct supervisor *supervisor, int64_t deadline_ns, size_t *ret_changed,
+	      size_t *ret_removed)
 {
 	struct reload *reload = &supervisor->reload;
 	struct listener **before = supervisor->listeners;
@@ -344,7 +345,7 @@ reload_switch(struct supervisor *supervisor, int64_t deadline_ns, size_t *ret_ch
 		if (listener == replaced)
 			continue;
 		if (listener == NULL) {
-			(*ret_changed)++;
+			(*ret_removed)++;
 			reload_remove(supervisor, replaced, deadline_ns);
 			continue;
 		}
@@ -365,12 +366,12 @@ reload_commit(struct supervisor *supervisor)
 {
 	struct reload *reload = &supervisor->reload;
 	int64_t deadline_ns = clock_deadline_ns(reload->config->drain_timeout_ms);
-	size_t changed = 0;
+	size_t changed = 0, removed = 0;
 
 	reload_log_report(&reload->report);
 	if (!reload->is_start)
 		supervisor_open_log(supervisor, reload->config);
-	reload_switch(supervisor, deadline_ns, &changed);
+	reload_switch(supervisor, deadline_ns, &changed, &removed);
 	reload_log_addresses(supervisor);
 	sockets_commit(&supervisor->sockets);
 	config_free(supervisor->config);
@@ -379,11 +380,10 @@ reload_commit(struct supervisor *supervisor)
 	for (size_t i = 0; i < supervisor->listener_count; i++)
 		listener_tidy(supervisor->listeners[i], supervisor->config->max_generations);
 	if (!reload->is_start)
-		log_notice("generation %" PRIu32 ": %zu listener%s changed, %zu unchanged",
-			   reload->generation, changed, changed == 1 ? "" : "s",
-			   supervisor->listener_count > changed
-				   ? supervisor->listener_count - changed
-				   : 0);
+		log_notice("generation %" PRIu32
+			   ": %zu listeners new or changed, %zu unchanged, %zu removed",
+			   reload->generation, changed, supervisor->listener_count - changed,
+			   removed);
 	reload->phase = RELOAD_SETTLING;
 	reload_look(supervisor);
 }

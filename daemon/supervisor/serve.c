@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor.h"
 
@@ -178,6 +179,7 @@ void
 supervisor_stop(struct supervisor *supervisor, bool is_at_once)
 {
 	int64_t deadline_ns;
+	char text[32];
 
 	if (is_at_once || supervisor->is_stopping || supervisor->config == NULL) {
 		reload_abandon(supervisor);
@@ -185,8 +187,8 @@ supervisor_stop(struct supervisor *supervisor, bool is_at_once)
 		serve_stop_at_once(supervisor);
 		return;
 	}
-	log_notice("stopping: connections have %" PRId64 " s to end",
-		   supervisor->config->drain_timeout_ms / 1000);
+	log_notice("stopping: connections have %s to end",
+		   parse_format_duration(supervisor->config->drain_timeout_ms, text, sizeof(text)));
 	supervisor->is_stopping = true;
 	notify_stopping();
 	reload_abandon(supervisor);

@@ -70,7 +70,7 @@ sockets_complain(const struct sockets *sockets, const struct conf_listener *list
 			     "listener '%s' cannot %s %s: listener '%s' still holds %s; give it up "
 			     "in a reload of its own first",
 			     listener->name, step, text, held->owner,
-			     conf_address_format(&held->asked, held_text, sizeof(held_text)));
+			     conf_address_format(&held->bound, held_text, sizeof(held_text)));
 		return;
 	}
 	if (error == -EADDRINUSE)

@@ -75,6 +75,8 @@ void supervisor_stop(struct supervisor *supervisor, bool is_at_once);
 /* Reads the configuration, from the file or the command line. With errors in the report it is good
  * for nothing but to look for more of them. Never NULL. */
 struct config *supervisor_read_config(const struct supervisor *supervisor, struct report *report);
+/* A handler that was typed as a path, from the root; NULL for a name. The caller frees it. */
+char *supervisor_absolute_handler(const char *handler);
 /* Finds the handlers that a configuration with errors names and that are not there. */
 void supervisor_find_missing_handlers(const struct config *config, struct report *report);
 /* Logs as the configuration says, from now on. */

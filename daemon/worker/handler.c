@@ -218,13 +218,18 @@ handler_take_descriptor(const struct handler_load *load, const void *at, struct 
 static bool
 handler_open(struct handler_load *load, bool wants_warnings, struct server_handler *ret)
 {
-	char path[32];
+	char path[48];
 	void *library, *descriptor;
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", WORKER_FD_HANDLER);
+	/* not /proc/self: a debugger that opens the same path would open its own descriptor */
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), WORKER_FD_HANDLER);
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
-		handler_complain(load, "cannot be opened: %s", dlerror());
+		handler_complain(load, "cannot be opened%s: %s",
+				 access(path, R_OK) < 0
+					 ? " (the user of the worker cannot read the file)"
+					 : "",
+				 dlerror());
 		return false;
 	}
 	ret->name = load->settings->handler;

@@ -27,6 +27,10 @@ WAIT_S = 10 * SLOW
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 
+SANITIZER_OPTIONS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
+# For daemons whose handlers crash on purpose: what a sanitizer says of that is no error of ours.
+CRASHES = {"ASAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigfpe=0",
+           "TSAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigfpe=0"}
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySanitizer"
                        r"|UndefinedBehaviorSanitizer|: runtime error: ")
 STATUS_LISTENER = re.compile(
@@ -179,10 +183,11 @@ class Daemon:
             self.write(text)
             arguments = ["-c", str(self.file)]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC0"}
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
-            if name in os.environ:
-                environment[name] = os.environ[name]
         environment.update(env or {})
+        for name in SANITIZER_OPTIONS:
+            given = [where[name] for where in (os.environ, env or {}) if name in where]
+            if given:
+                environment[name] = ":".join(given)
 
         def before_exec():
             for which, value in (limits or {}).items():
@@ -388,7 +393,7 @@ def run(*arguments, user=None, timeout=None, env=None):
     """Runs handlerd for a command that ends by itself."""
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if user == "nobody" else {}
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **(env or {})}
-    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
+    for name in SANITIZER_OPTIONS:
         if name in os.environ:
             environment[name] = os.environ[name]
     result = subprocess.run([str(PROGRAM), *map(str, arguments)], stdin=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from client import Client
-from harness import config, listener
+from harness import CRASHES, config, listener
 
 EINVAL, ESRCH, EINTR, ETIMEDOUT = -22, -3, -4, -110
 ECONNREFUSED, ENOENT, EOPNOTSUPP, EADDRNOTAVAIL = -111, -2, -95, -99
@@ -322,8 +322,7 @@ def test_a_wrong_option_refuses_the_start_with_file_and_line(start, place, optio
 
 
 def test_an_undeclared_option_is_a_programming_error_that_is_told(start, mode):
-    daemon = start(listener("s", "sys_server", mode),
-                   env={"ASAN_OPTIONS": "handle_abort=0", "TSAN_OPTIONS": "handle_abort=0"})
+    daemon = start(listener("s", "sys_server", mode), env=CRASHES)
     assert daemon.connect().send("undeclared nosuch\n").is_at_end()
     daemon.log.wait("asks for option 'nosuch', which it does not declare")
     daemon.log.wait(f"killed by signal {int(signal.SIGABRT)} ")

@@ -7,7 +7,7 @@ import pytest
 
 import procfs
 from client import Client
-from harness import config, listener
+from harness import CRASHES, config, listener
 
 
 class Crowd:
@@ -128,7 +128,7 @@ def test_a_stop_under_load_serves_all_that_were_accepted(start, mode):
 
 def test_crashes_of_one_listener_cut_no_client_of_another(start, mode):
     daemon = start(listener("echo", mode=mode), listener("f", "sys_fault", mode),
-                   env={"ASAN_OPTIONS": "handle_abort=0", "TSAN_OPTIONS": "handle_abort=0"})
+                   env=CRASHES)
     crowd = Crowd(daemon.address("echo"), echo)
     try:
         for _ in range(6):
@@ -142,7 +142,7 @@ def test_crashes_of_one_listener_cut_no_client_of_another(start, mode):
 
 def test_under_forking_the_crash_of_one_child_cuts_no_other_client(start):
     daemon = start(listener("f", "sys_fault", "forking"),
-                   env={"ASAN_OPTIONS": "handle_abort=0", "TSAN_OPTIONS": "handle_abort=0"})
+                   env=CRASHES)
 
     def talk(client):
         assert client.ask("ping") == "pong"

@@ -8,7 +8,7 @@ import pytest
 
 import harness
 import procfs
-from harness import TEST_HANDLERS, config, free_ports, listener
+from harness import CRASHES, TEST_HANDLERS, config, free_ports, listener
 
 
 def echoes(daemon, name=None, index=-1):
@@ -144,7 +144,7 @@ BROKEN = [
 @pytest.mark.parametrize("text", [row[1] for row in BROKEN], ids=[row[0] for row in BROKEN])
 def test_a_reload_that_fails_keeps_everything(start, text):
     good = config(listener("echo", mode="threading"), listener("two", "echo", "forking"))
-    daemon = start(text=good)
+    daemon = start(text=good, env=CRASHES)
     clients = [daemon.connect(name).send(b"1") for name in ("echo", "two")]
     workers = daemon.worker("echo"), daemon.worker("two")
     files = procfs.fds(daemon.pid)

@@ -19,7 +19,7 @@ def errors(daemon):
 
 def fail(start, *listeners, status=CONFIGURATION, **keys):
     """A start that must fail; what it says."""
-    daemon = start(*listeners, is_awaited=False, **keys)
+    daemon = start(*listeners, is_awaited=False, env=harness.CRASHES, **keys)
     daemon.expected_exit = status
     assert daemon.wait_exit() == status, daemon.log.text()
     told = errors(daemon)

@@ -261,7 +261,7 @@ START_TEST(log_of_a_handler_names_listener_and_client)
 	ck_assert_ptr_nonnull(strstr(text, " error: 'front' #2 192.0.2.1:4711: loud\n"));
 	ck_assert_ptr_null(strstr(text, "wanted"));
 	ck_assert_ptr_null(strstr(text, "silent"));
-	ck_assert_ptr_nonnull(strstr(text, " notice: 'front' : of all\n"));
+	ck_assert_ptr_nonnull(strstr(text, " notice: 'front': of all\n"));
 }
 END_TEST
 
