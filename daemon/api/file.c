@@ -165,6 +165,16 @@ file_flush_writer(struct hd_request *req)
 	}
 }
 
+bool
+file_has_read_ahead(const struct hd_request *req)
+{
+	const FILE *in = req->reader;
+
+	return in != NULL &&
+	       (in->_IO_read_end > in->_IO_read_ptr ||
+		((in->_flags & FILE_IN_BACKUP) != 0 && in->_IO_save_end > in->_IO_save_base));
+}
+
 int
 file_take_read_ahead(struct hd_request *req)
 {

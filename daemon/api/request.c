@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/server.h"
+#include "api/stream.h"
 #include "api/wait.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -345,6 +346,10 @@ hd_draining(const struct hd_request *req)
 int
 hd_set_idle(struct hd_request *req, int idle)
 {
+	/* the handler says that a message has ended here: what is buffered is the next one's */
+	if (idle != 0)
+		atomic_store(&req->has_partial,
+			     (req->buffered & REQUEST_HAS_INPUT) != 0 || file_has_read_ahead(req));
 	return atomic_exchange(&req->is_idle, idle != 0) ? 1 : 0;
 }
 

@@ -27,6 +27,7 @@
 #include "api/server.h"
 #include "api/stream.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 /* How much unread input, and for how long, is thrown away so that closing resets nothing. */
 #define SESSION_LINGER_BYTES 65536
@@ -112,7 +113,7 @@ session_refuse(struct hd_request *req, int error)
 		struct log_context context = request_log_context(req);
 
 		log_write(LOG_LEVEL_INFO, &context, "refused by the handler's verify: %s",
-			  strerror(-error));
+			  text_error(error));
 		if (suppressed > 0)
 			log_write(LOG_LEVEL_INFO, &context,
 				  "%" PRIu64 " more were refused and not logged", suppressed);
@@ -133,7 +134,7 @@ session_fail(struct hd_request *req, const char *where, int error)
 		struct log_context context = request_log_context(req);
 
 		log_write(LOG_LEVEL_WARNING, &context, "%s of handler '%s' failed: %s (%d)", where,
-			  server->handler.name, strerror(-error), error);
+			  server->handler.name, text_error(error), error);
 		if (suppressed > 0)
 			log_write(LOG_LEVEL_WARNING, &context,
 				  "%" PRIu64 " more failures of handler '%s' were not logged",

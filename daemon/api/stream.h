@@ -32,6 +32,7 @@ int stream_put_back(struct hd_request *req, const void *buf, size_t size);
 /* What the two stdio streams of a request need; in file.c. */
 int file_flush_writer(struct hd_request *req);
 int file_take_read_ahead(struct hd_request *req);
+bool file_has_read_ahead(const struct hd_request *req);
 void file_close_streams(struct hd_request *req);
 
 #endif

@@ -24,6 +24,7 @@
 /* A message is cut here; escaped and with its fields it may be twice as long. */
 #define LOG_MESSAGE_SIZE 8192
 #define LOG_RECORD_SIZE (2 * LOG_MESSAGE_SIZE)
+#define LOG_PIPE_TRIES 1000
 #define LOG_REPEAT_NS (10 * CLOCK_NS_PER_S)
 
 #define LOG_JOURNAL_PATH "/run/systemd/journal/socket"
@@ -256,29 +257,44 @@ log_format_journal(struct log_record *record, int level, const struct log_contex
 	log_end(record, "\n");
 }
 
+/* One write to a pipe that does not wait. Its reader, or another writer, may hold it for a moment:
+ * then there is room all the same, and the next try does it. */
+static ssize_t
+log_send_pipe(const struct log_record *record)
+{
+	struct iovec iov = {.iov_base = (void *)record->data, .iov_len = record->length};
+
+	for (int i = 0; i < LOG_PIPE_TRIES; i++) {
+		struct pollfd row = {.fd = log_sink.fd, .events = POLLOUT};
+		ssize_t n = pwritev2(log_sink.fd, &iov, 1, -1, RWF_NOWAIT);
+		int error = errno;
+
+		if (n >= 0 || (error != EAGAIN && error != EOPNOTSUPP && error != EINTR))
+			return n;
+		if (poll(&row, 1, 0) <= 0)
+			return -1;
+		/* a kernel without it: as much as a pipe takes whole does not wait where there is
+		 * room */
+		if (error == EOPNOTSUPP)
+			return write(log_sink.fd, record->data, record->length);
+	}
+	return -1;
+}
+
 /* One write that does not wait. Returns whether the record got out. */
 static bool
 log_send(const struct log_record *record)
 {
-	struct iovec iov = {.iov_base = (void *)record->data, .iov_len = record->length};
 	ssize_t n;
 
 	do {
-		if (log_sink.is_socket) {
+		if (log_sink.is_socket)
 			n = send(log_sink.fd, record->data, record->length,
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
-		} else if (log_sink.is_pipe) {
-			n = pwritev2(log_sink.fd, &iov, 1, -1, RWF_NOWAIT);
-			if (n < 0 && errno == EOPNOTSUPP) {
-				struct pollfd pfd = {.fd = log_sink.fd, .events = POLLOUT};
-
-				if (poll(&pfd, 1, 0) <= 0)
-					return false;
-				n = write(log_sink.fd, record->data, record->length);
-			}
-		} else {
+		else if (log_sink.is_pipe)
+			n = log_send_pipe(record);
+		else
 			n = write(log_sink.fd, record->data, record->length);
-		}
 	} while (n < 0 && errno == EINTR);
 	return n >= 0;
 }

@@ -3,6 +3,7 @@
  */
 #include "base/text.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -120,4 +121,10 @@ size_t
 text_escape_json(const char *text, size_t length, char *out, size_t size)
 {
 	return text_escape_any(text, length, true, out, size);
+}
+
+const char *
+text_error(int error)
+{
+	return error < 0 && error > INT_MIN ? strerror(-error) : "an unknown error";
 }

@@ -17,4 +17,7 @@ size_t text_escape(const char *text, size_t length, char *out, size_t size);
 /* The same for the inside of a JSON string (\u00HH for bytes that are not valid UTF-8). */
 size_t text_escape_json(const char *text, size_t length, char *out, size_t size);
 
+/* What a negative errno that a handler returned means; any int will do. */
+const char *text_error(int error);
+
 #endif

@@ -16,6 +16,7 @@
 #include "api/server.h"
 #include "api/session.h"
 #include "base/fd.h"
+#include "base/text.h"
 #include "concurrency/acceptor.h"
 #include "ipc/protocol.h"
 
@@ -182,7 +183,7 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
 			log_error("'%s' child of handler '%s' cannot start: %s; trying again every "
 				  "100 ms",
-				  mode->server->name, mode->server->handler.name, strerror(-r));
+				  mode->server->name, mode->server->handler.name, text_error(r));
 		_exit(1);
 	}
 	if (!acceptor_wait_open(mode))

@@ -19,6 +19,7 @@
 #include "api/wait.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "worker/identity.h"
 #include "worker/worker.h"
 
@@ -222,7 +223,7 @@ serve_start_handler(struct worker *worker)
 	if (r < 0) {
 		worker_send_failure(worker, PROTOCOL_STAGE_SERVE,
 				    "server_start of handler '%s' failed: %s (%d)",
-				    worker->settings.handler, strerror(-r), r);
+				    worker->settings.handler, text_error(r), r);
 		return false;
 	}
 	if (worker->settings.concurrency == WORKER_FORKING && serve_count_threads() > before) {

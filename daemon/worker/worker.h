@@ -32,6 +32,9 @@ struct worker {
 /* The most listening sockets one worker has. */
 #define WORKER_MOST_SOCKETS 64
 
+/* Sends one message to the supervisor. In tell.c, as what follows. */
+void worker_send(const struct worker *worker, enum protocol_type type, const struct buf *payload);
+
 /* Tells the supervisor why this worker cannot serve: everything in the report. */
 void worker_send_report(const struct worker *worker, enum protocol_stage stage,
 			const struct report *report);

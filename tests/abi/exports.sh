@@ -11,8 +11,8 @@ sed -n 's/^[[:space:]]*\(hd_[a-z0-9_]*\);$/\1/p' "$SOURCE/daemon/api/exports.map
 sort -u "$directory/map" >"$directory/map.sorted"
 cat "$SOURCE"/include/handlerd/*.h | tr '\n' ' ' | grep -oE 'HD_API_ [^;(]*\(' |
 	grep -oE 'hd_[a-z0-9_]+\(' | tr -d '(' | sort -u >"$directory/headers"
-# copies of the C library's own variables carry its version behind an @
-"$NM" -D --defined-only "$WORKER" | awk '$3 !~ /@/ { print $3 }' | sort -u \
+# copies of the C library's own variables carry its version behind an @; a sanitizer has its own
+"$NM" -D --defined-only "$WORKER" | awk '$3 !~ /@|^__(a|l|t|ub)san_/ { print $3 }' | sort -u \
 	>"$directory/program"
 
 [ -s "$directory/map" ] || {

@@ -1,4 +1,4 @@
-"""Fixtures: a place for each test, daemons that are checked at its end, a guard against deadlocks."""
+"""Fixtures: a place for each test, daemons checked at its end, a guard against deadlocks."""
 import os
 import pathlib
 import shutil

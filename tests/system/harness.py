@@ -1,11 +1,10 @@
-"""Runs the real daemon for a test: starts it, waits for what it says, stops it, checks what it left.
+"""Runs the real daemon for a test: starts it, waits for what it says, stops it and looks around.
 
 Nothing here sleeps. What a test waits for is a log line, a readable socket or the death of a
 process; every wait has a deadline and fails with the daemon's log.
 """
 import collections
 import os
-import pathlib
 import re
 import resource
 import signal
@@ -16,12 +15,10 @@ import time
 
 import procfs
 from client import Client
+from conffile import BUILD, TEST_HANDLERS, config, listener  # noqa: F401: for the tests
 
 SLOW = float(os.environ.get("HANDLERD_SLOW", "1"))
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("HANDLERD_BUILD", SOURCE / "build" / "dev")).resolve()
 PROGRAM = BUILD / "sbin" / "handlerd"
-TEST_HANDLERS = BUILD / "tests" / "handlers"
 GUARD_S = 20 * SLOW
 WAIT_S = 10 * SLOW
 NOBODY = 65534
@@ -67,35 +64,6 @@ class Listener:
     @property
     def draining(self):
         return [worker for worker in self.workers if worker.state == "DRAINING"]
-
-
-def render(value):
-    """A value as libconfig writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, (list, tuple)):
-        return "[ " + ", ".join(render(item) for item in value) + " ]"
-    return "{ " + " ".join(f"{name} = {render(item)};" for name, item in value.items()) + " }"
-
-
-def listener(name="echo", handler=None, mode="threading", address="127.0.0.1:0", **keys):
-    """One entry of `listeners`."""
-    handler = str(handler if handler is not None else name)
-    if handler.startswith("sys_"):
-        handler = str(TEST_HANDLERS / (handler + ".so"))
-    entry = {"name": name, "address": address, "handler": handler, "concurrency": mode}
-    entry.update(keys)
-    return render(entry)
-
-
-def config(*listeners, **top):
-    """A whole configuration file."""
-    lines = [f"{name} = {render(value)};" for name, value in top.items()]
-    return "\n".join(lines + ["listeners = ("] + [",\n".join(listeners)] + [");"]) + "\n"
 
 
 def free_ports(count):

@@ -30,6 +30,11 @@ def status(pid):
     return {name: value.strip() for name, _, value in rows}
 
 
+def memory_kib(pid):
+    """What of it is in memory."""
+    return int(status(pid)["VmRSS"].split()[0])
+
+
 def fds(pid):
     """What each descriptor is."""
     result = {}

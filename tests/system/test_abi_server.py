@@ -108,10 +108,10 @@ def test_the_hooks_of_a_worker_run_once_each_in_their_order(start, mode):
         assert client.ask("id") == "1"
     daemon.until(lambda state: state["s"].finished == 1, "it is over")
     if mode == "forking":
-        daemon.log.wait("info: 's' : child_stop")
+        daemon.log.wait("info: 's': child_stop")
     daemon.stop()
     assert daemon.log.wait_over()
-    hooks = [row[1] for row in daemon.log.find(r"'s' : (server_start|server_stop|child_start)")]
+    hooks = [row[1] for row in daemon.log.find(r"'s': (server_start|server_stop|child_start)")]
     assert hooks[0] == "server_start" and hooks[-1] == "server_stop"
     assert hooks.count("server_start") == hooks.count("server_stop") == 1
     assert ("child_start" in hooks) == (mode == "forking")

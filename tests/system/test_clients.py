@@ -109,13 +109,13 @@ def test_a_client_that_never_reads_holds_up_nobody_else(start):
     for mode in ("threading", "forking"):
         daemon = start(listener("chargen", mode=mode), listener("echo", mode=mode))
         deaf = [daemon.connect("chargen", receive_buffer=4096) for _ in range(3)]
-        before = int(procfs.status(daemon.worker("chargen"))["VmRSS"].split()[0])
+        before = procfs.memory_kib(daemon.worker("chargen"))
         for _ in range(50):
             with daemon.connect("chargen") as client:
                 assert client.exactly(740).endswith(b"\r\n")
             with daemon.connect("echo") as client:
                 assert client.send(b"x").exactly(1) == b"x"
-        after = int(procfs.status(daemon.worker("chargen"))["VmRSS"].split()[0])
+        after = procfs.memory_kib(daemon.worker("chargen"))
         assert after - before <= 1024
         for client in deaf:
             client.reset()

@@ -148,7 +148,7 @@ def test_a_worker_is_born_with_exactly_the_listed_descriptors(start, mode, addre
             assert re.fullmatch(pattern, open_now.pop(fd)), fd
         # the rest are its own: events, never files or sockets
         for fd, target in open_now.items():
-            assert re.fullmatch(r"anon_inode:\[(eventfd|eventpoll|signalfd)\]", target), (fd, target)
+            assert re.fullmatch(r"anon_inode:\[(eventfd|eventpoll|signalfd)\]", target), target
         inherited = os.readlink(f"/proc/self/fd/{writer}")
         for one in procfs.descendants(daemon.pid):
             assert inherited not in procfs.fds(one).values()

@@ -173,10 +173,6 @@ def test_signals_in_any_order_cut_no_client(start):
     assert daemon.is_running and procfs.is_alive(pid)
 
 
-def memory(pid):
-    return int(procfs.status(pid)["VmRSS"].split()[0])
-
-
 @pytest.mark.parametrize("mode", ["threading", "forking"])
 def test_a_thousand_connections_leave_the_daemon_at_rest(start, mode):
     daemon = start(listener("echo", mode=mode, threading={"idle_timeout": "50ms"},
@@ -185,7 +181,7 @@ def test_a_thousand_connections_leave_the_daemon_at_rest(start, mode):
         echo(client)
     daemon.until(lambda state: state["echo"].open == 0, "the first is over")
     pid = daemon.worker()
-    fds, size = [procfs.count_fds(one) for one in (daemon.pid, pid)], memory(pid)
+    fds, size = [procfs.count_fds(one) for one in (daemon.pid, pid)], procfs.memory_kib(pid)
     crowd = Crowd(daemon.address(), echo)
     daemon.until(lambda state: state["echo"].finished > 1000, "a thousand are served")
     crowd.stop()
@@ -197,4 +193,4 @@ def test_a_thousand_connections_leave_the_daemon_at_rest(start, mode):
     else:
         # a crowd that is over may leave twice the spare children
         daemon.until(lambda _: 1 <= len(procfs.children(pid)) <= 4, "the children are spare ones")
-    assert memory(pid) <= size + 512
+    assert procfs.memory_kib(pid) <= size + 512

@@ -55,7 +55,7 @@ def test_a_file_that_is_not_there_is_told(start, place):
     (lambda path: path.mkdir(), "regular file|directory"),
     (lambda path: path.write_bytes(b""), "listeners"),
     (lambda path: path.write_bytes(b"\xef\xbb\xbflisteners = ();\n"), ":1: "),
-    (lambda path: path.write_bytes(b"listeners = ();\n" + b"#" * 300000), "256 ?KiB|too (large|big)"),
+    (lambda path: path.write_bytes(b"listeners = ();\n" + b"#" * 300000), "256 ?KiB"),
     (lambda path: path.write_bytes(b"listeners = (\0);\n"), ":1: "),
     (lambda path: path.symlink_to(path), "symbolic links"),
 ], ids=["fifo", "directory", "empty", "bom", "large", "nul", "loop"])
@@ -108,7 +108,8 @@ def test_threading_allows_a_server_start_that_leaves_a_thread(start):
 def test_an_address_in_use_ends_with_1_and_names_listener_and_address(start):
     with socket.create_server(("127.0.0.1", 0)) as held:
         address = "127.0.0.1:%d" % held.getsockname()[1]
-        told = fail(start, listener("free", "echo"), listener("taken", "echo", address=address), status=1)
+        told = fail(start, listener("free", "echo"),
+                    listener("taken", "echo", address=address), status=1)
     assert len(told) == 1
     assert "listener 'taken'" in told[0] and address in told[0]
     assert "Address already in use" in told[0] or "another program listens" in told[0]

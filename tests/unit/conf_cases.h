@@ -22,15 +22,16 @@
 /* A whole listener in one line. */
 #define CASES_LISTENER "{ name = \"a\"; address = \"127.0.0.1:7001\"; handler = \"echo\"; }"
 
-/* libconfig 1.5 loses a string that stands where none may. */
-const char *__lsan_default_suppressions(void);
+/* libconfig 1.5 loses a string that stands where none may. Visible: the sanitizer looks for these
+ * from its own library. */
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *
 __lsan_default_suppressions(void)
 {
 	return "leak:libconfig.so\n";
 }
 
-const char *__lsan_default_options(void);
+__attribute__((visibility("default"))) const char *__lsan_default_options(void);
 const char *
 __lsan_default_options(void)
 {

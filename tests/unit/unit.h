@@ -36,13 +36,6 @@
 
 #define UNIT_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
-/* worker/serve.c tells failures through functions of worker/main.c, which no test links. */
-void worker_send_failure(void) __attribute__((weak));
-void
-worker_send_failure(void)
-{
-}
-
 static char unit_directory[64];
 
 static int

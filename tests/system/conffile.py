@@ -1,0 +1,36 @@
+"""Configuration files for the tests, and where the build is."""
+import os
+import pathlib
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("HANDLERD_BUILD", SOURCE / "build" / "dev")).resolve()
+TEST_HANDLERS = BUILD / "tests" / "handlers"
+
+
+def render(value):
+    """A value as libconfig writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, (list, tuple)):
+        return "[ " + ", ".join(render(item) for item in value) + " ]"
+    return "{ " + " ".join(f"{name} = {render(item)};" for name, item in value.items()) + " }"
+
+
+def listener(name="echo", handler=None, mode="threading", address="127.0.0.1:0", **keys):
+    """One entry of `listeners`."""
+    handler = str(handler if handler is not None else name)
+    if handler.startswith("sys_"):
+        handler = str(TEST_HANDLERS / (handler + ".so"))
+    entry = {"name": name, "address": address, "handler": handler, "concurrency": mode}
+    entry.update(keys)
+    return render(entry)
+
+
+def config(*listeners, **top):
+    """A whole configuration file."""
+    lines = [f"{name} = {render(value)};" for name, value in top.items()]
+    return "\n".join(lines + ["listeners = ("] + [",\n".join(listeners)] + [");"]) + "\n"
