@@ -16,6 +16,8 @@ MODES = ["serial", "threading", "forking"]
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "root: needs to be run as root")
+    config.addinivalue_line("markers", "interrupts: under forking, a signal ends a system call of a "
+                                       "child; ThreadSanitizer puts signals off until it returns")
     procfs.become_reaper()
 
 
@@ -23,6 +25,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("root") and not harness.IS_ROOT:
             item.add_marker(pytest.mark.skip(reason="only root can do this"))
+        if item.get_closest_marker("interrupts") and harness.IS_TSAN and \
+                item.callspec.params.get("mode") == "forking":
+            item.add_marker(pytest.mark.skip(reason="ThreadSanitizer puts signals off"))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -24,6 +24,15 @@ WAIT_S = 10 * SLOW
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 
+
+def _is_linked_with(library):
+    worker = BUILD / "libexec" / "handlerd" / "handlerd-worker"
+    return worker.exists() and library in worker.read_bytes()
+
+
+IS_TSAN = _is_linked_with(b"libtsan.so")
+IS_SANITIZED = IS_TSAN or _is_linked_with(b"libasan.so")
+
 SANITIZER_OPTIONS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
 # For daemons whose handlers crash on purpose: what a sanitizer says of that is no error of ours.
 CRASHES = {"ASAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigfpe=0",

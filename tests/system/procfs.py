@@ -51,7 +51,8 @@ def count_fds(pid):
 
 
 def count_threads(pid):
-    return len(os.listdir(f"/proc/{pid}/task"))
+    """Without the one that ThreadSanitizer has for itself."""
+    return len(os.listdir(f"/proc/{pid}/task")) - ("/libtsan" in read(pid, "maps"))
 
 
 def children(pid):
@@ -78,6 +79,11 @@ def is_zombie(pid):
         return _stat(pid)[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def is_stopped(pid):
+    """Every thread of it."""
+    return all(_stat(f"{pid}/task/{task}")[0] == "T" for task in os.listdir(f"/proc/{pid}/task"))
 
 
 def is_alive(pid):

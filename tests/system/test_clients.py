@@ -5,7 +5,7 @@ import signal
 import pytest
 
 import procfs
-from harness import SLOW, listener
+from harness import IS_SANITIZED, SLOW, listener
 
 
 def at_rest(daemon, name, finished):
@@ -116,7 +116,7 @@ def test_a_client_that_never_reads_holds_up_nobody_else(start):
             with daemon.connect("echo") as client:
                 assert client.send(b"x").exactly(1) == b"x"
         after = procfs.memory_kib(daemon.worker("chargen"))
-        assert after - before <= 1024
+        assert IS_SANITIZED or after - before <= 1024
         for client in deaf:
             client.reset()
         daemon.until(lambda state: state["chargen"].open == 0, "all sessions end")
@@ -167,6 +167,7 @@ def test_a_stopped_worker_serves_its_clients_when_it_goes_on(start):
     daemon = start(listener("echo", mode="threading"), listener("other", "echo"))
     pid = daemon.worker("echo")
     os.kill(pid, signal.SIGSTOP)
+    daemon.until(lambda _: procfs.is_stopped(pid), "it stands still")
     client = daemon.connect("echo").send(b"x")
     assert client.is_silent(0.2)
     assert daemon.connect("other").send(b"y").exactly(1) == b"y"

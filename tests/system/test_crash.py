@@ -140,6 +140,7 @@ def test_an_error_returned_is_told_and_costs_its_connection_alone(start, mode):
     assert (state.failed, state.crashed) == (1, 0)
 
 
+@pytest.mark.interrupts
 def test_a_thread_that_a_handler_ends_costs_its_connection_alone(start, mode):
     daemon = serve(start, mode, listener("echo"))
     pid = daemon.worker("f")

@@ -24,6 +24,7 @@ def wait_in(daemon, how, **keys):
     return client
 
 
+@pytest.mark.interrupts
 @pytest.mark.parametrize("how", ["recv", "readline", "poll", "fgets"])
 def test_an_idle_connection_ends_at_once_when_its_worker_drains(start, mode, how):
     daemon = start(text=changed(mode, 0, "60s"))
@@ -47,6 +48,7 @@ def test_an_idle_connection_is_still_served_what_has_arrived(start, mode):
     daemon.until(lambda state: len(state["d"].workers) == 1, "the old worker ends")
 
 
+@pytest.mark.interrupts
 @pytest.mark.parametrize("how", WAITS)
 def test_a_busy_connection_lives_until_the_deadline_and_then_is_cancelled(start, mode, how):
     daemon = start(text=changed(mode, 0))
@@ -104,13 +106,14 @@ def test_sigterm_at_rest_ends_within_a_second(start, mode, who):
     assert daemon.log.find("notice: stopped")
 
 
+@pytest.mark.interrupts
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_term_and_int_refuse_new_clients_and_let_old_ones_finish(start, mode, number):
     daemon = start(listener("d", "sys_version1", mode))
     client = daemon.connect()
     assert client.ask("x") == "version 1"
     daemon.kill(number)
-    daemon.log.wait("notice: stopping: connections have 30 s to end")
+    daemon.log.wait("notice: stopping: connections have 30s to end")
     daemon.until(lambda state: state["d"].workers[0].is_quiet, "nobody accepts")
     with pytest.raises(ConnectionRefusedError):
         daemon.connect()
@@ -119,6 +122,7 @@ def test_term_and_int_refuse_new_clients_and_let_old_ones_finish(start, mode, nu
     assert daemon.wait_exit() == 0
 
 
+@pytest.mark.interrupts
 def test_a_removed_listener_refuses_new_clients_while_an_old_one_is_busy(start, mode):
     daemon = start(listener("d", "sys_version1", mode), listener("echo"))
     client = daemon.connect("d")
@@ -129,6 +133,7 @@ def test_a_removed_listener_refuses_new_clients_while_an_old_one_is_busy(start, 
     assert client.ask("y") == "version 1"
 
 
+@pytest.mark.interrupts
 def test_sigterm_cancels_busy_connections_at_the_deadline(start, mode):
     daemon = start(text=changed(mode))
     client = wait_in(daemon, "busy recv")
@@ -149,7 +154,7 @@ def test_quit_or_a_second_signal_stops_at_once(start, mode, numbers):
     began = time.monotonic()
     daemon.kill(numbers[0])
     for number in numbers[1:]:
-        daemon.log.wait("notice: stopping: connections have 60 s")
+        daemon.log.wait("notice: stopping: connections have 1min to end")
         daemon.kill(number)
     assert daemon.wait_exit() == 0
     assert time.monotonic() - began < 1 * SLOW

@@ -7,7 +7,7 @@ import pytest
 
 import procfs
 from client import Client
-from harness import CRASHES, config, listener
+from harness import CRASHES, IS_SANITIZED, config, listener
 
 
 class Crowd:
@@ -95,6 +95,7 @@ def test_no_client_is_refused_or_cut_by_reloads_that_fail(start, mode):
     assert crowd.failures == []
 
 
+@pytest.mark.interrupts
 def test_an_idle_client_that_sent_a_message_before_the_reload_gets_its_answer(start, mode):
     """The handler says that it is idle; what has arrived is served even so, or nothing of it was
     taken: half an answer never happens."""
@@ -193,4 +194,4 @@ def test_a_thousand_connections_leave_the_daemon_at_rest(start, mode):
     else:
         # a crowd that is over may leave twice the spare children
         daemon.until(lambda _: 1 <= len(procfs.children(pid)) <= 4, "the children are spare ones")
-    assert procfs.memory_kib(pid) <= size + 512
+    assert IS_SANITIZED or procfs.memory_kib(pid) <= size + 512

@@ -110,6 +110,7 @@ def test_clients_are_served_by_children_that_were_forked_before_they_came(start)
     # a worker that stands still forks nobody
     pid = daemon.worker()
     os.kill(pid, signal.SIGSTOP)
+    daemon.until(lambda _: procfs.is_stopped(pid), "it stands still")
     try:
         clients = [daemon.connect() for _ in range(3)]
         assert sorted(child_of(client) for client in clients) == before

@@ -8,7 +8,7 @@ import pytest
 
 import harness
 import procfs
-from harness import CRASHES, TEST_HANDLERS, config, free_ports, listener
+from harness import CRASHES, IS_SANITIZED, TEST_HANDLERS, config, free_ports, listener
 
 
 def echoes(daemon, name=None, index=-1):
@@ -27,6 +27,7 @@ def test_an_unchanged_listener_is_not_touched(start, mode):
     assert daemon.log.find("generation 2: 0 listeners new or changed, 2 unchanged")
 
 
+@pytest.mark.interrupts
 def test_an_added_listener_serves_and_a_removed_one_refuses(start, mode):
     daemon = start(listener("one", "echo", mode), listener("two", "echo", mode))
     pid, address = daemon.worker("one"), daemon.address("two")
@@ -314,4 +315,4 @@ def test_two_hundred_reloads_leak_nothing(start):
             before = procfs.count_fds(daemon.pid), procfs.memory_kib(daemon.pid)
     daemon.until(lambda state: not state["echo"].draining, "the old workers end")
     assert procfs.count_fds(daemon.pid) == before[0]
-    assert procfs.memory_kib(daemon.pid) <= before[1] + 256
+    assert IS_SANITIZED or procfs.memory_kib(daemon.pid) <= before[1] + 256
