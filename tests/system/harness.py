@@ -31,7 +31,8 @@ def _is_linked_with(library):
 
 
 IS_TSAN = _is_linked_with(b"libtsan.so")
-IS_SANITIZED = IS_TSAN or _is_linked_with(b"libasan.so")
+IS_ASAN = _is_linked_with(b"libasan.so")
+IS_SANITIZED = IS_TSAN or IS_ASAN
 
 SANITIZER_OPTIONS = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
 # For daemons whose handlers crash on purpose: what a sanitizer says of that is no error of ours.
@@ -216,6 +217,14 @@ class Daemon:
         self.clients.append(client)
         return client
 
+    def refuses(self, name=None):
+        """Whether a new client is refused, or cut off by the last one who lets go of the socket."""
+        try:
+            client = self.connect(name)
+        except ConnectionRefusedError:
+            return True
+        return client.is_at_end()
+
     # What it tells
 
     def reload(self, text=None, since=None):
@@ -330,7 +339,11 @@ class Daemon:
         return [(procfs.count_fds(pid), procfs.count_threads(pid)) for pid in processes]
 
     def check_rest(self, before):
-        self.until(lambda _: self.rest() == before, f"at rest again: {before}")
+        try:
+            self.until(lambda _: self.rest() == before, "at rest again")
+        except AssertionError:
+            assert self.rest() == before
+            raise
 
 
 class Notify:

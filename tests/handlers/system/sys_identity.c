@@ -28,6 +28,9 @@ static void __attribute__((constructor)) show(void)
 		int length =
 			snprintf(record, sizeof(record), "%s %s\n", getenv("SYS_IDENTITY"), line);
 
+		if (length >= (int)sizeof(record))
+			length = (int)sizeof(record) - 1;
+		record[length - 1] = '\n';
 		(void)!write(STDERR_FILENO, record, (size_t)length);
 	}
 }
