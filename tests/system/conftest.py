@@ -8,8 +8,10 @@ import tempfile
 
 import pytest
 
-import harness
-import procfs
+pytest.register_assert_rewrite("harness", "procfs")
+
+import harness  # noqa: E402
+import procfs  # noqa: E402
 
 MODES = ["serial", "threading", "forking"]
 
