@@ -135,8 +135,11 @@ forked_accept(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		is_extra = atomic_load(&forked.mode->board->waiting_children) >
 			   forked.mode->spare_children;
 		r = acceptor_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
-		if (r < 0)
-			return r;
+		if (r < 0) {
+			/* the wake-up may have been a connection's, and no other process is told */
+			fd = acceptor_take(acceptor, ret_client, ret_length);
+			return fd >= 0 ? fd : r;
+		}
 		if (r == 0 && atomic_load(&forked.mode->board->waiting_children) >
 				      forked.mode->spare_children)
 			return -ETIME;

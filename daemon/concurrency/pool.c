@@ -194,9 +194,15 @@ pool_sit(struct pool *pool, uint32_t seat, struct sockaddr_storage *client, sock
 	for (;;) {
 		int r = acceptor_wait(acceptor, timeout_ms);
 
-		if (r <= 0)
-			return r == 0 ? -ETIME : r;
+		bool is_over = r < 0;
+
+		if (r == 0)
+			return -ETIME;
+		/* also when draining begins: the wake-up may have been a connection's, and no other
+		 * process is told of that one */
 		r = acceptor_take(acceptor, client, length);
+		if (r < 0 && is_over)
+			return -ECANCELED;
 		if (r >= 0)
 			return r;
 		if (acceptor_is_shortage(r))
