@@ -307,6 +307,17 @@ listener_start(struct listener *listener, uint32_t generation)
 	child_start(child, generation);
 }
 
+void
+listener_set_config(struct listener *listener, const struct config *config,
+		    const struct conf_listener *conf)
+{
+	listener->config = config;
+	listener->conf = conf;
+	/* for the workers that replace this one after a crash */
+	if (listener->current != NULL)
+		listener->current->start_timeout_ms = config->start_timeout_ms;
+}
+
 static void
 listener_push_old(struct listener *listener, struct child *child)
 {

@@ -61,6 +61,10 @@ bool listener_equal(const struct listener *a, const struct listener *b);
 bool listener_want_sockets(struct listener *listener, struct sockets *sockets,
 			   struct report *report);
 
+/* At the commit: what the supervisor itself goes by, for listeners that stay as they are too. */
+void listener_set_config(struct listener *listener, const struct config *config,
+			 const struct conf_listener *conf);
+
 /* Starts its worker, which accepts nothing until CHILD_COMMIT. */
 void listener_start(struct listener *listener, uint32_t generation);
 

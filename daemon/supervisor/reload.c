@@ -356,8 +356,8 @@ reload_switch(struct supervisor *supervisor, int64_t deadline_ns, size_t *ret_ch
 	for (size_t i = 0, next = 0; i < reload->config->listener_count; i++) {
 		if (!reload->config->listeners[i].is_enabled)
 			continue;
-		supervisor->listeners[next]->config = reload->config;
-		supervisor->listeners[next++]->conf = &reload->config->listeners[i];
+		listener_set_config(supervisor->listeners[next++], reload->config,
+				    &reload->config->listeners[i]);
 	}
 }
 

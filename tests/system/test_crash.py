@@ -247,6 +247,37 @@ def test_a_crash_in_a_draining_worker_is_told_too(start, mode):
     daemon.until(lambda state: len(state["f"].workers) == 1, "the old worker is gone")
 
 
+def blocking(place, start_timeout):
+    """A listener whose next worker blocks in server_start once the file is there."""
+    return config(listener("f", "sys_fault", options={"at": "server_start",
+                                                      "what": "block_if_asked"},
+                           environment={"BLOCK_IF": str(place / "block")}),
+                  start_timeout=start_timeout)
+
+
+def check_slow_replacement(daemon, place):
+    (place / "block").touch()
+    os.kill(daemon.worker("f"), signal.SIGKILL)
+    told = daemon.log.wait("worker of 'f'.* was not ready within start_timeout", timeout=3).string
+    assert "sys_fault" in told
+    # a death before it was ready is followed by a pause, and then by another try
+    daemon.log.wait(r"worker of 'f'.*killed by signal 9.*replaced in 1000 ms")
+    (place / "block").unlink()
+    assert ping(daemon)
+
+
+def test_a_replacement_that_does_not_get_ready_is_killed_and_tried_again(start, place):
+    check_slow_replacement(start(text=blocking(place, "300ms")), place)
+
+
+def test_a_changed_start_timeout_holds_for_unchanged_listeners_too(start, place):
+    daemon = start(text=blocking(place, "1min"))
+    pid = daemon.worker("f")
+    assert daemon.reload(blocking(place, "300ms"))
+    assert daemon.worker("f") == pid
+    check_slow_replacement(daemon, place)
+
+
 @pytest.mark.parametrize("what", ["fail", "segv"])
 def test_a_child_that_cannot_begin_is_tried_again_without_spinning(start, what):
     daemon = start(listener("f", "sys_fault", "forking",

@@ -38,6 +38,7 @@ def test_an_idle_connection_ends_at_once_when_its_worker_drains(start, mode, how
     assert daemon.status()["d"].failed == 0
 
 
+@pytest.mark.interrupts
 def test_an_idle_connection_is_still_served_what_has_arrived(start, mode):
     daemon = start(listener("d", "echo", mode, environment={"N": "0"}))
     client = daemon.connect("d")

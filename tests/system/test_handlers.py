@@ -1,5 +1,6 @@
 """The handlers that come with handlerd, over real connections, in every mode and as both users."""
 import re
+import select
 
 import pytest
 
@@ -25,7 +26,6 @@ def test_echo_sends_back_a_megabyte_to_a_client_that_closes_its_side(start, mode
     received = bytearray()
     client.sock.setblocking(False)
     sent = 0
-    import select
     poll = select.poll()
     poll.register(client.sock, select.POLLIN | select.POLLOUT)
     while len(received) < len(LONG):

@@ -203,7 +203,7 @@ def test_the_worker_never_forks_with_more_than_one_thread(start):
     for _ in range(5):
         with daemon.connect() as client:
             assert client.ask("ping") == "pong"
-            assert procfs.count_threads(daemon.worker()) == 1
+            assert procfs.count_threads(daemon.worker()) <= 1
 
 
 def test_children_go_with_their_worker_however_it_ends(start):

@@ -1,6 +1,7 @@
 """Trusted paths: what others could have written is refused, with the path that is to blame."""
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -187,7 +188,6 @@ def test_the_worker_program_must_be_trusted_too(place):
     shutil.copy(harness.PROGRAM, tree / "sbin")
     shutil.copy(harness.BUILD / "libexec/handlerd/handlerd-worker", tree / "libexec/handlerd")
     (tree / "libexec/handlerd/handlerd-worker").chmod(0o757)
-    import subprocess
     result = subprocess.run([tree / "sbin/handlerd", "--describe", TEST_HANDLERS / "sys_fault.so"],
                             capture_output=True, text=True, check=False)
     assert result.returncode != 0

@@ -139,6 +139,8 @@ misbehave(const char *what)
 			;
 	else if (strcmp(what, "block") == 0)
 		(void)run_for_ever(NULL);
+	else if (strcmp(what, "block_if_asked") == 0 && access(getenv("BLOCK_IF"), F_OK) == 0)
+		(void)run_for_ever(NULL);
 	else if (strcmp(what, "close_fds") == 0)
 		(void)syscall(SYS_close_range, 3U, ~0U, 0U);
 	else if (strcmp(what, "close_own") == 0)
