@@ -6,10 +6,15 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <arpa/inet.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
 
 void
 peer_normalise(struct sockaddr_storage *addr, socklen_t *length)
@@ -43,6 +48,26 @@ peer_format_in6(const struct sockaddr_in6 *in6, char *buf, size_t size)
 	return buf;
 }
 
+static const char *
+peer_format_un(const struct sockaddr *addr, socklen_t length, char *buf, size_t size)
+{
+	const char *path = (const char *)addr + offsetof(struct sockaddr_un, sun_path);
+	size_t path_length = 0;
+
+	if (length > offsetof(struct sockaddr_un, sun_path))
+		path_length = length - offsetof(struct sockaddr_un, sun_path);
+	if (path_length == 0) {
+		(void)snprintf(buf, size, "unnamed");
+	} else if (path[0] != '\0') {
+		(void)text_escape(path, strnlen(path, path_length), buf, size);
+	} else {
+		(void)snprintf(buf, size, "@");
+		if (size > 1)
+			(void)text_escape(path + 1, path_length - 1, buf + 1, size - 1);
+	}
+	return buf;
+}
+
 const char *
 peer_format(const struct sockaddr *addr, socklen_t length, char *buf, size_t size)
 {
@@ -60,7 +85,16 @@ peer_format(const struct sockaddr *addr, socklen_t length, char *buf, size_t siz
 		(void)snprintf(buf, size, "%s:%u", host, ntohs(in.sin_port));
 		return buf;
 	}
+	if (length >= sizeof(addr->sa_family) && addr->sa_family == AF_UNIX)
+		return peer_format_un(addr, length, buf, size);
 	(void)snprintf(buf, size, "unknown");
+	return buf;
+}
+
+const char *
+peer_format_unix(pid_t pid, uid_t uid, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, "unix pid %ld uid %lu", (long)pid, (unsigned long)uid);
 	return buf;
 }
 
@@ -83,4 +117,72 @@ peer_credentials(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid)
 	if (ret_gid != NULL)
 		*ret_gid = cred.gid;
 	return 0;
+}
+
+/* The IP address without the port, as the IPv4 address it is if it is one; false: no IP address. */
+static bool
+peer_take_host(const struct sockaddr *addr, socklen_t length, struct sockaddr_storage *ret,
+	       socklen_t *ret_length)
+{
+	if (length >= sizeof(struct sockaddr_in6) && addr->sa_family == AF_INET6)
+		*ret_length = sizeof(struct sockaddr_in6);
+	else if (length >= sizeof(struct sockaddr_in) && addr->sa_family == AF_INET)
+		*ret_length = sizeof(struct sockaddr_in);
+	else
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret, addr, *ret_length);
+	peer_normalise(ret, ret_length);
+	/* the port stands at the same place in both families */
+	memset((char *)ret + offsetof(struct sockaddr_in, sin_port), 0, sizeof(in_port_t));
+	return true;
+}
+
+static bool
+peer_is_loopback(const struct sockaddr_storage *host)
+{
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+
+	memcpy(&in, host, sizeof(in));
+	memcpy(&in6, host, sizeof(in6));
+	return host->ss_family == AF_INET ? ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+					  : IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+}
+
+static bool
+peer_is_link_local(const struct sockaddr_storage *host)
+{
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+
+	memcpy(&in, host, sizeof(in));
+	memcpy(&in6, host, sizeof(in6));
+	return host->ss_family == AF_INET ? ntohl(in.sin_addr.s_addr) >> 16 == (169 << 8 | 254)
+					  : IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr);
+}
+
+bool
+peer_is_local(const struct sockaddr *addr, socklen_t length)
+{
+	struct sockaddr_storage host;
+	socklen_t host_length;
+	CLEANUP_CLOSE int fd = -1;
+
+	if (!peer_take_host(addr, length, &host, &host_length) || peer_is_loopback(&host))
+		return true;
+	fd = socket(host.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return true;
+	return bind(fd, (const struct sockaddr *)&host, host_length) >= 0 || errno != EADDRNOTAVAIL;
+}
+
+bool
+peer_is_near(const struct sockaddr *addr, socklen_t length)
+{
+	struct sockaddr_storage host;
+	socklen_t host_length;
+
+	return peer_take_host(addr, length, &host, &host_length) &&
+	       (peer_is_loopback(&host) || peer_is_link_local(&host));
 }

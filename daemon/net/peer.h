@@ -4,6 +4,7 @@
 #ifndef NET_PEER_H
 #define NET_PEER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -13,8 +14,23 @@
 /* Turns an IPv4-mapped IPv6 address into the IPv4 address it is. */
 void peer_normalise(struct sockaddr_storage *addr, socklen_t *length);
 
-/* "192.0.2.1:4711", "[2001:db8::1%eth0]:4711", or "unknown"; returns buf. Looks up no names. */
+/*
+ * "192.0.2.1:4711", "[2001:db8::1%eth0]:4711"; "/path", "@name" or "unnamed" of a Unix socket, made
+ * safe to print; or "unknown". Returns buf. Looks up no names.
+ */
 const char *peer_format(const struct sockaddr *addr, socklen_t length, char *buf, size_t size);
+
+/* "unix pid 42 uid 1000": clients of Unix sockets seldom have a name. Returns buf. */
+const char *peer_format_unix(pid_t pid, uid_t uid, char *buf, size_t size);
+
+/*
+ * Whether an IP address belongs to this machine. Yes, too, for all that is no IP address, where it
+ * cannot be found out, and for every address under net.ipv4.ip_nonlocal_bind (or that of IPv6).
+ */
+bool peer_is_local(const struct sockaddr *addr, socklen_t length);
+
+/* Whether an IP address is one of loopback or of the link (169.254.0.0/16, fe80::/10). */
+bool peer_is_near(const struct sockaddr *addr, socklen_t length);
 
 /* Credentials of a connected Unix socket; -EOPNOTSUPP for any other. Results may be NULL. */
 int peer_credentials(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid);

@@ -5,6 +5,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stddef.h>
+#include <sys/un.h>
 
 #include "unit.h"
 
@@ -136,6 +138,106 @@ START_TEST(credentials_are_there_on_unix_sockets_only)
 }
 END_TEST
 
+static const struct unix_row {
+	const char *path;
+	size_t length;
+	const char *text;
+} unix_rows[] = {
+	{"/run/a.sock", 11, "/run/a.sock"},
+	/* the kernel counts the NUL */
+	{"/run/a.sock", 12, "/run/a.sock"},
+	{"/run/a\nb\x1b", 9, "/run/a\\nb\\x1b"},
+	{"\0name", 5, "@name"},
+	{"\0na\0me\xff", 7, "@na\\x00me\\xff"},
+	{"\0", 1, "@"},
+	{"", 0, "unnamed"},
+};
+
+START_TEST(unix_address_is_its_path_or_its_name)
+{
+	const struct unix_row *row = &unix_rows[_i];
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	char name[PEER_NAME_SIZE];
+
+	memcpy(un.sun_path, row->path, row->length);
+	ck_assert_str_eq(
+		peer_format((struct sockaddr *)&un,
+			    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + row->length), name,
+			    sizeof(name)),
+		row->text);
+}
+END_TEST
+
+START_TEST(longest_unix_path_is_not_read_past_its_end)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	char name[PEER_NAME_SIZE];
+
+	memset(un.sun_path, 'x', sizeof(un.sun_path));
+	(void)peer_format((struct sockaddr *)&un, sizeof(un), name, sizeof(name));
+	ck_assert_uint_eq(strlen(name), sizeof(un.sun_path));
+	/* a small buffer cuts */
+	un.sun_path[0] = '\0';
+	(void)peer_format((struct sockaddr *)&un, sizeof(un), name, 4);
+	ck_assert_str_eq(name, "@xx");
+	(void)peer_format((struct sockaddr *)&un, sizeof(un), name, 1);
+	ck_assert_str_eq(name, "");
+	ck_assert_str_eq(peer_format_unix(42, 1000, name, sizeof(name)), "unix pid 42 uid 1000");
+	ck_assert_str_eq(peer_format_unix(1, (uid_t)-2, name, sizeof(name)),
+			 "unix pid 1 uid 4294967294");
+}
+END_TEST
+
+static const struct place_row {
+	int family;
+	const char *host;
+	bool is_local, is_near;
+} place_rows[] = {
+	{AF_INET, "127.0.0.1", true, true},
+	{AF_INET, "127.255.255.254", true, true},
+	{AF_INET, "128.0.0.1", false, false},
+	{AF_INET, "192.0.2.1", false, false},
+	{AF_INET, "169.254.0.1", false, true},
+	{AF_INET, "169.255.0.1", false, false},
+	{AF_INET6, "::1", true, true},
+	{AF_INET6, "::2", false, false},
+	{AF_INET6, "2001:db8::1", false, false},
+	{AF_INET6, "::ffff:127.0.0.1", true, true},
+	{AF_INET6, "::ffff:169.254.7.7", false, true},
+	{AF_INET6, "::ffff:192.0.2.1", false, false},
+	/* no interface is named: it cannot be found out */
+	{AF_INET6, "fe80::1234", true, true},
+	{AF_INET6, "febf::1", true, true},
+	{AF_INET6, "fec0::1", false, false},
+};
+
+START_TEST(address_is_of_this_machine_or_near_or_neither)
+{
+	const struct place_row *row = &place_rows[_i];
+	socklen_t length;
+	struct sockaddr_storage addr = make(row->family, row->host, 4711, 0, &length);
+	int before = unit_count_fds();
+
+	ck_assert_int_eq(peer_is_local((struct sockaddr *)&addr, length), row->is_local);
+	ck_assert_int_eq(peer_is_near((struct sockaddr *)&addr, length), row->is_near);
+	ck_assert_int_eq(unit_count_fds(), before);
+}
+END_TEST
+
+START_TEST(what_is_no_ip_address_is_local_but_not_near)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	socklen_t length;
+	struct sockaddr_storage addr = make(AF_INET, "192.0.2.1", 1, 0, &length);
+
+	ck_assert(peer_is_local((struct sockaddr *)&un, sizeof(un)));
+	ck_assert(!peer_is_near((struct sockaddr *)&un, sizeof(un)));
+	ck_assert(peer_is_local((struct sockaddr *)&addr, length - 1));
+	addr = make(AF_INET, "127.0.0.1", 1, 0, &length);
+	ck_assert(!peer_is_near((struct sockaddr *)&addr, length - 1));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -145,6 +247,11 @@ main(void)
 	tcase_add_test(cases, address_too_short_or_of_another_family_is_unknown);
 	tcase_add_test(cases, mapped_address_becomes_the_ipv4_address_it_is);
 	tcase_add_test(cases, other_addresses_stay_as_they_are);
+	tcase_add_loop_test(cases, unix_address_is_its_path_or_its_name, 0, UNIT_COUNT(unix_rows));
+	tcase_add_test(cases, longest_unix_path_is_not_read_past_its_end);
+	tcase_add_loop_test(cases, address_is_of_this_machine_or_near_or_neither, 0,
+			    UNIT_COUNT(place_rows));
+	tcase_add_test(cases, what_is_no_ip_address_is_local_but_not_near);
 	tcase_add_test(cases, credentials_are_there_on_unix_sockets_only);
 	return unit_run("peer", cases);
 }
