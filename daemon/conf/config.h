@@ -166,9 +166,6 @@ void config_check(struct config *config, struct report *report);
  * concurrency mode's own bound; never 0 after config_check. */
 int64_t conf_listener_limit(const struct conf_listener *listener);
 
-/* Whether two entries agree in everything that a running worker has been told. */
-bool conf_listener_equal(const struct conf_listener *a, const struct conf_listener *b);
-
 /* Writes the configuration as a valid file, defaults filled in. */
 void config_emit(const struct config *config, FILE *out);
 

@@ -1,5 +1,5 @@
 /*
- * test_conf_emit.c - what -T writes reads back as the same; and when two listeners are the same.
+ * test_conf_emit.c - what -T writes reads back as the same.
  */
 #include "conf_cases.h"
 
@@ -40,8 +40,6 @@ emit_twice(const char *text)
 	second = cases_emit(again);
 	ck_assert_str_eq(first, second);
 	ck_assert_uint_eq(config->listener_count, again->listener_count);
-	for (size_t i = 0; i < config->listener_count; i++)
-		ck_assert(conf_listener_equal(&config->listeners[i], &again->listeners[i]));
 	free(first);
 	free(second);
 	config_free(config);
@@ -145,74 +143,6 @@ START_TEST(output_cut_at_any_byte_is_refused_or_means_the_same)
 }
 END_TEST
 
-#define BASE                                                                                       \
-	"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\";"                     \
-	" options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; "  \
-	"};"
-
-struct change {
-	const char *keys;
-	bool is_same;
-};
-
-static const struct change changes[] = {
-	{BASE, true},
-	{"\n\n" BASE, true},
-	{BASE " backlog = 0; max_connections = 1024; threading = { min_threads = 4; };", true},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { l = [ \"x\" ]; b = \"t\"; a = 1; }; environment = { B = \"2\"; A = \"1\"; };",
-	 true},
-	{BASE " backlog = 1;", false},
-	{BASE " max_connections = 1;", false},
-	{BASE " concurrency = \"serial\";", false},
-	{BASE " enabled = false;", false},
-	{BASE " threading = { min_threads = 3; };", false},
-	{BASE " threading = { max_threads = 5; };", false},
-	{BASE " threading = { idle_timeout = \"11s\"; };", false},
-	{BASE " threading = { stack_size = \"128KiB\"; };", false},
-	{BASE " forking = { max_children = 5; };", false},
-	{BASE " forking = { spare_children = 5; };", false},
-	{BASE " forking = { connections_per_child = 5; };", false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { a = 1; b = \"t\"; l = [ \"y\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { a = true; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; "
-	 "};",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { a = 1; c = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"3\"; };",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; };",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"x\"; "
-	 "options = { a = 1; }; environment = { A = \"1\"; B = \"2\"; };",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\" ]; handler = \"x\"; "
-	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
-	 false},
-	{"name = \"b\"; address = [ \"*:7002\", \"*:7003\" ]; handler = \"y\"; "
-	 "options = { a = 1; b = \"t\"; l = [ \"x\" ]; }; environment = { A = \"1\"; B = \"2\"; };",
-	 false},
-};
-
-START_TEST(listener_is_equal_only_if_nothing_told_to_a_worker_differs)
-{
-	char *text = memory_format("listeners = ( { %s } );", changes[_i].keys);
-	struct config *a = cases_accept("listeners = ( { " BASE " } );"), *b = cases_accept(text);
-
-	ck_assert(conf_listener_equal(&a->listeners[0], &b->listeners[0]) == changes[_i].is_same);
-	ck_assert(conf_listener_equal(&b->listeners[0], &a->listeners[0]) == changes[_i].is_same);
-	free(text);
-	config_free(a);
-	config_free(b);
-}
-END_TEST
-
 START_TEST(nothing_is_freed_for_no_configuration)
 {
 	config_free(NULL);
@@ -230,8 +160,6 @@ main(void)
 	tcase_add_test(cases, output_has_defaults_filled_in_and_no_group_defaults);
 	tcase_add_test(cases, listeners_of_all_files_are_in_the_output);
 	tcase_add_test(cases, output_cut_at_any_byte_is_refused_or_means_the_same);
-	tcase_add_loop_test(cases, listener_is_equal_only_if_nothing_told_to_a_worker_differs, 0,
-			    (int)(sizeof(changes) / sizeof(changes[0])));
 	tcase_add_test(cases, nothing_is_freed_for_no_configuration);
 	return cases_run(cases, "conf_emit");
 }
