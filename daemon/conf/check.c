@@ -1,7 +1,10 @@
 /*
- * check.c - what one value cannot be checked for by itself: names that must be unique, addresses
- * that get in each other's way, limits that contradict each other.
+ * check.c - what one value cannot be checked for by itself: names that must be unique, limits that
+ * contradict each other. Addresses are checked in check_address.c, what belongs to a protocol in
+ * check_protocol.c.
  */
+#include "conf/check.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +19,7 @@
 #define CHECK_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define CHECK_DIGITS "0123456789"
 
-/* Where a key of the listener was written; the entry itself where it is a default. */
-static struct conf_origin
+struct conf_origin
 check_origin(const struct conf_listener *listener, const char *group, const char *name)
 {
 	const struct setting *row = setting_find(SETTING_LISTENER, group, name);
@@ -28,7 +30,7 @@ check_origin(const struct conf_listener *listener, const char *group, const char
 	return listener->origins[row - settings];
 }
 
-static void __attribute__((format(printf, 3, 4)))
+void
 check_error(struct report *report, struct conf_origin origin, const char *format, ...)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -40,13 +42,18 @@ check_error(struct report *report, struct conf_origin origin, const char *format
 	report_error(report, origin.file, origin.line, "%s", text);
 }
 
-/* " (FILE:LINE)", or "" for what was written in no file. */
-static char *
+char *
 check_format_origin(struct conf_origin origin)
 {
 	if (origin.file == NULL)
 		return memory_text("");
 	return memory_format(" (%s:%u)", origin.file, origin.line);
+}
+
+const char *
+check_listener_name(const struct conf_listener *listener)
+{
+	return listener->name != NULL ? listener->name : "?";
 }
 
 static bool
@@ -106,65 +113,6 @@ check_handler(const struct conf_listener *listener, struct report *report)
 			    handler);
 }
 
-/* Makes `addresses` from `address_texts`; one that is none keeps length 0. */
-static void
-check_parse_addresses(struct conf_listener *listener, struct report *report)
-{
-	struct conf_origin origin = check_origin(listener, "", "address");
-	const struct conf_texts *texts = &listener->address_texts;
-
-	free(listener->addresses);
-	listener->addresses = memory_zero(texts->count, sizeof(*listener->addresses));
-	for (size_t i = 0; i < texts->count; i++) {
-		const char *reason = NULL;
-
-		if (conf_address_parse(texts->items[i], &listener->addresses[i], &reason) < 0)
-			check_error(report, origin, "address '%s': %s", texts->items[i], reason);
-	}
-}
-
-static void
-check_overlap(const struct conf_listener *listener, size_t address,
-	      const struct conf_listener *other, size_t other_address, struct report *report)
-{
-	CLEANUP_FREE char *where = NULL;
-	const char *text = listener->address_texts.items[address];
-	const char *other_text = other->address_texts.items[other_address];
-	struct conf_origin origin = check_origin(listener, "", "address");
-
-	if (!conf_address_overlaps(&listener->addresses[address], &other->addresses[other_address]))
-		return;
-	if (listener == other) {
-		check_error(report, origin, "address '%s' overlaps '%s' of the same listener", text,
-			    other_text);
-		return;
-	}
-	where = check_format_origin(check_origin(other, "", "address"));
-	check_error(report, origin, "address '%s' overlaps '%s' of listener '%s'%s", text,
-		    other_text, other->name != NULL ? other->name : "?", where);
-}
-
-/* An address against those before it, of this listener and of those before it. */
-static void
-check_overlaps(const struct config *config, size_t index, struct report *report)
-{
-	const struct conf_listener *listener = &config->listeners[index];
-
-	for (size_t address = 0; address < listener->address_texts.count; address++) {
-		if (!listener->is_enabled || listener->addresses[address].length == 0)
-			continue;
-		for (size_t i = 0; i <= index; i++) {
-			const struct conf_listener *other = &config->listeners[i];
-			size_t count = i == index ? address : other->address_texts.count;
-
-			for (size_t k = 0; k < count && other->is_enabled; k++) {
-				if (other->addresses[k].length != 0)
-					check_overlap(listener, address, other, k, report);
-			}
-		}
-	}
-}
-
 /* A number of threads or children that are kept ready must be within the listener's limit. */
 static void
 check_ready_count(const struct conf_listener *listener, const char *group, const char *key,
@@ -176,7 +124,7 @@ check_ready_count(const struct conf_listener *listener, const char *group, const
 		check_error(report, check_origin(listener, group, key),
 			    "%s.%s (%" PRId64 ") is above the limit of listener '%s', %" PRId64
 			    ", which is the smaller of max_connections and %s",
-			    group, key, count, listener->name != NULL ? listener->name : "?", limit,
+			    group, key, count, check_listener_name(listener), limit,
 			    listener->concurrency == CONF_THREADING ? "threading.max_threads"
 								    : "forking.max_children");
 }
@@ -190,7 +138,7 @@ check_limits(const struct conf_listener *listener, struct report *report)
 		check_error(report, check_origin(listener, "", "max_connections"),
 			    "max_connections and threading.max_threads of listener '%s' are both "
 			    "0; one of them must set a limit",
-			    listener->name != NULL ? listener->name : "?");
+			    check_listener_name(listener));
 	else if (listener->concurrency == CONF_THREADING)
 		check_ready_count(listener, "threading", "min_threads", threading->min_threads,
 				  report);
@@ -236,15 +184,16 @@ void
 config_check(struct config *config, struct report *report)
 {
 	check_handler_path(config, report);
-	for (size_t i = 0; i < config->listener_count; i++)
-		check_parse_addresses(&config->listeners[i], report);
 	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct conf_listener *listener = &config->listeners[i];
+		struct conf_listener *listener = &config->listeners[i];
 
 		check_name(config, i, report);
 		check_handler(listener, report);
-		check_overlaps(config, i, report);
+		check_parse_addresses(listener, report);
+		check_protocol(listener, report);
+		check_socket_count(listener, report);
 		check_limits(listener, report);
 		check_environment(listener, report);
 	}
+	check_overlaps(config, report);
 }

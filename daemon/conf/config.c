@@ -52,11 +52,10 @@ config_add_listener(struct config *config, const char *name, const char *handler
 	config->listeners =
 		memory_grow(config->listeners, config->listener_count, sizeof(*config->listeners));
 	listener = &config->listeners[config->listener_count++];
-	*listener = (struct conf_listener){
-		.name = memory_text(name),
-		.handler = memory_text(handler),
-	};
+	*listener = (struct conf_listener){.name = NULL};
 	config_set_defaults(SETTING_LISTENER, listener);
+	listener->name = memory_text(name);
+	listener->handler = memory_text(handler);
 	return listener;
 }
 
@@ -83,6 +82,37 @@ conf_listener_limit(const struct conf_listener *listener)
 	return listener->max_connections < bound ? listener->max_connections : bound;
 }
 
+const char *
+conf_protocol_name(int64_t protocol)
+{
+	return setting_find(SETTING_LISTENER, "", "protocol")->choices[protocol];
+}
+
+bool
+conf_protocol_is_datagram(int64_t protocol)
+{
+	return protocol == CONF_UDP || protocol == CONF_UNIXGRAM;
+}
+
+bool
+conf_protocol_is_unix(int64_t protocol)
+{
+	return protocol == CONF_UNIX || protocol == CONF_UNIXGRAM;
+}
+
+bool
+conf_listener_takes(const struct conf_listener *listener, const struct setting *row)
+{
+	if (row->protocols != 0 && (row->protocols & SETTING_FOR(listener->protocol)) == 0)
+		return false;
+	for (size_t i = 0; i < listener->address_count; i++) {
+		if ((row->flags & SETTING_BEFORE_BIND) != 0 &&
+		    listener->addresses[i].kind == CONF_ADDRESS_SYSTEMD)
+			return false;
+	}
+	return true;
+}
+
 static void
 conf_listener_free(struct conf_listener *listener)
 {
@@ -101,6 +131,10 @@ conf_listener_free(struct conf_listener *listener)
 	free(listener->addresses);
 	free(listener->name);
 	free(listener->handler);
+	free(listener->socket.device);
+	free(listener->socket.congestion);
+	free(listener->socket.owner);
+	free(listener->socket.group);
 	free(listener->origins);
 }
 

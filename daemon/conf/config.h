@@ -14,8 +14,13 @@
 #include "base/report.h"
 #include "conf/address.h"
 
+struct setting;
+
 enum conf_protocol {
 	CONF_TCP,
+	CONF_UDP,
+	CONF_UNIX,
+	CONF_UNIXGRAM,
 };
 
 enum conf_concurrency {
@@ -45,6 +50,7 @@ enum conf_log_connections {
 struct conf_origin {
 	const char *file; /* owned by the configuration */
 	unsigned line;
+	bool is_shared; /* written in `defaults` */
 };
 
 struct conf_texts {
@@ -91,11 +97,47 @@ struct conf_forking {
 	int64_t connections_per_child; /* 0: no limit */
 };
 
+/* What is set on a listener's sockets. 0, NULL and false leave it to the system. */
+struct conf_socket {
+	bool freebind;
+	bool transparent;
+	char *device;
+	bool keepalive;
+	int64_t keepalive_idle_ms; /* whole seconds, as the next one */
+	int64_t keepalive_interval_ms;
+	int64_t keepalive_count;
+	int64_t receive_buffer; /* bytes */
+	int64_t send_buffer;
+	int64_t defer_accept_ms; /* whole seconds */
+	int64_t fast_open;	 /* length of its queue */
+	int64_t mark;
+	int64_t tos;
+	char *congestion;
+	int64_t reuse_port; /* sockets for each address; 0: one, without SO_REUSEPORT */
+	int64_t mode;	    /* of a Unix socket's file, as are owner and group */
+	char *owner;
+	char *group;
+};
+
+struct conf_udp {
+	int64_t session_timeout_ms; /* PARSE_NONE: each datagram is a request of its own */
+	int64_t max_sessions;
+};
+
+/* What clients may do. */
+struct conf_limits {
+	int64_t amplification_thousandths; /* bytes sent for each one received; 0: no limit */
+	bool reply_to_low_ports;
+};
+
 struct conf_listener {
 	char *name;
 	int64_t protocol; /* enum conf_protocol */
 	struct conf_texts address_texts;
-	struct conf_address *addresses; /* the same, parsed; address_texts.count of them */
+	/* The same, parsed; a range of ports makes several. With a text that is no address, there
+	 * are fewer than texts. */
+	struct conf_address *addresses;
+	size_t address_count;
 	char *handler;
 	int64_t concurrency; /* enum conf_concurrency */
 	struct conf_option *options;
@@ -103,8 +145,12 @@ struct conf_listener {
 	bool is_enabled;
 	int64_t backlog;	 /* 0: somaxconn */
 	int64_t max_connections; /* 0: no limit of its own */
+	int64_t max_datagram;	 /* bytes */
 	struct conf_threading threading;
 	struct conf_forking forking;
+	struct conf_udp udp;
+	struct conf_limits limits;
+	struct conf_socket socket;
 	struct conf_variable *environment;
 	size_t environment_count;
 
@@ -159,12 +205,24 @@ struct conf_listener *config_add_listener(struct config *config, const char *nam
 					  const char *handler);
 
 /* The checks that concern more than one value of a listener or more than one listener. Part of
- * config_load; to be called after config_add_listener. Parses address_texts. */
+ * config_load; to be called after config_add_listener. Parses address_texts, and takes back what
+ * `defaults` say and the listener has no use for. */
 void config_check(struct config *config, struct report *report);
 
 /* The most connections the listener may have at once: the smaller of max_connections and the
  * concurrency mode's own bound; never 0 after config_check. */
 int64_t conf_listener_limit(const struct conf_listener *listener);
+
+/* "tcp" and so on, of an enum conf_protocol. */
+const char *conf_protocol_name(int64_t protocol);
+
+bool conf_protocol_is_datagram(int64_t protocol);
+
+bool conf_protocol_is_unix(int64_t protocol);
+
+/* Whether the key means something for the listener: not of another protocol's, and not of what
+ * systemd has done already. Known after config_check. */
+bool conf_listener_takes(const struct conf_listener *listener, const struct setting *row);
 
 /* Writes the configuration as a valid file, defaults filled in. */
 void config_emit(const struct config *config, FILE *out);

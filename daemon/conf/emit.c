@@ -7,12 +7,10 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/parse.h"
 #include "conf/config.h"
 #include "conf/settings.h"
 
 #define EMIT_INDENT 2
-#define EMIT_NUMBER_SIZE 32
 
 /* Where a line is written, and how far from the left. */
 struct emit {
@@ -141,22 +139,34 @@ emit_variables(struct emit *emit, const char *name, const struct conf_listener *
 	emit_close_group(emit);
 }
 
+static void
+emit_number(const struct emit *emit, const struct setting *row, int64_t number)
+{
+	char text[SETTING_NUMBER_SIZE];
+
+	if (row->type == SETTING_INT) {
+		emit_int(emit, number);
+		return;
+	}
+	(void)setting_format(row, number, text, sizeof(text));
+	if (setting_is_quoted(row))
+		emit_string(emit, text);
+	else
+		(void)fputs(text, emit->out);
+}
+
 /* A value that stands in one field. */
 static void
 emit_value(const struct emit *emit, const struct setting *row, const void *target)
 {
 	const void *field = (const char *)target + row->offset;
-	const int64_t *number = field;
-	char text[EMIT_NUMBER_SIZE];
 
 	if (row->type == SETTING_TEXT && *(char *const *)field == NULL)
 		return;
 	emit_key(emit, row->name);
 	switch (row->type) {
-	case SETTING_INT:
-		emit_int(emit, *number);
-		break;
 	case SETTING_BOOL:
+	case SETTING_SWITCH:
 		(void)fputs(*(const bool *)field ? "true" : "false", emit->out);
 		break;
 	case SETTING_TEXT:
@@ -165,17 +175,9 @@ emit_value(const struct emit *emit, const struct setting *row, const void *targe
 	case SETTING_TEXTS:
 		emit_texts(emit, field);
 		break;
-	case SETTING_DURATION:
-		emit_string(emit, parse_format_duration(*number, text, sizeof(text)));
-		break;
-	case SETTING_SIZE:
-		emit_string(emit, parse_format_size((uint64_t)*number, text, sizeof(text)));
-		break;
-	case SETTING_CHOICE:
-		emit_string(emit, row->choices[*number - row->first_choice]);
-		break;
 	default:
-		CHECK(false); /* no type that stands in one field */
+		CHECK(setting_has_range(row) || row->type == SETTING_CHOICE);
+		emit_number(emit, row, *(const int64_t *)field);
 	}
 	emit_end(emit);
 }
@@ -203,20 +205,49 @@ emit_listeners(struct emit *emit, const char *name, const struct config *config)
 	(void)fputs(config->listener_count > 0 ? "\n);\n" : ");\n", emit->out);
 }
 
-/* The keys of one group of the table, in its order; groups hold no further groups. */
+/* A key that would be refused if it were read back is left out. */
+static bool
+emit_has_row(const struct setting *row, enum setting_scope scope, const char *group,
+	     const void *target)
+{
+	return row->scope == scope && strcmp(row->group, group) == 0 &&
+	       (scope != SETTING_LISTENER || conf_listener_takes(target, row));
+}
+
+static void
+emit_subgroup(struct emit *emit, const struct setting *row, const void *target)
+{
+	char label[SETTING_LABEL_SIZE];
+	bool is_empty = true;
+
+	(void)setting_label(row, label, sizeof(label));
+	for (size_t i = 0; i < setting_count && is_empty; i++)
+		is_empty = !emit_has_row(&settings[i], row->scope, label, target);
+	if (is_empty)
+		return;
+	emit_open_group(emit, row->name);
+	emit_group(emit, row->scope, label, target);
+	emit_close_group(emit);
+}
+
+/* The keys of one group of the table, in its order. */
 static void
 emit_group(struct emit *emit, enum setting_scope scope, const char *group, const void *target)
 {
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *row = &settings[i];
 
-		if (row->scope != scope || strcmp(row->group, group) != 0)
+		if (!emit_has_row(row, scope, group, target))
 			continue;
 		switch (row->type) {
 		case SETTING_GROUP:
-			emit_open_group(emit, row->name);
-			emit_group(emit, scope, row->name, target);
-			emit_close_group(emit);
+			emit_subgroup(emit, row, target);
+			break;
+		case SETTING_SWITCH:
+			if (*(const bool *)((const char *)target + row->offset))
+				emit_subgroup(emit, row, target);
+			else
+				emit_value(emit, row, target);
 			break;
 		case SETTING_OPTIONS:
 			emit_options(emit, row->name, target);

@@ -165,6 +165,7 @@ load_fill_listener(const struct load *load, const struct load_file *file,
 	if (load->defaults != NULL) {
 		quiet = load_values(load, load->files[0]);
 		quiet.report = NULL;
+		quiet.is_shared = true;
 		values_fill(&quiet, SETTING_LISTENER, load->defaults, SETTING_NO_DEFAULTS, listener,
 			    listener->origins);
 	}

@@ -9,9 +9,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/parse.h"
-
-#define MAN_NUMBER_SIZE 32
+#include "conf/config.h"
 
 static const char *const man_types[] = {
 	[SETTING_INT] = "Whole number",
@@ -20,7 +18,10 @@ static const char *const man_types[] = {
 	[SETTING_TEXTS] = "String or list of strings",
 	[SETTING_DURATION] = "Duration",
 	[SETTING_SIZE] = "Size",
+	[SETTING_MODE] = "Mode, as a string of octal digits,",
+	[SETTING_FRACTION] = "Number",
 	[SETTING_CHOICE] = "One of",
+	[SETTING_SWITCH] = "true, false, or a group, which means true",
 	[SETTING_GROUP] = "Group",
 	[SETTING_OPTIONS] = "Group",
 	[SETTING_VARIABLES] = "Group of strings",
@@ -38,40 +39,45 @@ man_write_text(const char *text, FILE *out)
 		else
 			(void)fputc(*text, out);
 		/* a new sentence is a new line */
-		if (*text == '.' && text[1] == ' ' && isalnum((unsigned char)text[2])) {
+		if (*text == '.' && text[1] == ' ' &&
+		    (isalnum((unsigned char)text[2]) || text[2] == '"')) {
 			(void)fputc('\n', out);
 			text++;
 		}
 	}
 }
 
-static const char *
-man_format_limit(const struct setting *row, int64_t limit, char *buf)
+/* A number as it is written, in quotes where they belong. */
+static void
+man_write_number(const struct setting *row, int64_t number, FILE *out)
 {
-	if (row->type == SETTING_DURATION)
-		return parse_format_duration(limit, buf, MAN_NUMBER_SIZE);
-	if (row->type == SETTING_SIZE)
-		return parse_format_size((uint64_t)limit, buf, MAN_NUMBER_SIZE);
-	(void)snprintf(buf, MAN_NUMBER_SIZE, "%" PRId64, limit);
-	return buf;
+	const char *quote = setting_is_quoted(row) ? "\"" : "";
+	char text[SETTING_NUMBER_SIZE];
+
+	(void)fprintf(out, "%s%s%s", quote, setting_format(row, number, text, sizeof(text)), quote);
 }
 
 static void
 man_write_range(const struct setting *row, FILE *out)
 {
-	char min[MAN_NUMBER_SIZE], max[MAN_NUMBER_SIZE];
-
-	if (row->type != SETTING_INT && row->type != SETTING_DURATION && row->type != SETTING_SIZE)
+	if (row->type == SETTING_TEXT && row->max > 0)
+		(void)fprintf(out, " of at most %" PRId64 " characters", row->max);
+	if (!setting_has_range(row))
 		return;
-	(void)fprintf(out, " from %s to %s", man_format_limit(row, row->min, min),
-		      man_format_limit(row, row->max, max));
+	(void)fputs(" from ", out);
+	man_write_number(row, row->min, out);
+	(void)fputs(" to ", out);
+	man_write_number(row, row->max, out);
+	if ((row->flags & SETTING_OR_NONE) == 0)
+		return;
+	(void)fputs(", or ", out);
+	man_write_number(row, row->none, out);
 }
 
 static void
 man_write_default(const struct setting *row, const char *default_handler_directory, FILE *out)
 {
-	bool is_bare = row->type == SETTING_INT || row->type == SETTING_BOOL;
-	const char *quote = is_bare ? "" : "\"";
+	const char *quote = setting_is_quoted(row) ? "\"" : "";
 
 	if (row->default_text == NULL)
 		return;
@@ -80,6 +86,25 @@ man_write_default(const struct setting *row, const char *default_handler_directo
 			      default_handler_directory);
 	else
 		(void)fprintf(out, "; default %s%s%s", quote, row->default_text, quote);
+}
+
+/* For which protocols and sockets the key is. */
+static void
+man_write_use(const struct setting *row, FILE *out)
+{
+	const struct setting *protocol = setting_find(SETTING_LISTENER, "", "protocol");
+	const char *before = "Only for protocol ";
+
+	for (size_t i = 0; row->protocols != 0 && protocol->choices[i] != NULL; i++) {
+		if ((row->protocols & SETTING_FOR(i)) == 0)
+			continue;
+		(void)fprintf(out, "%s%s", before, protocol->choices[i]);
+		before = " and ";
+	}
+	if ((row->flags & SETTING_BEFORE_BIND) != 0)
+		(void)fputs(", and not with a socket of systemd", out);
+	if (row->protocols != 0)
+		(void)fputs(".\n", out);
 }
 
 static void
@@ -97,12 +122,15 @@ man_write_row(const struct setting *row, const char *default_handler_directory, 
 	(void)fputs(".\n", out);
 	man_write_text(row->help, out);
 	(void)fputc('\n', out);
+	man_write_use(row, out);
 }
 
 static void
 man_write_group(enum setting_scope scope, const char *group, const char *default_handler_directory,
 		FILE *out)
 {
+	char label[SETTING_LABEL_SIZE];
+
 	(void)fputs(".Bl -tag -width Ds\n", out);
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *row = &settings[i];
@@ -110,8 +138,9 @@ man_write_group(enum setting_scope scope, const char *group, const char *default
 		if (row->scope != scope || strcmp(row->group, group) != 0)
 			continue;
 		man_write_row(row, default_handler_directory, out);
-		if (row->type == SETTING_GROUP)
-			man_write_group(scope, row->name, default_handler_directory, out);
+		if (row->type == SETTING_GROUP || row->type == SETTING_SWITCH)
+			man_write_group(scope, setting_label(row, label, sizeof(label)),
+					default_handler_directory, out);
 	}
 	(void)fputs(".El\n", out);
 }

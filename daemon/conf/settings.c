@@ -6,10 +6,8 @@
  */
 #include "conf/settings.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "conf/config.h"
 
 #define TOP_AT(field) offsetof(struct config, field)
@@ -20,8 +18,20 @@
 #define MS_PER_D (24 * MS_PER_H)
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
 
-static const char *const protocols[] = {"tcp", NULL};
+#define FOR_TCP SETTING_FOR(CONF_TCP)
+#define FOR_UDP SETTING_FOR(CONF_UDP)
+#define FOR_INET (FOR_TCP | FOR_UDP)
+#define FOR_UNIX (SETTING_FOR(CONF_UNIX) | SETTING_FOR(CONF_UNIXGRAM))
+
+/* the kernel's bounds */
+#define KEEPALIVE_MAX_S 32767
+#define INTERFACE_LENGTH_MAX 15
+#define CONGESTION_LENGTH_MAX 15
+
+/* in the order of enum conf_protocol */
+static const char *const protocols[] = {"tcp", "udp", "unix", "unixgram", NULL};
 static const char *const concurrencies[] = {"threading", "forking", "serial", NULL};
 static const char *const log_targets[] = {"auto", "stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -80,7 +90,8 @@ const struct setting settings[] = {
 		 "and -. No two listeners have the same."},
 	{SETTING_LISTENER, "", "protocol", SETTING_CHOICE, LISTENER_AT(protocol),
 	 .default_text = "tcp", .choices = protocols, .first_choice = CONF_TCP,
-	 .help = "What is spoken on the address."},
+	 .help = "What is spoken on the address: TCP, UDP, or a Unix socket, of type stream "
+		 "(unix) or datagram (unixgram)."},
 	{SETTING_LISTENER, "", "address", SETTING_TEXTS, LISTENER_AT(address_texts),
 	 .flags = SETTING_REQUIRED | SETTING_NO_DEFAULTS,
 	 .help = "What to listen on, in one of the forms told below."},
@@ -105,6 +116,10 @@ const struct setting settings[] = {
 	 .min = 0, .max = 1000000, .default_text = "1024",
 	 .help = "The most connections at once; further ones wait. 0 leaves it to the bound of the "
 		 "concurrency in use."},
+	{SETTING_LISTENER, "", "max_datagram", SETTING_SIZE, LISTENER_AT(max_datagram),
+	 .min = 1, .max = MIB, .default_text = "8KiB",
+	 .protocols = FOR_UDP | SETTING_FOR(CONF_UNIXGRAM),
+	 .help = "The longest datagram that is taken; longer ones are dropped and counted."},
 
 	{SETTING_LISTENER, "", "threading", SETTING_GROUP, 0,
 	 .help = "The pool of threads, for concurrency threading."},
@@ -139,6 +154,115 @@ const struct setting settings[] = {
 	 .help = "How many connections a child serves, one after the other, before it ends. 0 sets "
 		 "no limit."},
 
+	{SETTING_LISTENER, "", "udp", SETTING_GROUP, 0,
+	 .help = "What is done with the datagrams of protocol udp."},
+	{SETTING_LISTENER, "udp", "session_timeout", SETTING_DURATION,
+	 LISTENER_AT(udp.session_timeout_ms), .min = 10, .max = MS_PER_D, .default_text = "none",
+	 .none = PARSE_NONE, .protocols = FOR_UDP, .flags = SETTING_OR_NONE,
+	 .help = "The datagrams of one client are a session, served as a connection is, which ends "
+		 "when none came for so long. With \"none\", each datagram is served by itself. "
+		 "Needs concurrency threading."},
+	{SETTING_LISTENER, "udp", "max_sessions", SETTING_INT, LISTENER_AT(udp.max_sessions),
+	 .min = 1, .max = 1000000, .default_text = "4096", .protocols = FOR_UDP,
+	 .help = "The most sessions at once; datagrams of further clients are dropped and "
+		 "counted."},
+
+	{SETTING_LISTENER, "", "limits", SETTING_GROUP, 0,
+	 .help = "What clients may do."},
+	{SETTING_LISTENER, "limits", "amplification", SETTING_FRACTION,
+	 LISTENER_AT(limits.amplification_thousandths), .min = 0, .max = 1000000,
+	 .default_text = "3.0", .protocols = FOR_UDP,
+	 .help = "How many bytes are sent for each byte that came from a client, whose address may "
+		 "be forged. At most three decimals count. 0 sets no limit."},
+	{SETTING_LISTENER, "limits", "reply_to_low_ports", SETTING_BOOL,
+	 LISTENER_AT(limits.reply_to_low_ports), .default_text = "true", .protocols = FOR_UDP,
+	 .help = "Whether datagrams that come from ports below 1024 are served. Where they are "
+		 "not, two servers cannot be made to answer each other for ever."},
+
+	{SETTING_LISTENER, "", "socket", SETTING_GROUP, 0,
+	 .help = "What is set on the listener's sockets; socket(7), ip(7), tcp(7) and unix(7) tell "
+		 "more of each."},
+	{SETTING_LISTENER, "socket", "freebind", SETTING_BOOL, LISTENER_AT(socket.freebind),
+	 .default_text = "false", .protocols = FOR_INET, .flags = SETTING_BEFORE_BIND,
+	 .help = "Whether an address is taken that the machine does not have (yet), with "
+		 "IP_FREEBIND."},
+	{SETTING_LISTENER, "socket", "transparent", SETTING_BOOL, LISTENER_AT(socket.transparent),
+	 .default_text = "false", .protocols = FOR_INET, .flags = SETTING_BEFORE_BIND,
+	 .help = "Whether connections to foreign addresses that are routed here are taken, with "
+		 "IP_TRANSPARENT."},
+	{SETTING_LISTENER, "socket", "device", SETTING_TEXT, LISTENER_AT(socket.device),
+	 .max = INTERFACE_LENGTH_MAX, .protocols = FOR_INET, .flags = SETTING_BEFORE_BIND,
+	 .help = "The only network interface that is listened on, with SO_BINDTODEVICE. Unset: "
+		 "all."},
+	{SETTING_LISTENER, "socket", "keepalive", SETTING_SWITCH, LISTENER_AT(socket.keepalive),
+	 .default_text = "false", .protocols = FOR_TCP,
+	 .help = "Whether the kernel looks after connections on which nothing is sent, and ends "
+		 "those whose other end is gone. The group sets how."},
+	{SETTING_LISTENER, "socket.keepalive", "idle", SETTING_DURATION,
+	 LISTENER_AT(socket.keepalive_idle_ms), .min = MS_PER_S,
+	 .max = KEEPALIVE_MAX_S * MS_PER_S, .default_text = "none",
+	 .flags = SETTING_OR_NONE | SETTING_WHOLE_SECONDS,
+	 .help = "How long a connection is silent before it is probed, in whole seconds. \"none\" "
+		 "takes the system's net.ipv4.tcp_keepalive_time."},
+	{SETTING_LISTENER, "socket.keepalive", "interval", SETTING_DURATION,
+	 LISTENER_AT(socket.keepalive_interval_ms), .min = MS_PER_S,
+	 .max = KEEPALIVE_MAX_S * MS_PER_S, .default_text = "none",
+	 .flags = SETTING_OR_NONE | SETTING_WHOLE_SECONDS,
+	 .help = "The time between probes, in whole seconds. \"none\" takes the system's "
+		 "net.ipv4.tcp_keepalive_intvl."},
+	{SETTING_LISTENER, "socket.keepalive", "count", SETTING_INT,
+	 LISTENER_AT(socket.keepalive_count), .min = 1, .max = 127, .default_text = "0",
+	 .flags = SETTING_OR_NONE,
+	 .help = "How many probes without an answer end a connection. 0 takes the system's "
+		 "net.ipv4.tcp_keepalive_probes."},
+	{SETTING_LISTENER, "socket", "receive_buffer", SETTING_SIZE,
+	 LISTENER_AT(socket.receive_buffer), .min = 2 * KIB, .max = GIB, .default_text = "0B",
+	 .flags = SETTING_OR_NONE,
+	 .help = "How much the kernel keeps that was not read yet, for each socket. \"0B\" takes "
+		 "the system's own value, which adapts itself under tcp."},
+	{SETTING_LISTENER, "socket", "send_buffer", SETTING_SIZE, LISTENER_AT(socket.send_buffer),
+	 .min = 2 * KIB, .max = GIB, .default_text = "0B", .flags = SETTING_OR_NONE,
+	 .help = "How much the kernel keeps that was not sent yet, for each socket. \"0B\" takes "
+		 "the system's own value, which adapts itself under tcp."},
+	{SETTING_LISTENER, "socket", "defer_accept", SETTING_DURATION,
+	 LISTENER_AT(socket.defer_accept_ms), .min = MS_PER_S, .max = MS_PER_H,
+	 .default_text = "none", .protocols = FOR_TCP,
+	 .flags = SETTING_OR_NONE | SETTING_WHOLE_SECONDS,
+	 .help = "A connection is handed over only when its client has sent something, or after "
+		 "about so long, in whole seconds. Not for protocols in which the server speaks "
+		 "first."},
+	{SETTING_LISTENER, "socket", "fast_open", SETTING_INT, LISTENER_AT(socket.fast_open),
+	 .min = 0, .max = 65535, .default_text = "0", .protocols = FOR_TCP,
+	 .help = "The length of the queue of connections that brought data before they were "
+		 "established (TCP Fast Open). 0 does without it."},
+	{SETTING_LISTENER, "socket", "mark", SETTING_INT, LISTENER_AT(socket.mark),
+	 .min = 0, .max = UINT32_MAX, .default_text = "0", .protocols = FOR_INET,
+	 .help = "The mark that routing and packet filter rules see on what is sent."},
+	{SETTING_LISTENER, "socket", "tos", SETTING_INT, LISTENER_AT(socket.tos),
+	 .min = 0, .max = 255, .default_text = "0", .protocols = FOR_INET,
+	 .help = "The type of service (IPv4) or traffic class (IPv6) of what is sent."},
+	{SETTING_LISTENER, "socket", "congestion", SETTING_TEXT, LISTENER_AT(socket.congestion),
+	 .max = CONGESTION_LENGTH_MAX, .protocols = FOR_TCP,
+	 .help = "The congestion control, such as \"cubic\" or \"bbr\". Unset: the system's "
+		 "net.ipv4.tcp_congestion_control."},
+	{SETTING_LISTENER, "socket", "reuse_port", SETTING_INT, LISTENER_AT(socket.reuse_port),
+	 .min = 0, .max = 64, .default_text = "0", .protocols = FOR_INET,
+	 .flags = SETTING_BEFORE_BIND,
+	 .help = "How many sockets are opened for each address, with SO_REUSEPORT; the kernel "
+		 "divides what comes among them. 0: one, and nobody else may have the address."},
+	{SETTING_LISTENER, "socket", "mode", SETTING_MODE, LISTENER_AT(socket.mode),
+	 .min = 0, .max = 0777, .default_text = "0660", .protocols = FOR_UNIX,
+	 .flags = SETTING_BEFORE_BIND,
+	 .help = "The mode of the socket's file. Whoever may write to it may connect."},
+	{SETTING_LISTENER, "socket", "owner", SETTING_TEXT, LISTENER_AT(socket.owner),
+	 .protocols = FOR_UNIX, .flags = SETTING_BEFORE_BIND,
+	 .help = "The user that the socket's file belongs to. Unset: the one that handlerd was "
+		 "started as."},
+	{SETTING_LISTENER, "socket", "group", SETTING_TEXT, LISTENER_AT(socket.group),
+	 .protocols = FOR_UNIX, .flags = SETTING_BEFORE_BIND,
+	 .help = "The group that the socket's file belongs to. Unset: the one that handlerd was "
+		 "started as."},
+
 	{SETTING_LISTENER, "", "environment", SETTING_VARIABLES, 0,
 	 .help = "Strings that are added to the environment of the listener's workers. Names are "
 		 "letters, digits and _, and do not begin with LD_."},
@@ -146,23 +270,3 @@ const struct setting settings[] = {
 /* clang-format on */
 
 const size_t setting_count = COUNT_OF(settings);
-
-const struct setting *
-setting_find(enum setting_scope scope, const char *group, const char *name)
-{
-	for (size_t i = 0; i < setting_count; i++) {
-		const struct setting *row = &settings[i];
-
-		if (row->scope == scope && strcmp(row->group, group) == 0 &&
-		    strcmp(row->name, name) == 0)
-			return row;
-	}
-	return NULL;
-}
-
-const char *
-setting_label(const struct setting *row, char *buf, size_t size)
-{
-	(void)snprintf(buf, size, "%s%s%s", row->group, *row->group != '\0' ? "." : "", row->name);
-	return buf;
-}

@@ -1,9 +1,9 @@
 /*
- * value.c - one function for each type of value. Each refusal says what to write instead.
+ * value.c - one function for each type of value; numbers are in value_number.c. Each refusal says
+ * what to write instead.
  */
 #include "conf/value.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,21 +12,9 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/memory.h"
-#include "base/parse.h"
 #include "base/suggest.h"
 #include "conf/config.h"
-
-/* of a number with unit and quotes */
-#define VALUE_TEXT_SIZE 40
-
-/* A row with its name as messages write it, and where its value goes. */
-struct value_place {
-	const struct values *values;
-	const struct setting *row;
-	const config_setting_t *node;
-	char label[SETTING_LABEL_SIZE];
-	void *field;
-};
+#include "conf/value_place.h"
 
 const char *
 value_kind(const config_setting_t *node)
@@ -63,13 +51,6 @@ value_error(const struct values *values, const config_setting_t *node, const cha
 }
 
 static bool
-value_is_int(const config_setting_t *node)
-{
-	return config_setting_type(node) == CONFIG_TYPE_INT ||
-	       config_setting_type(node) == CONFIG_TYPE_INT64;
-}
-
-static bool
 value_is_string(const config_setting_t *node)
 {
 	return config_setting_type(node) == CONFIG_TYPE_STRING;
@@ -100,56 +81,6 @@ value_has_control(const char *text)
 	return false;
 }
 
-/* A limit of the row, or a value, as it would be written. */
-static const char *
-value_format(const struct setting *row, int64_t number, char *buf)
-{
-	char text[VALUE_TEXT_SIZE - 2];
-
-	if (row->type == SETTING_DURATION)
-		(void)snprintf(buf, VALUE_TEXT_SIZE, "\"%s\"",
-			       parse_format_duration(number, text, sizeof(text)));
-	else if (row->type == SETTING_SIZE)
-		(void)snprintf(buf, VALUE_TEXT_SIZE, "\"%s\"",
-			       parse_format_size((uint64_t)number, text, sizeof(text)));
-	else
-		(void)snprintf(buf, VALUE_TEXT_SIZE, "%" PRId64, number);
-	return buf;
-}
-
-/* Stores a number if it is within the row's range. */
-static void
-value_store_number(struct value_place *place, int64_t number)
-{
-	const struct setting *row = place->row;
-	char min[VALUE_TEXT_SIZE], max[VALUE_TEXT_SIZE], is[VALUE_TEXT_SIZE];
-
-	if (number >= row->min && number <= row->max) {
-		*(int64_t *)place->field = number;
-		return;
-	}
-	value_error(place->values, place->node, "%s must be from %s to %s, not %s", place->label,
-		    value_format(row, row->min, min), value_format(row, row->max, max),
-		    value_format(row, number, is));
-}
-
-static void
-value_set_int(struct value_place *place)
-{
-	const char *text = config_setting_get_string(place->node);
-	int64_t number;
-
-	if (value_is_int(place->node))
-		value_store_number(place, config_setting_get_int64(place->node));
-	else if (text != NULL && parse_int64(text, &number) == 0)
-		value_error(place->values, place->node,
-			    "%s is a whole number; write %" PRId64 " without quotes", place->label,
-			    number);
-	else
-		value_error(place->values, place->node, "%s must be a whole number, not %s",
-			    place->label, value_kind(place->node));
-}
-
 static void
 value_set_bool(struct value_place *place)
 {
@@ -161,8 +92,7 @@ value_set_bool(struct value_place *place)
 			    value_kind(place->node));
 }
 
-/* The string of a value that must be one; NULL: it is none, or none that can be used. */
-static const char *
+const char *
 value_get_text(const struct value_place *place)
 {
 	const char *text = config_setting_get_string(place->node);
@@ -190,6 +120,12 @@ value_set_text(struct value_place *place)
 
 	if (text == NULL)
 		return;
+	if (place->row->max > 0 && strlen(text) > (size_t)place->row->max) {
+		value_error(place->values, place->node,
+			    "%s = \"%s\" has more than %" PRId64 " characters", place->label, text,
+			    place->row->max);
+		return;
+	}
 	free(*field);
 	*field = memory_text(text);
 }
@@ -257,95 +193,6 @@ value_set_texts(struct value_place *place)
 	*field = texts;
 }
 
-/* A number as a string, or not even that, where a duration or size must stand. */
-static void
-value_refuse_unit(const struct value_place *place, const char *example, const char *units)
-{
-	value_error(place->values, place->node,
-		    "%s must have its unit, as a string: write \"%s\" (%s)", place->label, example,
-		    units);
-}
-
-static bool
-value_is_all_digits(const char *text)
-{
-	return *text != '\0' && strspn(text, "0123456789") == strlen(text);
-}
-
-static void
-value_set_duration(struct value_place *place)
-{
-	static const char units[] = "units: ms, s, min, h, d";
-	CLEANUP_FREE char *example = NULL;
-	const char *text;
-	int64_t ms;
-	int r;
-
-	if (value_is_int(place->node)) {
-		example = memory_format("%llds", config_setting_get_int64(place->node));
-		value_refuse_unit(place, example, units);
-		return;
-	}
-	text = value_get_text(place);
-	if (text == NULL)
-		return;
-	r = parse_duration(text, &ms);
-	if (r == 0) {
-		value_store_number(place, ms);
-	} else if (r == -EINVAL && value_is_all_digits(text)) {
-		example = memory_format("%ss", text);
-		value_refuse_unit(place, example, units);
-	} else if (r == -EINVAL) {
-		value_error(place->values, place->node,
-			    "%s = \"%s\" is no duration; write whole numbers with their units, "
-			    "such as \"250ms\", \"30s\" or \"1min30s\" (%s)",
-			    place->label, text, units);
-	} else {
-		value_error(place->values, place->node, "%s = \"%s\" is too long", place->label,
-			    text);
-	}
-}
-
-static void
-value_set_size(struct value_place *place)
-{
-	static const char units[] = "units: B, KiB, MiB, GiB, TiB, kB, MB, GB, TB";
-	char example[VALUE_TEXT_SIZE];
-	const char *text;
-	uint64_t bytes;
-	int64_t number;
-	int r;
-
-	if (value_is_int(place->node)) {
-		number = config_setting_get_int64(place->node);
-		value_refuse_unit(
-			place,
-			number < 0 ? "64KiB"
-				   : parse_format_size((uint64_t)number, example, sizeof(example)),
-			units);
-		return;
-	}
-	text = value_get_text(place);
-	if (text == NULL)
-		return;
-	r = parse_size(text, &bytes);
-	if (r == 0) {
-		value_store_number(place, (int64_t)bytes);
-	} else if (r == -EINVAL && parse_int64(text, &number) == 0 && number >= 0) {
-		value_refuse_unit(place,
-				  parse_format_size((uint64_t)number, example, sizeof(example)),
-				  units);
-	} else if (r == -EINVAL) {
-		value_error(place->values, place->node,
-			    "%s = \"%s\" is no size; write a whole number with its unit, such as "
-			    "\"64KiB\" or \"10MiB\" (%s)",
-			    place->label, text, units);
-	} else {
-		value_error(place->values, place->node, "%s = \"%s\" is too large", place->label,
-			    text);
-	}
-}
-
 /* The words of a choice, as a list for a message. */
 static char *
 value_list_choices(const struct setting *row)
@@ -387,13 +234,33 @@ value_set_choice(struct value_place *place)
 		return;
 	for (size_t i = 0; row->choices[i] != NULL; i++)
 		suggest_offer(&suggest, row->choices[i]);
-	if (suggest.nearest != NULL)
+	if (suggest.nearest != NULL) {
+		/* so that nothing else is refused because of it */
+		(void)value_find_choice(row, suggest.nearest, place->field);
 		value_error(place->values, place->node,
 			    "%s = \"%s\" is not one of %s; did you mean \"%s\"?", place->label,
 			    suggest.word, list, suggest.nearest);
-	else
-		value_error(place->values, place->node, "%s = \"%s\" is not one of %s",
-			    place->label, suggest.word, list);
+		return;
+	}
+	value_error(place->values, place->node, "%s = \"%s\" is not one of %s", place->label,
+		    suggest.word, list);
+}
+
+static void
+value_set_switch(struct value_place *place, void *target)
+{
+	if (config_setting_type(place->node) == CONFIG_TYPE_GROUP) {
+		*(bool *)place->field = true;
+	} else if (config_setting_type(place->node) != CONFIG_TYPE_BOOL) {
+		value_error(place->values, place->node,
+			    "%s must be true, false or a group, %s = { ... }, not %s", place->label,
+			    place->row->name, value_kind(place->node));
+	} else {
+		/* what `defaults` say of it is forgotten with it */
+		if (config_setting_get_bool(place->node) == 0)
+			value_set_default(place->row, target);
+		*(bool *)place->field = config_setting_get_bool(place->node) != 0;
+	}
 }
 
 void
@@ -411,11 +278,11 @@ value_set(const struct values *values, const struct setting *row, const config_s
 	if (value_is_bad_number(&place))
 		return;
 	switch (row->type) {
-	case SETTING_INT:
-		value_set_int(&place);
-		break;
 	case SETTING_BOOL:
 		value_set_bool(&place);
+		break;
+	case SETTING_SWITCH:
+		value_set_switch(&place, target);
 		break;
 	case SETTING_TEXT:
 		value_set_text(&place);
@@ -423,17 +290,25 @@ value_set(const struct values *values, const struct setting *row, const config_s
 	case SETTING_TEXTS:
 		value_set_texts(&place);
 		break;
-	case SETTING_DURATION:
-		value_set_duration(&place);
-		break;
-	case SETTING_SIZE:
-		value_set_size(&place);
-		break;
 	case SETTING_CHOICE:
 		value_set_choice(&place);
 		break;
 	default:
-		CHECK(false); /* no type that stands in one field */
+		value_set_number(&place);
+		break;
+	}
+}
+
+/* Every row of the group that a switch may be. */
+static void
+value_set_group_default(const struct setting *group, void *target)
+{
+	char label[SETTING_LABEL_SIZE];
+
+	(void)setting_label(group, label, sizeof(label));
+	for (size_t i = 0; i < setting_count; i++) {
+		if (settings[i].scope == group->scope && strcmp(settings[i].group, label) == 0)
+			value_set_default(&settings[i], target);
 	}
 }
 
@@ -442,31 +317,31 @@ value_set_default(const struct setting *row, void *target)
 {
 	void *field = (char *)target + row->offset;
 	const char *text = row->default_text;
-	uint64_t bytes;
 
+	if (row->type == SETTING_TEXT) {
+		free(*(char **)field);
+		*(char **)field = memory_text(text);
+		return;
+	}
 	if (text == NULL)
 		return;
 	switch (row->type) {
-	case SETTING_INT:
-		CHECK(parse_int64(text, field) == 0);
-		break;
 	case SETTING_BOOL:
 		*(bool *)field = strcmp(text, "true") == 0;
 		break;
-	case SETTING_DURATION:
-		CHECK(parse_duration(text, field) == 0);
-		break;
-	case SETTING_SIZE:
-		CHECK(parse_size(text, &bytes) == 0);
-		*(int64_t *)field = (int64_t)bytes;
+	case SETTING_SWITCH:
+		*(bool *)field = strcmp(text, "true") == 0;
+		value_set_group_default(row, target);
 		break;
 	case SETTING_CHOICE:
 		CHECK(value_find_choice(row, text, field));
 		break;
 	case SETTING_TEXTS:
+		conf_texts_free(field);
 		conf_texts_add(field, text);
 		break;
 	default:
-		CHECK(false); /* no type that has a default */
+		*(int64_t *)field = value_read_default_number(row);
+		break;
 	}
 }

@@ -26,6 +26,7 @@ values_note(const struct values_walk *walk, const struct setting *row, const con
 	walk->origins[row - settings] = (struct conf_origin){
 		.file = walk->values->file,
 		.line = config_setting_source_line(node),
+		.is_shared = walk->values->is_shared,
 	};
 }
 
@@ -205,6 +206,41 @@ values_fill_free_group(const struct values_walk *walk, const config_setting_t *g
 		set(walk, config_setting_get_elem(group, (unsigned)i));
 }
 
+static void values_fill_group(const struct values_walk *walk, const char *name,
+			      const config_setting_t *group);
+
+static void
+values_set_row(const struct values_walk *walk, const struct setting *row,
+	       const config_setting_t *node)
+{
+	char label[SETTING_LABEL_SIZE];
+
+	(void)setting_label(row, label, sizeof(label));
+	switch (row->type) {
+	case SETTING_GROUP:
+		if (values_is_group(walk->values, node))
+			values_fill_group(walk, label, node);
+		break;
+	case SETTING_OPTIONS:
+		values_fill_free_group(walk, node, values_set_option);
+		break;
+	case SETTING_VARIABLES:
+		values_fill_free_group(walk, node, values_set_variable);
+		break;
+	case SETTING_ENTRIES:
+	case SETTING_DEFAULTS:
+		break;
+	case SETTING_SWITCH:
+		value_set(walk->values, row, node, walk->target);
+		if (config_setting_type(node) == CONFIG_TYPE_GROUP)
+			values_fill_group(walk, label, node);
+		break;
+	default:
+		value_set(walk->values, row, node, walk->target);
+		break;
+	}
+}
+
 static void
 values_fill_group(const struct values_walk *walk, const char *name, const config_setting_t *group)
 {
@@ -222,15 +258,8 @@ values_fill_group(const struct values_walk *walk, const char *name, const config
 			value_error(walk->values, node,
 				    "'%s' cannot stand in 'defaults'; each listener has its own",
 				    row->name);
-		else if (row->type == SETTING_GROUP && values_is_group(walk->values, node))
-			values_fill_group(walk, row->name, node);
-		else if (row->type == SETTING_OPTIONS)
-			values_fill_free_group(walk, node, values_set_option);
-		else if (row->type == SETTING_VARIABLES)
-			values_fill_free_group(walk, node, values_set_variable);
-		else if (row->type != SETTING_GROUP && row->type != SETTING_ENTRIES &&
-			 row->type != SETTING_DEFAULTS)
-			value_set(walk->values, row, node, walk->target);
+		else
+			values_set_row(walk, row, node);
 	}
 }
 

@@ -98,7 +98,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
 		.drain_timeout_ms = (uint64_t)config->drain_timeout_ms,
 		.is_once = listener->world->is_once,
-		.socket_count = purpose == WORKER_SERVE ? (uint32_t)conf->address_texts.count : 0,
+		.socket_count = purpose == WORKER_SERVE ? (uint32_t)conf->address_count : 0,
 		.log_target =
 			listener->world->journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
 		.log_is_json = config->log_format == CONF_LOG_JSON,

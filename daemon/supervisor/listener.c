@@ -122,7 +122,7 @@ listener_equal(const struct listener *a, const struct listener *b)
 bool
 listener_want_sockets(struct listener *listener, struct sockets *sockets, struct report *report)
 {
-	size_t count = listener->conf->address_texts.count;
+	size_t count = listener->conf->address_count;
 	bool has_all = true;
 
 	free(listener->sockets);

@@ -35,7 +35,7 @@ struct listener {
 	char *handler;
 	struct pin pin;
 	struct identity identity;     /* its own copy */
-	struct held_socket **sockets; /* conf->address_texts.count of them, owned by the table */
+	struct held_socket **sockets; /* conf->address_count of them, owned by the table */
 	struct buf image;	      /* all that a worker is told, to see whether it changes */
 	int vacancy_fd;		      /* event that all its generations share */
 	struct listener *replaces;    /* until the commit; not owned */

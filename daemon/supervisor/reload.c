@@ -294,7 +294,7 @@ reload_log_addresses(const struct supervisor *supervisor)
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
 		const struct listener *listener = supervisor->listeners[i];
 
-		for (size_t j = 0; j < listener->conf->address_texts.count; j++) {
+		for (size_t j = 0; j < listener->conf->address_count; j++) {
 			const struct held_socket *socket = listener->sockets[j];
 			char text[CONF_ADDRESS_TEXT_SIZE];
 

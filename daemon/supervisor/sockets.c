@@ -57,9 +57,10 @@ sockets_complain(const struct sockets *sockets, const struct conf_listener *list
 		 size_t address, const char *step, int error, struct report *report)
 {
 	const struct conf_origin *origin = &listener->address_origin;
-	const char *text = listener->address_texts.items[address];
+	char text[CONF_ADDRESS_TEXT_SIZE];
 	const char *advice = "";
 
+	(void)conf_address_format(&listener->addresses[address], text, sizeof(text));
 	for (size_t i = 0; i < sockets->count && error == -EADDRINUSE; i++) {
 		const struct held_socket *held = sockets->items[i];
 		char held_text[CONF_ADDRESS_TEXT_SIZE];

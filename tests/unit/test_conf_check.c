@@ -76,9 +76,8 @@ static const struct refusal listener_refusals[] = {
 	{"forking = { max_threads = 1; };", "belongs into the group 'threading'"},
 	{"threading = { max_thread = 1; };",
 	 "in the group 'threading'; did you mean 'max_threads'?"},
-	{"protocol = \"udp\";", "protocol = \"udp\" is not one of \"tcp\""},
-	{"protocol = \"unix\";", "is not one of \"tcp\""},
-	{"protocol = \"unixgram\";", "is not one of \"tcp\""},
+	{"protocol = \"sctp\";",
+	 "protocol = \"sctp\" is not one of \"tcp\", \"udp\", \"unix\", \"unixgram\""},
 	{"protocol = \"TCP\";", "did you mean \"tcp\"?"},
 	{"concurrency = \"fibers\";", "concurrency = \"fibers\" is not one of \"threading\", "
 				      "\"forking\", \"serial\""},
@@ -151,7 +150,7 @@ static const struct refusal entry_refusals[] = {
 	 "address 'localhost:1': a host is written as a number"},
 	{"{ name = \"x\"; address = \"127.0.0.1\"; handler = \"h\"; }", "the port is missing"},
 	{"{ name = \"x\"; address = \"/run/x\"; handler = \"h\"; }",
-	 "address '/run/x': it is not one of"},
+	 "address '/run/x': a path or an abstract name needs protocol \"unix\""},
 	{"{ name = \"x\"; address = [ \"*:1\", \"[::1]:1\" ]; handler = \"h\"; }",
 	 "address '[::1]:1' overlaps '*:1' of the same listener"},
 	{"5", "an entry of listeners must be a group, { ... }, not a whole number"},
@@ -322,7 +321,7 @@ START_TEST(ten_errors_are_told_in_one_run_in_the_order_of_the_lines)
 				   "start_timeout = 30;\n"				 /* 2 */
 				   "max_generations = 4294967299;\n"			 /* 3 */
 				   "log = { level = \"verbose\"; };\n"			 /* 4 */
-				   "defaults = { protocol = \"udp\"; };\n"		 /* 5 */
+				   "defaults = { protocol = \"upd\"; };\n"		 /* 5 */
 				   "listeners = (\n"					 /* 6 */
 				   "  { name = \"a\"; handler = \"echo.so\";\n"		 /* 7 */
 				   "    address = \"localhost:7001\";\n"		 /* 8 */

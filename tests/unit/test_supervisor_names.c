@@ -19,8 +19,8 @@ static void
 prepare(void)
 {
 	config = config_new("/usr/lib/handlerd");
-	config->user_origin = (struct conf_origin){"a.conf", 3};
-	config->group_origin = (struct conf_origin){"a.conf", 4};
+	config->user_origin = (struct conf_origin){.file = "a.conf", .line = 3};
+	config->group_origin = (struct conf_origin){.file = "a.conf", .line = 4};
 }
 
 static void

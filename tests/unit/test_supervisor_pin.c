@@ -6,7 +6,7 @@
 #include "elf_cases.h"
 
 static struct conf_texts directories;
-static const struct conf_origin origin = {"a.conf", 3};
+static const struct conf_origin origin = {.file = "a.conf", .line = 3};
 static struct report report;
 static struct pin pin;
 

@@ -34,16 +34,17 @@ wish_for(const char *name, const char *address, int64_t backlog)
 {
 	struct wish *wish = calloc(1, sizeof(*wish));
 	const char *reason;
+	unsigned count;
 
 	ck_assert_ptr_nonnull(wish);
-	ck_assert_int_eq(conf_address_parse(address, &wish->address, &reason), 0);
+	ck_assert_int_eq(conf_address_parse(address, false, &wish->address, &count, &reason), 0);
 	wish->text = (char *)(uintptr_t)address;
 	wish->listener = (struct conf_listener){
 		.name = (char *)(uintptr_t)name,
 		.address_texts = {.items = &wish->text, .count = 1},
 		.addresses = &wish->address,
 		.backlog = backlog,
-		.address_origin = {"a.conf", 9},
+		.address_origin = {.file = "a.conf", .line = 9},
 	};
 	return wish;
 }

@@ -1,0 +1,86 @@
+/*
+ * setting.c - what can be asked of a row of the table.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/parse.h"
+#include "conf/settings.h"
+
+const struct setting *
+setting_find(enum setting_scope scope, const char *group, const char *name)
+{
+	for (size_t i = 0; i < setting_count; i++) {
+		const struct setting *row = &settings[i];
+
+		if (row->scope == scope && strcmp(row->group, group) == 0 &&
+		    strcmp(row->name, name) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+const char *
+setting_label(const struct setting *row, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, "%s%s%s", row->group, *row->group != '\0' ? "." : "", row->name);
+	return buf;
+}
+
+bool
+setting_has_range(const struct setting *row)
+{
+	return row->type == SETTING_INT || row->type == SETTING_DURATION ||
+	       row->type == SETTING_SIZE || row->type == SETTING_MODE ||
+	       row->type == SETTING_FRACTION;
+}
+
+bool
+setting_is_quoted(const struct setting *row)
+{
+	return row->type != SETTING_INT && row->type != SETTING_FRACTION &&
+	       row->type != SETTING_BOOL && row->type != SETTING_SWITCH;
+}
+
+/* With one decimal at least: "3.0" is seen to take a fraction. */
+static void
+setting_format_thousandths(int64_t number, char *buf, size_t size)
+{
+	int64_t whole = number / 1000, rest = number % 1000;
+	const char *sign = number < 0 ? "-" : "";
+
+	whole = whole < 0 ? -whole : whole;
+	rest = rest < 0 ? -rest : rest;
+	if (rest % 100 == 0)
+		(void)snprintf(buf, size, "%s%" PRId64 ".%" PRId64, sign, whole, rest / 100);
+	else if (rest % 10 == 0)
+		(void)snprintf(buf, size, "%s%" PRId64 ".%02" PRId64, sign, whole, rest / 10);
+	else
+		(void)snprintf(buf, size, "%s%" PRId64 ".%03" PRId64, sign, whole, rest);
+}
+
+const char *
+setting_format(const struct setting *row, int64_t number, char *buf, size_t size)
+{
+	switch (row->type) {
+	case SETTING_DURATION:
+		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
+			number = PARSE_NONE;
+		return parse_format_duration(number, buf, size);
+	case SETTING_SIZE:
+		return parse_format_size((uint64_t)number, buf, size);
+	case SETTING_CHOICE:
+		(void)snprintf(buf, size, "%s", row->choices[number - row->first_choice]);
+		return buf;
+	case SETTING_MODE:
+		(void)snprintf(buf, size, "%04" PRIo64, (uint64_t)number);
+		return buf;
+	case SETTING_FRACTION:
+		setting_format_thousandths(number, buf, size);
+		return buf;
+	default:
+		(void)snprintf(buf, size, "%" PRId64, number);
+		return buf;
+	}
+}
