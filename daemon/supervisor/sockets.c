@@ -84,6 +84,20 @@ sockets_complain(const struct sockets *sockets, const struct conf_listener *list
 		     listener->name, step, text, strerror(-error), advice);
 }
 
+static int
+sockets_open(const struct conf_address *address, int64_t backlog, const char **ret_step)
+{
+	struct listen_spec spec = {
+		.type = SOCK_STREAM,
+		.addr = (const struct sockaddr *)&address->addr,
+		.length = address->length,
+		.is_dual_stack = address->is_dual_stack,
+		.backlog = (int)backlog,
+	};
+
+	return listen_open(&spec, ret_step);
+}
+
 struct held_socket *
 sockets_want(struct sockets *sockets, const struct conf_listener *listener, size_t address,
 	     struct report *report)
@@ -103,8 +117,7 @@ sockets_want(struct sockets *sockets, const struct conf_listener *listener, size
 		socket->next_backlog = listener->backlog;
 		return socket;
 	}
-	fd = listen_open_tcp((const struct sockaddr *)&asked->addr, asked->length,
-			     asked->is_dual_stack, (int)listener->backlog, &step);
+	fd = sockets_open(asked, listener->backlog, &step);
 	if (fd < 0) {
 		sockets_complain(sockets, listener, address, step, fd, report);
 		return NULL;
@@ -201,8 +214,7 @@ sockets_revive(struct held_socket *socket)
 	if (listen_is_alive(socket->fd))
 		return false;
 	(void)close(socket->fd);
-	fd = listen_open_tcp((const struct sockaddr *)&socket->bound.addr, socket->bound.length,
-			     socket->bound.is_dual_stack, (int)socket->backlog, &step);
+	fd = sockets_open(&socket->bound, socket->backlog, &step);
 	if (fd < 0)
 		log_error(
 			"'%s': its handler shut the listening socket down, and it cannot be opened "

@@ -117,7 +117,10 @@ prepare(void)
 	server.handler.handle = handle_echo;
 	server.handler.descriptor.flags = HD_STREAM | HD_THREADS;
 	ck_assert_int_eq(loop_init(&loop), 0);
-	listener = listen_open_tcp((struct sockaddr *)&in, sizeof(in), false, 0, &step);
+	listener = listen_open(&(struct listen_spec){.type = SOCK_STREAM,
+						     .addr = (struct sockaddr *)&in,
+						     .length = sizeof(in)},
+			       &step);
 	ck_assert_int_ge(listener, 0);
 	ck_assert_int_eq(listen_get_address(listener, &addr, &length), 0);
 	port = ((struct sockaddr_in *)(void *)&addr)->sin_port;

@@ -4,8 +4,15 @@
 #include "net/listen.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 
 #include "unit.h"
 
@@ -30,13 +37,20 @@ ipv6(const char *host, uint16_t port)
 static int
 open4(struct sockaddr_in in, const char **step)
 {
-	return listen_open_tcp((struct sockaddr *)&in, sizeof(in), false, 0, step);
+	return listen_open(&(struct listen_spec){.type = SOCK_STREAM,
+						 .addr = (struct sockaddr *)&in,
+						 .length = sizeof(in)},
+			   step);
 }
 
 static int
 open6(struct sockaddr_in6 in6, bool is_dual, const char **step)
 {
-	return listen_open_tcp((struct sockaddr *)&in6, sizeof(in6), is_dual, 0, step);
+	return listen_open(&(struct listen_spec){.type = SOCK_STREAM,
+						 .addr = (struct sockaddr *)&in6,
+						 .length = sizeof(in6),
+						 .is_dual_stack = is_dual},
+			   step);
 }
 
 static uint16_t
@@ -180,6 +194,8 @@ END_TEST
 START_TEST(refusals_name_the_step)
 {
 	struct sockaddr_storage odd = {.ss_family = AF_APPLETALK};
+	struct listen_spec spec = {
+		.type = SOCK_STREAM, .addr = (struct sockaddr *)&odd, .length = sizeof(odd)};
 	const char *step = NULL;
 	int before = unit_count_fds();
 	int fd = open4(ipv4("127.0.0.1", 0), &step);
@@ -189,7 +205,7 @@ START_TEST(refusals_name_the_step)
 	ck_assert_str_eq(step, "bind");
 	ck_assert_int_eq(open4(ipv4("192.0.2.1", 0), &step), -EADDRNOTAVAIL);
 	ck_assert_str_eq(step, "bind");
-	ck_assert_int_lt(listen_open_tcp((struct sockaddr *)&odd, sizeof(odd), false, 0, &step), 0);
+	ck_assert_int_lt(listen_open(&spec, &step), 0);
 	ck_assert_str_eq(step, "make a socket");
 	(void)close(fd);
 	ck_assert_int_eq(unit_count_fds(), before);
@@ -236,7 +252,11 @@ START_TEST(backlog_can_be_changed_while_it_listens)
 {
 	const char *step;
 	struct sockaddr_in in = ipv4("127.0.0.1", 0);
-	int fd = listen_open_tcp((struct sockaddr *)&in, sizeof(in), false, 3, &step);
+	struct listen_spec spec = {.type = SOCK_STREAM,
+				   .addr = (struct sockaddr *)&in,
+				   .length = sizeof(in),
+				   .backlog = 3};
+	int fd = listen_open(&spec, &step);
 	struct tcp_info info;
 	socklen_t length = sizeof(info);
 
@@ -255,6 +275,59 @@ START_TEST(backlog_can_be_changed_while_it_listens)
 }
 END_TEST
 
+/* A network of our own, where the loopback interface has fe80::1; -1 if there cannot be one, or a
+ * descriptor that tells of changes. */
+static int
+make_link(void)
+{
+	/* struct in6_ifreq stands in a header of the kernel that does not go with ours */
+	struct {
+		struct in6_addr addr;
+		uint32_t prefix_length;
+		int index;
+	} request = {.addr = ipv6("fe80::1", 0).sin6_addr, .prefix_length = 64};
+	struct sockaddr_nl news = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV6_IFADDR};
+	struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd, netlink;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return -1;
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	ck_assert_int_eq(bind(netlink, (struct sockaddr *)&news, sizeof(news)), 0);
+	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &up), 0);
+	request.index = (int)if_nametoindex("lo");
+	ck_assert_int_eq(ioctl(fd, SIOCSIFADDR, &request), 0);
+	(void)close(fd);
+	return netlink;
+}
+
+START_TEST(address_of_the_link_needs_its_interface)
+{
+	struct sockaddr_in6 in6 = ipv6("fe80::1", 0);
+	const char *step;
+	char change[4096];
+	int fd, changes = make_link();
+
+	if (changes < 0) {
+		(void)fprintf(stderr, "skipped: no network of our own: %s\n", strerror(errno));
+		return;
+	}
+	ck_assert_int_eq(open6(in6, false, &step), -EINVAL);
+	ck_assert_str_eq(step, "bind");
+	in6.sin6_scope_id = if_nametoindex("lo");
+	/* the address is tentative at first */
+	while ((fd = open6(in6, false, &step)) == -EADDRNOTAVAIL)
+		ck_assert_int_gt(recv(changes, change, sizeof(change), 0), 0);
+	ck_assert_msg(fd >= 0, "%s: %s", step, strerror(-fd));
+	ck_assert(listen_is_alive(fd));
+	(void)close(fd);
+	(void)close(changes);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -268,5 +341,6 @@ main(void)
 	tcase_add_test(cases, port_of_connections_in_time_wait_can_be_bound_again);
 	tcase_add_test(cases, socket_that_was_shut_down_is_dead);
 	tcase_add_test(cases, backlog_can_be_changed_while_it_listens);
+	tcase_add_test(cases, address_of_the_link_needs_its_interface);
 	return unit_run("listen", cases);
 }

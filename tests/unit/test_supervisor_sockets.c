@@ -76,7 +76,10 @@ free_address(void)
 	struct sockaddr_storage addr;
 	socklen_t length;
 	const char *step;
-	int fd = listen_open_tcp((struct sockaddr *)&in, sizeof(in), false, 0, &step);
+	int fd = listen_open(&(struct listen_spec){.type = SOCK_STREAM,
+						   .addr = (struct sockaddr *)&in,
+						   .length = sizeof(in)},
+			     &step);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(listen_get_address(fd, &addr, &length), 0);
@@ -315,7 +318,10 @@ START_TEST(socket_that_cannot_be_opened_anew_is_tried_again)
 	ck_assert_int_eq(listen_get_address(held->fd, &bound, &length), 0);
 	(void)close(held->fd);
 	held->fd = -1;
-	thief = listen_open_tcp((struct sockaddr *)&bound, length, false, 0, &step);
+	thief = listen_open(&(struct listen_spec){.type = SOCK_STREAM,
+						  .addr = (struct sockaddr *)&bound,
+						  .length = length},
+			    &step);
 	ck_assert_int_ge(thief, 0);
 	ck_assert(sockets_revive(held));
 	ck_assert_int_lt(held->fd, 0);
