@@ -32,9 +32,7 @@ file_stream_read(void *cookie, char *buf, size_t size)
 	ssize_t n;
 
 	if (r == 0) {
-		n = (ssize_t)stream_take_input(req, buf, size);
-		if (n == 0)
-			n = stream_receive(req, buf, size);
+		n = stream_read(req, buf, size);
 	} else {
 		n = r;
 	}
@@ -258,6 +256,8 @@ hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 
 	if (r < 0)
 		return r;
+	if (req->kind != REQUEST_STREAM)
+		return -EOPNOTSUPP;
 	if (offset < -1)
 		return -EINVAL;
 	/* sendfile(2) cannot be told not to wait */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/request.h"
+#include "api/server.h"
 #include "api/stream.h"
 
 #define STREAM_INPUT_SIZE 4096
@@ -126,13 +127,52 @@ hd_recvfrom(struct hd_request *req, void *buf, size_t size, struct sockaddr *add
 	return n;
 }
 
+/* Receives more behind what is there. Bytes, 0 at the end, negative errno. */
+static ssize_t
+stream_fill(struct hd_request *req, size_t most)
+{
+	struct request_buffer *in = &req->input;
+	ssize_t n;
+
+	/* a datagram has given all it has; one of a peer's is taken whole */
+	if (req->kind == REQUEST_DATAGRAM)
+		return stream_receive(req, NULL, 0);
+	if (req->kind == REQUEST_PEER)
+		most = req->server->max_datagram;
+	if (stream_reserve(in, 0, most) < 0)
+		return -ENOMEM;
+	n = stream_receive(req, in->data + in->end, most);
+	if (n > 0) {
+		in->end += (size_t)n;
+		stream_note_input(req);
+	}
+	return n;
+}
+
+ssize_t
+stream_read(struct hd_request *req, void *buf, size_t size)
+{
+	size_t had = stream_take_input(req, buf, size);
+	ssize_t n;
+
+	if (had > 0)
+		return (ssize_t)had;
+	if (req->kind != REQUEST_PEER)
+		return stream_receive(req, buf, size);
+	n = stream_fill(req, 0);
+	return n > 0 ? (ssize_t)stream_take_input(req, buf, size) : n;
+}
+
 ssize_t
 hd_recvall(struct hd_request *req, void *buf, size_t size)
 {
 	size_t have = 0;
+	int prepared = stream_prepare_input(req);
 
+	if (prepared < 0)
+		return prepared;
 	while (have < size) {
-		ssize_t n = hd_recv(req, (char *)buf + have, size - have);
+		ssize_t n = stream_read(req, (char *)buf + have, size - have);
 
 		if (n < 0) {
 			int r = stream_put_back(req, buf, have);
@@ -146,23 +186,6 @@ hd_recvall(struct hd_request *req, void *buf, size_t size)
 	}
 	atomic_store(&req->has_partial, (req->buffered & REQUEST_HAS_INPUT) != 0);
 	return (ssize_t)have;
-}
-
-/* Receives more behind what is there. Bytes, 0 at the end, negative errno. */
-static ssize_t
-stream_fill(struct hd_request *req, size_t most)
-{
-	struct request_buffer *in = &req->input;
-	ssize_t n;
-
-	if (stream_reserve(in, 0, most) < 0)
-		return -ENOMEM;
-	n = stream_receive(req, in->data + in->end, most);
-	if (n > 0) {
-		in->end += (size_t)n;
-		stream_note_input(req);
-	}
-	return n;
 }
 
 static ssize_t

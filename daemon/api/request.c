@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/mailbox.h"
+#include "api/reply.h"
 #include "api/server.h"
 #include "api/stream.h"
 #include "api/wait.h"
@@ -45,17 +47,20 @@ request_destroy(struct hd_request *req)
 	free(req->chunks);
 	free(req->input.data);
 	free(req->output.data);
+	free(req->reply.data);
 	if (req->wake_fd >= 0)
 		(void)close(req->wake_fd);
 	(void)pthread_mutex_destroy(&req->lock);
 }
 
-void
-request_open(struct hd_request *req, int fd, const struct sockaddr_storage *client,
-	     socklen_t client_length)
+/* Forgets what was, and notes who is at the other end. */
+static void
+request_begin(struct hd_request *req, enum request_kind kind, const struct sockaddr_storage *client,
+	      socklen_t client_length)
 {
 	struct hd_server *server = req->server;
 
+	req->kind = kind;
 	req->buffered = req->broken = 0;
 	req->timeout_ms = -1;
 	req->io_flags = 0;
@@ -87,12 +92,73 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 		scoreboard_count(&req->slot->accepted);
 		atomic_store_explicit(&req->slot->connection_id, req->id, memory_order_relaxed);
 	}
-	/* last: from here on other flows may cancel it */
+}
+
+/* From here on other flows may cancel it. */
+static void
+request_publish(struct hd_request *req, int fd, struct mailbox *mailbox)
+{
 	(void)pthread_mutex_lock(&req->lock);
+	req->mailbox = mailbox;
 	atomic_store(&req->fd, fd);
-	if (atomic_load(&server->is_cancelled))
+	if (atomic_load(&req->server->is_cancelled))
 		request_cancel_here(req);
+	/* one that began just before draining did */
+	if (mailbox != NULL && atomic_load(&req->server->is_draining))
+		mailbox_close(mailbox);
 	(void)pthread_mutex_unlock(&req->lock);
+}
+
+void
+request_open(struct hd_request *req, int fd, const struct sockaddr_storage *client,
+	     socklen_t client_length)
+{
+	request_begin(req, REQUEST_STREAM, client, client_length);
+	request_publish(req, fd, NULL);
+}
+
+/* What datagrams and peers have in common. */
+static void
+request_begin_datagram(struct hd_request *req, enum request_kind kind,
+		       const struct datagram_socket *socket, const struct datagram *datagram)
+{
+	request_begin(req, kind, &datagram->client, datagram->client_length);
+	req->socket = socket;
+	req->path = datagram->path;
+	req->has_credentials = datagram->has_credentials;
+	req->credentials = datagram->credentials;
+	req->has_reply = false;
+	req->asked = req->answered = 0;
+	atomic_store_explicit(&req->is_silent, false, memory_order_relaxed);
+}
+
+void
+request_open_datagram(struct hd_request *req, const struct datagram_socket *socket,
+		      struct datagram *datagram)
+{
+	struct request_buffer input = req->input;
+
+	request_begin_datagram(req, REQUEST_DATAGRAM, socket, datagram);
+	req->input = (struct request_buffer){
+		.data = datagram->data,
+		.end = datagram->length,
+		.room = datagram->room,
+	};
+	datagram->data = input.data;
+	datagram->room = input.room;
+	req->bytes_in = datagram->length;
+	req->asked = datagram->length + REPLY_HEADER_SIZE;
+	if (datagram->length > 0)
+		req->buffered |= REQUEST_HAS_INPUT;
+	request_publish(req, socket->fd, NULL);
+}
+
+void
+request_open_peer(struct hd_request *req, const struct datagram_socket *socket,
+		  const struct datagram *first, struct mailbox *mailbox)
+{
+	request_begin_datagram(req, REQUEST_PEER, socket, first);
+	request_publish(req, socket->fd, mailbox);
 }
 
 static void
@@ -112,12 +178,15 @@ request_close(struct hd_request *req)
 
 	(void)pthread_mutex_lock(&req->lock);
 	fd = atomic_exchange(&req->fd, -1);
+	req->mailbox = NULL;
 	atomic_store_explicit(&req->id, 0, memory_order_relaxed);
 	(void)pthread_mutex_unlock(&req->lock);
-	if (fd >= 0)
+	/* that of a datagram is the listener's */
+	if (fd >= 0 && req->kind == REQUEST_STREAM)
 		(void)close(fd);
 	req->buffered = 0;
 	request_shrink(&req->input);
+	request_shrink(&req->reply);
 	request_shrink(&req->output);
 }
 
@@ -154,7 +223,9 @@ request_cancel_here(struct hd_request *req)
 	if (fd < 0)
 		return;
 	atomic_store(&req->is_cancelled, true);
-	(void)shutdown(fd, SHUT_RDWR);
+	/* a peer's flow waits for the mailbox and for the event that all cancelled ones share */
+	if (req->kind == REQUEST_STREAM)
+		(void)shutdown(fd, SHUT_RDWR);
 }
 
 void
@@ -171,6 +242,12 @@ request_cancel_idle_here(struct hd_request *req)
 	int fd = atomic_load(&req->fd);
 	int readable = 0;
 
+	if (req->kind != REQUEST_STREAM) {
+		/* the peer's next datagram begins anew, with the next worker */
+		if (req->mailbox != NULL)
+			mailbox_close(req->mailbox);
+		return;
+	}
 	if (fd < 0 || !atomic_load(&req->is_idle) || atomic_load(&req->has_partial))
 		return;
 	if (request_is_fresh(req))
@@ -257,8 +334,14 @@ hd_client_name(const struct hd_request *req)
 	struct hd_request *own = (struct hd_request *)req;
 
 	if (!own->has_name) {
-		(void)peer_format((const struct sockaddr *)&own->client, own->client_length,
-				  own->name, sizeof(own->name));
+		pid_t pid;
+		uid_t uid;
+
+		if (hd_client_cred(own, &pid, &uid, NULL) == 0)
+			(void)peer_format_unix(pid, uid, own->name, sizeof(own->name));
+		else
+			(void)peer_format((const struct sockaddr *)&own->client, own->client_length,
+					  own->name, sizeof(own->name));
 		own->has_name = true;
 	}
 	return own->name;
@@ -275,6 +358,8 @@ hd_local_address(const struct hd_request *req, socklen_t *len)
 			own->local.ss_family = AF_UNSPEC;
 			own->local_length = sizeof(sa_family_t);
 		}
+		if (own->kind != REQUEST_STREAM)
+			datagram_path_local(&own->path, &own->local, &own->local_length);
 		peer_normalise(&own->local, &own->local_length);
 		own->has_local = true;
 	}
@@ -286,14 +371,23 @@ hd_local_address(const struct hd_request *req, socklen_t *len)
 int
 hd_client_cred(const struct hd_request *req, pid_t *pid, uid_t *uid, gid_t *gid)
 {
-	return peer_credentials(req->fd, pid, uid, gid);
+	if (req->kind == REQUEST_STREAM)
+		return peer_credentials(req->fd, pid, uid, gid);
+	if (!req->has_credentials)
+		return -EOPNOTSUPP;
+	if (pid != NULL)
+		*pid = req->credentials.pid;
+	if (uid != NULL)
+		*uid = req->credentials.uid;
+	if (gid != NULL)
+		*gid = req->credentials.gid;
+	return 0;
 }
 
 int
 hd_is_datagram(const struct hd_request *req)
 {
-	(void)req;
-	return 0;
+	return req->kind != REQUEST_STREAM;
 }
 
 void
@@ -364,5 +458,9 @@ hd_set_timeout(struct hd_request *req, int ms)
 {
 	if (ms < -1)
 		return -EINVAL;
-	return req->server->waiter->set_timeout(req, ms);
+	if (req->kind == REQUEST_STREAM)
+		return req->server->waiter->set_timeout(req, ms);
+	/* the socket is everybody's; what waits here asks for the time itself */
+	req->timeout_ms = ms;
+	return 0;
 }

@@ -19,7 +19,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/scoreboard.h"
+#include "net/datagram.h"
 #include "net/peer.h"
+
+enum request_kind {
+	REQUEST_STREAM,	  /* a connection */
+	REQUEST_DATAGRAM, /* one datagram, whose bytes are the input */
+	REQUEST_PEER,	  /* the datagrams of one peer, one after the other */
+};
 
 /* Bits of hd_request.buffered: something stands between the calls and the socket. */
 #define REQUEST_HAS_INPUT 0x1U	/* bytes that were received and not yet taken */
@@ -52,10 +59,12 @@ struct hd_request {
 	struct hd_request *next_child;
 	struct scoreboard_slot *slot; /* not owned; NULL for one made by hd_connect */
 
+	enum request_kind kind;
+
 	/* Shared with the flow that cancels. `lock` keeps fd open while another flow shuts it down;
 	 * a forked child's signal handler reads without it, on the owner's own thread. */
 	pthread_mutex_t lock;
-	_Atomic int fd; /* -1: not open; owned */
+	_Atomic int fd; /* -1: not open; owned if it is a connection */
 	_Atomic uint64_t id;
 	_Atomic bool is_cancelled;
 	_Atomic bool is_idle;
@@ -79,6 +88,17 @@ struct hd_request {
 
 	struct request_buffer input;
 	struct request_buffer output;
+
+	/* Of a datagram or a peer. */
+	const struct datagram_socket *socket; /* not owned */
+	struct datagram_path path;	      /* the way it came, for the way back */
+	bool has_credentials;
+	struct ucred credentials;
+	bool has_reply; /* of a datagram: something was sent, if only nothing */
+	struct request_buffer reply;
+	uint64_t asked, answered; /* bytes on the wire, headers included */
+	struct mailbox *mailbox;  /* of a peer, not owned; changed under the lock */
+
 	FILE *reader, *writer;
 	struct request_chunk *chunks; /* of hd_alloc */
 
@@ -98,6 +118,15 @@ void request_destroy(struct hd_request *req);
 /* Takes over a connection: fd is the request's from now on. `client` is what accept(2) gave. */
 void request_open(struct hd_request *req, int fd, const struct sockaddr_storage *client,
 		  socklen_t client_length);
+
+/* Takes over a datagram: its bytes are the request's from now on, and the request's buffer is the
+ * datagram's, to receive the next one. */
+void request_open_datagram(struct hd_request *req, const struct datagram_socket *socket,
+			   struct datagram *datagram);
+
+/* Serves a peer, whose datagrams come through the mailbox; `first` tells who it is. */
+void request_open_peer(struct hd_request *req, const struct datagram_socket *socket,
+		       const struct datagram *first, struct mailbox *mailbox);
 
 /* Closes the socket (unless another flow is just shutting it down: then after it) and forgets the
  * connection; buffers stay for the next one. */

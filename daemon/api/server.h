@@ -14,6 +14,7 @@
 
 #include "api/option.h"
 #include "base/log.h"
+#include "ipc/ports.h"
 #include "ipc/scoreboard.h"
 
 /* What the loader found in the handler file. */
@@ -46,7 +47,11 @@ struct hd_server {
 	struct scoreboard *board; /* not owned */
 	bool logs_refused;
 	bool logs_connections;
-	bool is_sharing_over; /* hd_server_shared is refused from now on */
+	size_t max_datagram;	/* bytes */
+	uint32_t amplification; /* answer to question, in thousandths; 0: any */
+	bool answers_low_ports;
+	const struct port_page *ports; /* NULL: not a UDP listener; not owned */
+	bool is_sharing_over;	       /* hd_server_shared is refused from now on */
 
 	/* Set once by the control flow, read by every flow. */
 	_Atomic bool is_draining;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "api/connect.h"
+#include "api/reply.h"
 #include "api/request.h"
 #include "api/server.h"
 #include "api/stream.h"
@@ -58,12 +59,18 @@ session_linger(struct hd_request *req)
 }
 
 static void
-session_close(struct hd_request *req)
+session_close(struct hd_request *req, int result)
 {
 	int r = stream_flush(req);
 
 	file_close_streams(req);
 	connect_close_all(req);
+	if (req->kind != REQUEST_STREAM) {
+		/* what a handler that failed has gathered is no answer */
+		if (result >= 0)
+			reply_finish(req);
+		return;
+	}
 	/* after its end of file the client reads to ours, and close(2) sends that */
 	if (r >= 0 && !req->is_end_seen && !atomic_load(&req->is_cancelled) &&
 	    (req->broken & (REQUEST_RESET | REQUEST_PIPE)) == 0 &&
@@ -82,8 +89,16 @@ session_reason(const struct hd_request *req, int result)
 		return "timeout";
 	if (result < 0)
 		return "handler error";
-	return req->is_end_seen ? "closed by the client" : "done";
+	if (req->kind == REQUEST_PEER && req->is_end_seen)
+		return "session timeout";
+	return req->is_end_seen && req->kind == REQUEST_STREAM ? "closed by the client" : "done";
 }
+
+static const char *const session_kinds[] = {
+	[REQUEST_STREAM] = "connection",
+	[REQUEST_DATAGRAM] = "datagram",
+	[REQUEST_PEER] = "session",
+};
 
 static void
 session_log_end(const struct hd_request *req, int result)
@@ -96,10 +111,10 @@ session_log_end(const struct hd_request *req, int result)
 	context = request_log_context(req);
 	duration_us = (clock_now_ns() - req->opened_ns) / 1000;
 	log_write(LOG_LEVEL_INFO, &context,
-		  "connection ended: %s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64
+		  "%s ended: %s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64
 		  ".%03" PRId64 " ms",
-		  session_reason(req, result), req->bytes_in, req->bytes_out, duration_us / 1000,
-		  duration_us % 1000);
+		  session_kinds[req->kind], session_reason(req, result), req->bytes_in,
+		  req->bytes_out, duration_us / 1000, duration_us % 1000);
 }
 
 static void
@@ -120,7 +135,8 @@ session_refuse(struct hd_request *req, int error)
 	}
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->refused);
-	(void)shutdown(req->fd, SHUT_WR);
+	if (req->kind == REQUEST_STREAM)
+		(void)shutdown(req->fd, SHUT_WR);
 }
 
 /* setup or handle has returned an error of its own. */
@@ -161,7 +177,7 @@ session_run_handler(struct hd_request *req)
 	}
 	if (r < 0 && !request_is_reason(req, r))
 		session_fail(req, where, r);
-	session_close(req);
+	session_close(req, r);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->finished);
 	session_log_end(req, r);

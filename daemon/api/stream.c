@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "api/mailbox.h"
+#include "api/reply.h"
 #include "api/request.h"
 #include "api/server.h"
 #include "api/wait.h"
@@ -32,9 +34,21 @@ stream_must_not_wait(const struct hd_request *req)
 	       !request_is_fresh(req);
 }
 
+/* Beyond its bytes, which are in the input, a datagram has nothing. */
+static ssize_t
+stream_receive_datagram(struct hd_request *req, void *buf, size_t size)
+{
+	if (req->kind == REQUEST_PEER)
+		return mailbox_receive(req, buf, size);
+	req->is_end_seen = true;
+	return 0;
+}
+
 ssize_t
 stream_receive(struct hd_request *req, void *buf, size_t size)
 {
+	if (req->kind != REQUEST_STREAM)
+		return stream_receive_datagram(req, buf, size);
 	for (;;) {
 		bool must_not_wait = stream_must_not_wait(req);
 		ssize_t n;
@@ -74,6 +88,9 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 	struct msghdr msg = {.msg_iov = (struct iovec *)iov,
 			     .msg_iovlen = (size_t)(count > IOV_MAX ? IOV_MAX : count)};
 
+	if (req->kind != REQUEST_STREAM)
+		return req->kind == REQUEST_PEER ? reply_send(req, iov, count)
+						 : reply_add(req, iov, count);
 	for (;;) {
 		ssize_t n;
 		int r;
@@ -149,6 +166,13 @@ stream_flush(struct hd_request *req)
 	return stream_flush_output(req);
 }
 
+/* A datagram without a byte is one all the same. */
+static bool
+stream_is_nothing(const struct hd_request *req, size_t size)
+{
+	return size == 0 && req->kind == REQUEST_STREAM;
+}
+
 ssize_t
 hd_send(struct hd_request *req, const void *buf, size_t size)
 {
@@ -160,7 +184,7 @@ hd_send(struct hd_request *req, const void *buf, size_t size)
 		if (r < 0)
 			return r;
 	}
-	return size == 0 ? 0 : stream_send(req, &iov, 1);
+	return stream_is_nothing(req, size) ? 0 : stream_send(req, &iov, 1);
 }
 
 int
@@ -174,7 +198,7 @@ hd_sendall(struct hd_request *req, const void *buf, size_t size)
 		if (r < 0)
 			return r;
 	}
-	return size == 0 ? 0 : stream_send_all(req, &iov, 1);
+	return stream_is_nothing(req, size) ? 0 : stream_send_all(req, &iov, 1);
 }
 
 int
@@ -188,6 +212,12 @@ hd_sendallv(struct hd_request *req, const struct iovec *iov, int count)
 	if (count < 0)
 		return -EINVAL;
 	r = stream_flush(req);
+	if (r == 0 && req->kind != REQUEST_STREAM) {
+		/* all in one datagram */
+		ssize_t n = stream_send(req, iov, count);
+
+		return n < 0 ? (int)n : 0;
+	}
 	for (int i = 0; i < count && r == 0; i += PIECES) {
 		int n = count - i < PIECES ? count - i : PIECES;
 		int used = 0;
@@ -199,18 +229,6 @@ hd_sendallv(struct hd_request *req, const struct iovec *iov, int count)
 		r = stream_send_all(req, piece, used);
 	}
 	return r;
-}
-
-ssize_t
-hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct sockaddr *addr,
-	  socklen_t len)
-{
-	(void)req;
-	(void)buf;
-	(void)size;
-	(void)addr;
-	(void)len;
-	return -EOPNOTSUPP;
 }
 
 static int stream_print_long(struct hd_request *req, const char *format, va_list args)
@@ -242,6 +260,12 @@ stream_vprintf(struct hd_request *req, const char *format, va_list args)
 
 	if ((req->buffered & REQUEST_HAS_WRITER) != 0) {
 		r = file_flush_writer(req);
+		if (r < 0)
+			return r;
+	}
+	/* nothing printed is a reply too */
+	if (req->kind == REQUEST_DATAGRAM && !req->has_reply) {
+		r = (int)reply_add(req, NULL, 0);
 		if (r < 0)
 			return r;
 	}
@@ -295,7 +319,7 @@ hd_shutdown_write(struct hd_request *req)
 
 	if (r < 0)
 		return r;
-	if (shutdown(req->fd, SHUT_WR) < 0)
+	if (req->kind == REQUEST_STREAM && shutdown(req->fd, SHUT_WR) < 0)
 		return request_note_error(req, errno == ENOTCONN ? -ECONNRESET : -errno);
 	req->is_write_shut = true;
 	return 0;

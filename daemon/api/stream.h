@@ -26,6 +26,9 @@ int stream_flush(struct hd_request *req);
 int stream_prepare_input(struct hd_request *req);
 /* Takes bytes that were received before; 0 if there are none. */
 size_t stream_take_input(struct hd_request *req, void *buf, size_t size);
+/* Some bytes for a call to which borders between datagrams mean nothing: those received before,
+ * else from the socket. Bytes, 0 at the end, negative errno. */
+ssize_t stream_read(struct hd_request *req, void *buf, size_t size);
 /* Puts bytes back in front of what is there. 0 or -ENOMEM. */
 int stream_put_back(struct hd_request *req, const void *buf, size_t size);
 

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/mailbox.h"
 #include "api/request.h"
 #include "api/server.h"
 #include "api/stream.h"
@@ -90,7 +91,7 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 	for (unsigned i = 0; i < count; i++) {
 		rows[i] = fds[i];
 		if (fds[i].fd == HD_CLIENT)
-			rows[i].fd = req->fd;
+			rows[i].fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
 	}
 	rows[count] = (struct pollfd){.fd = req->server->cancel_fd, .events = POLLIN};
 	rows[count + 1] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
@@ -122,13 +123,11 @@ hd_sleep(struct hd_request *req, unsigned ms)
 }
 
 int
-hd_wait(struct hd_request *req, int fd, short events, int timeout_ms)
+wait_for_fd(struct hd_request *req, int fd, short events, int timeout_ms)
 {
 	struct pollfd row = {.fd = fd, .events = events};
-	int r = stream_flush(req);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (fd < 0)
 		return -EBADF;
 	r = wait_for(req, &row, 1, -1, timeout_ms);
@@ -137,6 +136,14 @@ hd_wait(struct hd_request *req, int fd, short events, int timeout_ms)
 	if (r == 0)
 		return -ETIMEDOUT;
 	return (row.revents & POLLNVAL) != 0 ? -EBADF : row.revents;
+}
+
+int
+hd_wait(struct hd_request *req, int fd, short events, int timeout_ms)
+{
+	int r = stream_flush(req);
+
+	return r < 0 ? r : wait_for_fd(req, fd, events, timeout_ms);
 }
 
 /* The eventfd that hd_wake writes to; made on the first hd_poll. */
@@ -169,21 +176,44 @@ wait_was_woken(struct hd_request *req)
 	return was_woken;
 }
 
-/* Buffered input is input: rows of the request itself are ready at once. */
+/* Of rows of the request itself: which events are there without asking the kernel. Buffered input
+ * is input, the end of a datagram is there from the beginning, and a reply never waits. */
 static int
-poll_buffered(const struct hd_request *req, struct pollfd *fds, unsigned count)
+poll_mark(const struct pollfd *fds, unsigned count, struct pollfd *ret, short events)
 {
 	int ready = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		fds[i].revents = 0;
-		if (fds[i].fd == HD_CLIENT && (fds[i].events & POLLIN) != 0 &&
-		    (req->buffered & REQUEST_HAS_INPUT) != 0) {
-			fds[i].revents = POLLIN;
-			ready++;
-		}
+		ret[i].revents = fds[i].fd == HD_CLIENT ? (short)(fds[i].events & events) : 0;
+		ready += ret[i].revents != 0;
 	}
 	return ready;
+}
+
+static int
+poll_buffered(const struct hd_request *req, struct pollfd *fds, unsigned count)
+{
+	short events = (req->buffered & REQUEST_HAS_INPUT) != 0 ? POLLIN : 0;
+
+	if (req->kind == REQUEST_DATAGRAM)
+		events = POLLIN | POLLOUT;
+	return poll_mark(fds, count, fds, events);
+}
+
+/* Waits as long as the session of a peer lasts at most: its end is input. */
+static int
+poll_peer(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd, int timeout_ms)
+{
+	for (;;) {
+		int left_ms = clock_ms_until(mailbox_deadline_ns(req->mailbox));
+		bool is_mine = timeout_ms >= 0 && timeout_ms < left_ms;
+		int n = wait_for(req, fds, count, wake_fd, is_mine ? timeout_ms : left_ms);
+
+		if (n != 0 || is_mine || atomic_load(&req->is_woken))
+			return n;
+		if (clock_ms_until(mailbox_deadline_ns(req->mailbox)) == 0)
+			return poll_mark(fds, count, fds, POLLIN);
+	}
 }
 
 /* Whether this poll is a wait for input of an idle request in a draining worker. */
@@ -232,7 +262,8 @@ hd_poll(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_
 		n = wait_for(req, fds, count, -1, 0);
 		return n != 0 ? n : request_note_error(req, -ECANCELED);
 	}
-	n = wait_for(req, fds, count, wake_fd, timeout_ms);
+	n = req->mailbox != NULL ? poll_peer(req, fds, count, wake_fd, timeout_ms)
+				 : wait_for(req, fds, count, wake_fd, timeout_ms);
 	if (n < 0)
 		return n;
 	if (wait_was_woken(req))

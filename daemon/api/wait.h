@@ -22,6 +22,10 @@ struct waiter_ops {
 	int (*poll)(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_ms);
 };
 
+/* Waits for a descriptor, past all buffers. The events that are there, -ETIMEDOUT, -ECANCELED. In
+ * wait.c. */
+int wait_for_fd(struct hd_request *req, int fd, short events, int timeout_ms);
+
 /* For flows that may block: threads, children, serial. */
 extern const struct waiter_ops waiter_blocking;
 

@@ -4,6 +4,7 @@
 #include "concurrency/acceptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -17,6 +18,8 @@
 
 #define ACCEPTOR_PAUSE_MS 100
 #define ACCEPTOR_DRAIN UINT64_MAX
+/* A listener may have a thousand sockets, most of them with nothing. */
+#define ACCEPTOR_REACH 4
 
 static int
 acceptor_add(int epoll_fd, int fd, uint32_t events, uint64_t data)
@@ -34,7 +37,7 @@ acceptor_open(struct acceptor *acceptor, struct concurrency *mode)
 
 	if (epoll_fd < 0)
 		return -errno;
-	for (size_t i = 0; i < mode->socket_count; i++) {
+	for (size_t i = 0; i < mode->socket_count && !mode->is_connection; i++) {
 		r = acceptor_add(epoll_fd, mode->sockets[i], EPOLLIN | EPOLLEXCLUSIVE, i);
 		if (r < 0)
 			return r;
@@ -90,6 +93,25 @@ acceptor_is_passing(int error)
 	}
 }
 
+size_t
+acceptor_reach(const struct concurrency *mode)
+{
+	return mode->socket_count < ACCEPTOR_REACH ? mode->socket_count : ACCEPTOR_REACH;
+}
+
+/* The connection that this process was started for, once. */
+static int
+acceptor_take_connection(struct concurrency *mode, struct sockaddr_storage *ret_client,
+			 socklen_t *ret_length)
+{
+	if (atomic_exchange(&mode->was_connection_taken, true))
+		return -EAGAIN;
+	*ret_length = sizeof(*ret_client);
+	if (getpeername(mode->sockets[0], (struct sockaddr *)ret_client, ret_length) < 0)
+		*ret_length = 0;
+	return fcntl(mode->sockets[0], F_DUPFD_CLOEXEC, 0);
+}
+
 int
 acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, socklen_t *ret_length)
 {
@@ -98,8 +120,9 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 
 	if (!older_has_room(mode))
 		return -EUSERS;
-
-	for (size_t i = 0; i < mode->socket_count; i++) {
+	if (mode->is_connection)
+		return acceptor_take_connection(mode, ret_client, ret_length);
+	for (size_t i = 0; i < acceptor_reach(mode); i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
 		int fd;
 
@@ -125,6 +148,8 @@ acceptor_wait(struct acceptor *acceptor, int timeout_ms)
 	int result = 0;
 	int n;
 
+	if (acceptor->mode->is_connection && !atomic_load(&acceptor->mode->was_connection_taken))
+		return 1;
 	n = epoll_wait(acceptor->epoll_fd, events, COUNT_OF(events), timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 1 : -errno;
@@ -149,12 +174,11 @@ acceptor_is_broken(const struct concurrency *mode)
 	uint64_t suppressed;
 
 	for (size_t i = 0; i < mode->socket_count; i++) {
-		if (listen_is_alive(mode->sockets[i]))
+		if (mode->is_connection || listen_is_alive(mode->sockets[i]))
 			continue;
 		if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
 			log_error("'%s': handler '%s' has shut down or closed the listening "
-				  "socket; the "
-				  "worker ends and is replaced",
+				  "socket; the worker ends and is replaced",
 				  mode->server->name, mode->server->handler.name);
 		return true;
 	}

@@ -27,6 +27,9 @@ void acceptor_close(struct acceptor *acceptor);
 /* Waits until flows may accept. Returns false if draining began before. */
 bool acceptor_wait_open(const struct concurrency *mode);
 
+/* How many sockets one attempt looks at, from `next` on: one that is ready is told by waiting. */
+size_t acceptor_reach(const struct concurrency *mode);
+
 /* Accepts a connection without waiting: a blocking, close-on-exec descriptor. -EAGAIN when there is
  * none; -EUSERS while older generations hold the rest of the limit, -EMFILE and the like
  * (acceptor_is_shortage) when it must be tried later. */

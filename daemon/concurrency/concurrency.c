@@ -4,7 +4,25 @@
 #include "concurrency/concurrency.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
+
+static int
+concurrency_open_receivers(struct concurrency *mode)
+{
+	struct datagram_socket *receivers = calloc(mode->socket_count + 1, sizeof(*receivers));
+
+	mode->receivers = receivers;
+	if (receivers == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < mode->socket_count; i++) {
+		int r = datagram_socket_open(mode->sockets[i], &receivers[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
 
 int
 concurrency_init(struct concurrency *mode)
@@ -14,7 +32,7 @@ concurrency_init(struct concurrency *mode)
 	mode->notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (mode->open_fd < 0 || mode->drain_fd < 0 || mode->notice_fd < 0)
 		return -errno;
-	return 0;
+	return mode->is_datagram ? concurrency_open_receivers(mode) : 0;
 }
 
 void

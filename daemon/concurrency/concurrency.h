@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "concurrency/older.h"
 #include "ipc/scoreboard.h"
+#include "net/datagram.h"
 
 struct concurrency;
 
@@ -46,8 +47,13 @@ struct concurrency {
 	struct hd_server *server;
 	struct loop *loop;
 	struct scoreboard *board;
-	const int *sockets; /* listening sockets, non-blocking, shared with other processes */
+	const int *sockets; /* of the listener, non-blocking, shared with other processes */
 	size_t socket_count;
+	bool is_datagram;
+	const struct datagram_socket *receivers; /* the same sockets, if they are datagrams' */
+	bool is_connection;	    /* the only socket is the connection to be served */
+	int64_t session_timeout_ns; /* of each UDP peer; 0: each datagram for itself */
+	uint32_t max_sessions;
 	uint32_t limit; /* connections at once, at most the slots of the board */
 	uint32_t min_threads;
 	int64_t idle_timeout_ns;
@@ -69,9 +75,10 @@ struct concurrency {
 	void *state; /* the mode's own */
 	bool was_quiet, was_empty;
 	_Atomic bool is_broken;
+	_Atomic bool was_connection_taken;
 };
 
-/* The eventfds. 0 or a negative errno. */
+/* The eventfds, and the datagram sockets. 0 or a negative errno. */
 int concurrency_init(struct concurrency *mode);
 
 /* Tell the worker, once. */

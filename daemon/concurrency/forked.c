@@ -17,7 +17,7 @@
 #include "api/session.h"
 #include "base/fd.h"
 #include "base/text.h"
-#include "concurrency/acceptor.h"
+#include "concurrency/intake.h"
 #include "ipc/protocol.h"
 
 /* How long a child waits when there are more than the spare ones. */
@@ -30,6 +30,7 @@ static struct forked {
 	pid_t parent;
 	bool are_closed; /* the listening sockets */
 	struct hd_request request;
+	struct intake intake;
 } forked;
 
 /* A copy that is held by a busy child would keep the port open for as long as its connection. In
@@ -114,21 +115,21 @@ forked_set_signals(void)
 		_exit(0);
 }
 
-/* Waits for a connection and takes it. Returns the descriptor; -ECANCELED, -ETIME: leave. */
+/* Waits for something to serve and takes it. 0; -ECANCELED, -ETIME: leave. */
 static int
-forked_accept(struct acceptor *acceptor, struct sockaddr_storage *ret_client, socklen_t *ret_length)
+forked_take(struct acceptor *acceptor)
 {
 	for (;;) {
 		bool is_extra;
-		int fd, r;
+		int r;
 
 		if (forked_is_draining())
 			return -ECANCELED;
-		fd = acceptor_take(acceptor, ret_client, ret_length);
-		if (fd >= 0)
-			return fd;
-		if (acceptor_is_shortage(fd)) {
-			acceptor_pause(forked.mode, fd);
+		r = intake_take(acceptor, &forked.intake);
+		if (r == 0)
+			return 0;
+		if (acceptor_is_shortage(r)) {
+			acceptor_pause(forked.mode, r);
 			continue;
 		}
 		/* what a crowd has left behind goes after a while */
@@ -137,13 +138,22 @@ forked_accept(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		r = acceptor_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
 		if (r < 0) {
 			/* the wake-up may have been a connection's, and no other process is told */
-			fd = acceptor_take(acceptor, ret_client, ret_length);
-			return fd >= 0 ? fd : r;
+			return intake_take(acceptor, &forked.intake) == 0 ? 0 : r;
 		}
 		if (r == 0 && atomic_load(&forked.mode->board->waiting_children) >
 				      forked.mode->spare_children)
 			return -ETIME;
 	}
+}
+
+/* Whether this child may serve more than it has. */
+static bool
+forked_may_go_on(uint64_t served)
+{
+	const struct concurrency *mode = forked.mode;
+
+	return !mode->is_once &&
+	       (mode->connections_per_child == 0 || served < mode->connections_per_child);
 }
 
 /* After a session: whether to wait for another connection. */
@@ -152,19 +162,29 @@ forked_goes_on(uint64_t served)
 {
 	const struct concurrency *mode = forked.mode;
 
-	if (mode->is_once ||
-	    (mode->connections_per_child != 0 && served >= mode->connections_per_child))
-		return false;
-	return atomic_load(&mode->board->waiting_children) < 2 * mode->spare_children;
+	return forked_may_go_on(served) &&
+	       atomic_load(&mode->board->waiting_children) < 2 * mode->spare_children;
+}
+
+/* Serves what was taken, and datagrams that are there already: nobody need know of those. */
+static void
+forked_serve(struct acceptor *acceptor, uint64_t *served)
+{
+	const struct concurrency *mode = forked.mode;
+
+	do {
+		intake_open(&forked.intake, &forked.request);
+		session_run(&forked.request);
+		(*served)++;
+	} while (mode->is_datagram && forked_may_go_on(*served) && !forked_is_draining() &&
+		 intake_take(acceptor, &forked.intake) == 0);
 }
 
 _Noreturn void
 forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 {
 	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
-	struct sockaddr_storage client;
 	struct acceptor acceptor;
-	socklen_t length;
 	uint64_t served = 0;
 	int r;
 
@@ -191,12 +211,10 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 	}
 	if (!acceptor_wait_open(mode))
 		forked_leave(0);
-	while ((r = forked_accept(&acceptor, &client, &length)) >= 0) {
+	while (forked_take(&acceptor) == 0) {
 		if (forked_stop_waiting(FORKED_BUSY) <= forked_few(mode) || forked_is_draining())
 			fd_raise_event(mode->notice_fd);
-		request_open(&forked.request, r, &client, length);
-		session_run(&forked.request);
-		served++;
+		forked_serve(&acceptor, &served);
 		if (forked_is_draining())
 			older_tell_vacancy(mode);
 		if (!forked_goes_on(served))

@@ -28,10 +28,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "concurrency/acceptor.h"
+#include "concurrency/intake.h"
+#include "concurrency/sessions.h"
 
 /* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
 #define POOL_SEATS 8
+
+/* Datagrams that a thread takes in a row. */
+#define POOL_MOST_DIRECT 64
 
 #define POOL_RETRY_NS (100 * CLOCK_NS_PER_MS)
 
@@ -39,7 +43,9 @@ struct pool_thread {
 	struct pool *pool;
 	uint32_t slot; /* of the scoreboard */
 	struct hd_request request;
-	sem_t called; /* while parked */
+	struct intake intake;
+	struct acceptor direct; /* for taking without a seat */
+	sem_t called;		/* while parked */
 	bool was_called;
 	struct pool_thread *next, *previous; /* among the parked */
 };
@@ -50,6 +56,7 @@ struct pool {
 	pthread_attr_t attributes;
 	uint32_t limit, min_threads;
 	struct acceptor seats[POOL_SEATS];
+	struct sessions *sessions; /* of UDP peers; then there are no seats; NULL: none */
 
 	pthread_mutex_t lock; /* guards what follows */
 	uint32_t free_seats;  /* bits */
@@ -58,6 +65,7 @@ struct pool {
 	uint32_t coming; /* called or made, not seated yet */
 	uint32_t parked_count;
 	struct pool_thread *parked; /* the last to park comes first */
+	bool is_receiving;	    /* for sessions */
 	bool is_draining;
 	bool is_short;	      /* a thread could not be made: the control flow tries again */
 	uint32_t *free_slots; /* of the scoreboard */
@@ -121,7 +129,16 @@ pool_call_parked(struct pool *pool)
 	return thread;
 }
 
-/* Sees to it that somebody accepts. */
+/* Under the lock: whether nobody is there, or on the way, for what may come or waits. */
+static bool
+pool_is_wanting(const struct pool *pool)
+{
+	if (pool->sessions != NULL)
+		return pool->coming == 0 && sessions_are_waiting(pool->sessions);
+	return pool->seated + pool->coming == 0;
+}
+
+/* Sees to it that somebody accepts, or serves the sessions that wait. */
 static void
 pool_fill_seats(struct pool *pool)
 {
@@ -131,7 +148,7 @@ pool_fill_seats(struct pool *pool)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&pool->lock);
-	if (pool->seated + pool->coming == 0 && !pool->is_draining && !mode->is_once) {
+	if (!pool->is_draining && !mode->is_once && pool_is_wanting(pool)) {
 		other = pool_call_parked(pool);
 		if (other == NULL && pool->thread_count < pool->limit)
 			r = pool_make_thread(pool);
@@ -181,10 +198,10 @@ pool_park(struct pool *pool, struct pool_thread *thread)
 	return false;
 }
 
-/* Waits on a seat for a connection. Returns it; -ETIME when it was idle for too long; -ECANCELED
- * when draining began. */
+/* Waits on a seat for something to serve. 0; -ETIME when it was idle for too long; -ECANCELED when
+ * draining began. */
 static int
-pool_sit(struct pool *pool, uint32_t seat, struct sockaddr_storage *client, socklen_t *length)
+pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 {
 	struct acceptor *acceptor = &pool->seats[seat];
 	int timeout_ms = seat < pool->min_threads
@@ -200,11 +217,11 @@ pool_sit(struct pool *pool, uint32_t seat, struct sockaddr_storage *client, sock
 			return -ETIME;
 		/* also when draining begins: the wake-up may have been a connection's, and no other
 		 * process is told of that one */
-		r = acceptor_take(acceptor, client, length);
+		r = intake_take(acceptor, intake);
 		if (r < 0 && is_over)
 			return -ECANCELED;
 		if (r >= 0)
-			return r;
+			return 0;
 		if (acceptor_is_shortage(r))
 			acceptor_pause(pool->mode, r);
 	}
@@ -214,16 +231,25 @@ pool_sit(struct pool *pool, uint32_t seat, struct sockaddr_storage *client, sock
 static bool
 pool_can_spare(const struct pool *pool)
 {
-	return pool->seated > 0 && pool->seated + pool->parked_count >= pool->min_threads;
+	return (pool->seated > 0 || pool->sessions != NULL) &&
+	       pool->seated + pool->parked_count >= pool->min_threads;
 }
 
-/* The next connection for this thread, or -1: leave. */
-static int
-pool_next_connection(struct pool_thread *thread, bool is_coming, struct sockaddr_storage *client,
-		     socklen_t *length)
+/* Under the lock: the session that waits longest. */
+static bool
+pool_take_session(struct pool_thread *thread)
+{
+	if (thread->pool->sessions != NULL)
+		thread->intake.session = sessions_next(thread->pool->sessions);
+	return thread->intake.session != NULL;
+}
+
+/* Finds what this thread serves next. False: leave. */
+static bool
+pool_find_work(struct pool_thread *thread, bool is_coming)
 {
 	struct pool *pool = thread->pool;
-	int fd = -1;
+	bool has_work = false;
 
 	(void)pthread_mutex_lock(&pool->lock);
 	for (;;) {
@@ -232,6 +258,9 @@ pool_next_connection(struct pool_thread *thread, bool is_coming, struct sockaddr
 		pool->coming -= is_coming;
 		is_coming = false;
 		if (pool->is_draining)
+			break;
+		has_work = pool_take_session(thread);
+		if (has_work)
 			break;
 		if (pool->free_seats == 0) {
 			is_coming = pool_park(pool, thread);
@@ -243,19 +272,19 @@ pool_next_connection(struct pool_thread *thread, bool is_coming, struct sockaddr
 		pool->free_seats &= ~(1U << seat);
 		pool->seated++;
 		(void)pthread_mutex_unlock(&pool->lock);
-		fd = pool_sit(pool, seat, client, length);
+		has_work = pool_sit(pool, seat, &thread->intake) == 0;
 		(void)pthread_mutex_lock(&pool->lock);
 		pool->free_seats |= 1U << seat;
 		pool->seated--;
-		if (fd >= 0 || pool_can_spare(pool))
+		if (has_work || pool_can_spare(pool))
 			break;
 	}
 	if (pool->is_draining || pool->mode->is_once)
 		fd_raise_event(pool->mode->notice_fd);
 	(void)pthread_mutex_unlock(&pool->lock);
-	if (fd >= 0)
+	if (has_work)
 		pool_fill_seats(pool);
-	return fd;
+	return has_work;
 }
 
 /* The thread ends. */
@@ -265,6 +294,7 @@ pool_leave(struct pool_thread *thread)
 	struct pool *pool = thread->pool;
 
 	request_destroy(&thread->request);
+	intake_free(&thread->intake);
 	(void)sem_destroy(&thread->called);
 	(void)pthread_mutex_lock(&pool->lock);
 	pool->free_slots[pool->free_slot_count++] = thread->slot;
@@ -272,6 +302,15 @@ pool_leave(struct pool_thread *thread)
 	fd_raise_event(pool->mode->notice_fd);
 	(void)pthread_mutex_unlock(&pool->lock);
 	free(thread);
+}
+
+static void
+pool_end_session(struct pool_thread *thread)
+{
+	if (thread->intake.session == NULL)
+		return;
+	session_close_peer(thread->intake.session);
+	thread->intake.session = NULL;
 }
 
 /* The handler called pthread_exit: the thread ends, the connection with it, and another thread
@@ -285,6 +324,7 @@ pool_on_escape(void *argument)
 	log_error("'%s' handler '%s' ended its thread while serving connection #%" PRIu64,
 		  pool->mode->server->name, pool->mode->server->handler.name, thread->request.id);
 	session_abandon(&thread->request);
+	pool_end_session(thread);
 	if (pool->entry_lock != NULL)
 		(void)pthread_mutex_unlock(pool->entry_lock);
 	pool_leave(thread);
@@ -292,16 +332,16 @@ pool_on_escape(void *argument)
 }
 
 static void
-pool_serve(struct pool_thread *thread, int fd, const struct sockaddr_storage *client,
-	   socklen_t length)
+pool_serve(struct pool_thread *thread)
 {
 	struct pool *pool = thread->pool;
 
 	if (pool->entry_lock != NULL)
 		(void)pthread_mutex_lock(pool->entry_lock);
 	pthread_cleanup_push(pool_on_escape, thread);
-	request_open(&thread->request, fd, client, length);
+	intake_open(&thread->intake, &thread->request);
 	session_run(&thread->request);
+	pool_end_session(thread);
 	pthread_cleanup_pop(0);
 	if (pool->entry_lock != NULL)
 		(void)pthread_mutex_unlock(pool->entry_lock);
@@ -309,23 +349,38 @@ pool_serve(struct pool_thread *thread, int fd, const struct sockaddr_storage *cl
 		older_tell_vacancy(pool->mode);
 }
 
+/* A datagram that is there already is taken without a seat: whoever sits is there for the others,
+ * and nobody is woken. After a while those on the seats have their turn. */
+static bool
+pool_goes_on(struct pool_thread *thread, unsigned served)
+{
+	const struct concurrency *mode = thread->pool->mode;
+
+	return mode->is_datagram && thread->pool->sessions == NULL && !mode->is_once &&
+	       served < POOL_MOST_DIRECT &&
+	       !atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) &&
+	       intake_take(&thread->direct, &thread->intake) == 0;
+}
+
 static void *
 pool_run_thread(void *argument)
 {
 	struct pool_thread *thread = argument;
 	struct pool *pool = thread->pool;
-	struct sockaddr_storage client;
-	socklen_t length;
 	bool is_coming = true;
-	int fd;
 
 	/* a mutex is all it needs; it cannot fail on Linux */
 	(void)request_init(&thread->request, pool->mode->server,
 			   &pool->mode->board->slots[thread->slot]);
 	(void)acceptor_wait_open(pool->mode);
-	while ((fd = pool_next_connection(thread, is_coming, &client, &length)) >= 0) {
+	thread->direct.mode = pool->mode;
+	while (pool_find_work(thread, is_coming)) {
+		unsigned served = 0;
+
 		is_coming = false;
-		pool_serve(thread, fd, &client, length);
+		do {
+			pool_serve(thread);
+		} while (pool_goes_on(thread, ++served));
 		if (pool->mode->is_once)
 			break;
 	}
@@ -352,8 +407,8 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 	(void)pthread_mutex_lock(&pool->lock);
 	is_short = pool->is_short;
 	is_over = pool->is_draining || mode->is_once;
-	is_quiet = is_over && pool->seated == 0 && pool->coming == 0;
-	is_empty = is_over && pool->thread_count == 0;
+	is_quiet = is_over && pool->seated == 0 && pool->coming == 0 && !pool->is_receiving;
+	is_empty = is_quiet && pool->thread_count == 0;
 	(void)pthread_mutex_unlock(&pool->lock);
 	if (atomic_load(&mode->is_broken) && !is_over)
 		mode->on_broken(mode);
@@ -381,10 +436,40 @@ pool_set_attributes(struct pool *pool)
 	return -r;
 }
 
+static void
+pool_on_new_session(void *argument)
+{
+	pool_fill_seats(argument);
+}
+
+static void
+pool_on_receiver_over(void *argument)
+{
+	struct pool *pool = argument;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->is_receiving = false;
+	fd_raise_event(pool->mode->notice_fd);
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+static int
+pool_open_sessions(struct pool *pool)
+{
+	int r = sessions_open(pool->mode, pool_on_new_session, pool_on_receiver_over, pool,
+			      &pool->sessions);
+
+	pool->is_receiving = r >= 0;
+	return r;
+}
+
 static int
 pool_open_seats(struct pool *pool)
 {
 	uint32_t count = pool->limit < POOL_SEATS ? pool->limit : POOL_SEATS;
+
+	if (pool->mode->session_timeout_ns > 0)
+		return pool_open_sessions(pool);
 
 	for (uint32_t i = 0; i < count; i++) {
 		int r = acceptor_open(&pool->seats[i], pool->mode);

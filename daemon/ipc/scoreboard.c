@@ -4,7 +4,24 @@
 #include "ipc/scoreboard.h"
 
 _Static_assert(sizeof(struct scoreboard_slot) == 64, "a slot is one cache line");
-_Static_assert(offsetof(struct scoreboard, slots) == 64, "slots begin on a cache line");
+_Static_assert(offsetof(struct scoreboard, slots) == 128, "slots begin on a cache line");
+
+static const char *const scoreboard_drop_names[SCOREBOARD_DROPS] = {
+	[SCOREBOARD_TOO_LONG] = "longer than max_datagram",
+	[SCOREBOARD_EMPTY] = "empty",
+	[SCOREBOARD_SESSIONS_FULL] = "above max_sessions",
+	[SCOREBOARD_QUEUE_FULL] = "faster than its session reads",
+	[SCOREBOARD_AMPLIFIED] = "unanswered by limits.amplification",
+	[SCOREBOARD_LOW_PORT] = "unanswered by limits.reply_to_low_ports",
+	[SCOREBOARD_OWN_PORT] = "unanswered as from a port of this daemon",
+	[SCOREBOARD_UNSENT] = "unanswered as it could not be sent",
+};
+
+const char *
+scoreboard_drop_name(enum scoreboard_drop reason)
+{
+	return scoreboard_drop_names[reason];
+}
 
 size_t
 scoreboard_size(size_t slot_count)
@@ -47,5 +64,19 @@ scoreboard_sum(const struct scoreboard *board, size_t slot_count)
 		totals.failed += atomic_load_explicit(&slot->failed, memory_order_relaxed);
 		totals.crashed += atomic_load_explicit(&slot->crashed, memory_order_relaxed);
 	}
+	for (size_t i = 0; i < SCOREBOARD_DROPS; i++)
+		totals.dropped[i] = atomic_load_explicit(&board->dropped[i], memory_order_relaxed);
 	return totals;
+}
+
+void
+scoreboard_add(struct scoreboard_totals *to, const struct scoreboard_totals *more)
+{
+	to->accepted += more->accepted;
+	to->finished += more->finished;
+	to->refused += more->refused;
+	to->failed += more->failed;
+	to->crashed += more->crashed;
+	for (size_t i = 0; i < SCOREBOARD_DROPS; i++)
+		to->dropped[i] += more->dropped[i];
 }

@@ -24,18 +24,33 @@ struct scoreboard_slot {
 	uint64_t reserved_too;
 } __attribute__((aligned(64)));
 
+/* Why a datagram went unserved or unanswered. Seldom; so all flows count in the same place. */
+enum scoreboard_drop {
+	SCOREBOARD_TOO_LONG,	  /* longer than max_datagram */
+	SCOREBOARD_EMPTY,	  /* without a byte, for a session */
+	SCOREBOARD_SESSIONS_FULL, /* of a new peer, with max_sessions open */
+	SCOREBOARD_QUEUE_FULL,	  /* of a peer whose session does not read as fast */
+	SCOREBOARD_AMPLIFIED,	  /* an answer that was too long for its question */
+	SCOREBOARD_LOW_PORT,	  /* an answer to a port below 1024 */
+	SCOREBOARD_OWN_PORT,	  /* an answer to a port that the daemon itself serves */
+	SCOREBOARD_UNSENT,	  /* an answer that could not be sent */
+	SCOREBOARD_DROPS,
+};
+
 struct scoreboard {
 	_Atomic uint64_t next_connection_id;
 	_Atomic uint32_t child_phase;	   /* what a forked child must do, see forking */
 	_Atomic uint32_t used_slots;	   /* slots from this one on were never written */
 	_Atomic uint32_t waiting_children; /* forked ones that may accept at any moment */
 	char reserved[44];
+	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct scoreboard_slot slots[];
 };
 
 /* Sums over the slots. */
 struct scoreboard_totals {
 	uint64_t accepted, finished, refused, failed, crashed;
+	uint64_t dropped[SCOREBOARD_DROPS];
 };
 
 /* The most slots a scoreboard has; flows beyond share the last one. */
@@ -47,6 +62,18 @@ void scoreboard_use_slot(struct scoreboard *board, uint32_t slot);
 /* Connections that have been accepted and have not come to an end. */
 uint64_t scoreboard_count_open(const struct scoreboard *board, size_t slot_count);
 struct scoreboard_totals scoreboard_sum(const struct scoreboard *board, size_t slot_count);
+
+/* What a reason is called where it is shown. */
+const char *scoreboard_drop_name(enum scoreboard_drop reason);
+
+/* Adds the numbers of one to the other. */
+void scoreboard_add(struct scoreboard_totals *to, const struct scoreboard_totals *more);
+
+static inline void
+scoreboard_drop(struct scoreboard *board, enum scoreboard_drop reason, uint64_t count)
+{
+	(void)atomic_fetch_add_explicit(&board->dropped[reason], count, memory_order_relaxed);
+}
 
 /* Adds 1 to a field of a slot that only this flow writes. */
 static inline void

@@ -46,6 +46,7 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->group_count);
 	for (uint32_t i = 0; i < settings->group_count; i++)
 		buf_add_u32(out, settings->groups[i]);
+	buf_add_u32(out, settings->protocol);
 	buf_add_u32(out, settings->concurrency);
 	buf_add_u32(out, settings->limit);
 	buf_add_u32(out, settings->min_threads);
@@ -55,6 +56,13 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u64(out, settings->connections_per_child);
 	buf_add_u64(out, settings->drain_timeout_ms);
 	buf_add_u32(out, settings->is_once);
+	buf_add_u32(out, settings->is_connection);
+	buf_add_u32(out, settings->max_datagram);
+	buf_add_u32(out, settings->amplification);
+	buf_add_u32(out, settings->answers_low_ports);
+	buf_add_u32(out, settings->has_sessions);
+	buf_add_u64(out, settings->session_timeout_ms);
+	buf_add_u32(out, settings->max_sessions);
 	buf_add_u32(out, settings->socket_count);
 	buf_add_u32(out, settings->older_count);
 	for (uint32_t i = 0; i < settings->older_count; i++)
@@ -108,6 +116,7 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->groups = memory_zero(ret->group_count, sizeof(*ret->groups));
 	for (uint32_t i = 0; i < ret->group_count; i++)
 		ret->groups[i] = buf_read_u32(reader);
+	ret->protocol = buf_read_u32(reader);
 	ret->concurrency = buf_read_u32(reader);
 	ret->limit = buf_read_u32(reader);
 	ret->min_threads = buf_read_u32(reader);
@@ -117,6 +126,13 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->connections_per_child = buf_read_u64(reader);
 	ret->drain_timeout_ms = buf_read_u64(reader);
 	ret->is_once = buf_read_u32(reader) != 0;
+	ret->is_connection = buf_read_u32(reader) != 0;
+	ret->max_datagram = buf_read_u32(reader);
+	ret->amplification = buf_read_u32(reader);
+	ret->answers_low_ports = buf_read_u32(reader) != 0;
+	ret->has_sessions = buf_read_u32(reader) != 0;
+	ret->session_timeout_ms = buf_read_u64(reader);
+	ret->max_sessions = buf_read_u32(reader);
 	ret->socket_count = buf_read_u32(reader);
 	ret->older_count = buf_read_count(reader);
 	ret->older_slots = memory_zero(ret->older_count, sizeof(*ret->older_slots));

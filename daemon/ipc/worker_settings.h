@@ -24,6 +24,13 @@ enum worker_concurrency {
 	WORKER_SERIAL,
 };
 
+enum worker_protocol {
+	WORKER_TCP,
+	WORKER_UDP,
+	WORKER_UNIX,
+	WORKER_UNIXGRAM,
+};
+
 enum worker_log_connections {
 	WORKER_LOG_NO_CONNECTIONS,
 	WORKER_LOG_REFUSED,
@@ -66,6 +73,7 @@ struct worker_settings {
 	gid_t *groups;
 	uint32_t group_count;
 
+	uint32_t protocol;    /* enum worker_protocol */
 	uint32_t concurrency; /* enum worker_concurrency */
 	uint32_t limit;	      /* connections at once; slots of the scoreboard */
 	uint32_t min_threads;
@@ -75,6 +83,14 @@ struct worker_settings {
 	uint64_t connections_per_child; /* 0: no limit */
 	uint64_t drain_timeout_ms;	/* after the supervisor's death */
 	bool is_once;			/* serve one connection, then end */
+
+	bool is_connection;	/* the only socket is the connection itself */
+	uint32_t max_datagram;	/* bytes */
+	uint32_t amplification; /* answer to question, in thousandths; 0: any */
+	bool answers_low_ports; /* below 1024 */
+	bool has_sessions;	/* each peer of a UDP listener has one request */
+	uint64_t session_timeout_ms;
+	uint32_t max_sessions;
 
 	uint32_t socket_count; /* listening sockets from WORKER_FD_SOCKETS on */
 	uint32_t *older_slots; /* of the scoreboards of older generations */

@@ -46,6 +46,21 @@ birth_concurrency(int64_t concurrency)
 	}
 }
 
+static uint32_t
+birth_protocol(int64_t protocol)
+{
+	switch (protocol) {
+	case CONF_UDP:
+		return WORKER_UDP;
+	case CONF_UNIX:
+		return WORKER_UNIX;
+	case CONF_UNIXGRAM:
+		return WORKER_UNIXGRAM;
+	default:
+		return WORKER_TCP;
+	}
+}
+
 static struct worker_option *
 birth_options(const struct conf_listener *conf, bool has_origins)
 {
@@ -90,6 +105,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.groups = listener->identity.groups,
 		.group_count = listener->identity.group_count,
 		.concurrency = birth_concurrency(conf->concurrency),
+		.protocol = birth_protocol(conf->protocol),
 		.limit = (uint32_t)conf_listener_limit(conf),
 		.min_threads = (uint32_t)conf->threading.min_threads,
 		.idle_timeout_ms = (uint64_t)conf->threading.idle_timeout_ms,
@@ -98,7 +114,13 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
 		.drain_timeout_ms = (uint64_t)config->drain_timeout_ms,
 		.is_once = listener->world->is_once,
-		.socket_count = purpose == WORKER_SERVE ? (uint32_t)conf->address_count : 0,
+		.max_datagram = (uint32_t)conf->max_datagram,
+		.amplification = (uint32_t)conf->limits.amplification_thousandths,
+		.answers_low_ports = conf->limits.reply_to_low_ports,
+		.has_sessions = conf->protocol == CONF_UDP && conf->udp.session_timeout_ms >= 0,
+		.session_timeout_ms = (uint64_t)conf->udp.session_timeout_ms,
+		.max_sessions = (uint32_t)conf->udp.max_sessions,
+		.socket_count = purpose == WORKER_SERVE ? (uint32_t)listener->socket_count : 0,
 		.log_target =
 			listener->world->journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
 		.log_is_json = config->log_format == CONF_LOG_JSON,

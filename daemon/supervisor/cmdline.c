@@ -49,7 +49,7 @@ cmdline_print_help(void)
 		"  handlerd [-c FILE]      serve in the foreground\n"
 		"  handlerd -t [-c FILE]   test the configuration and its handlers; binds nothing\n"
 		"  handlerd -T [-c FILE]   test, then print the configuration with all defaults\n"
-		"  handlerd --listen tcp:ADDRESS --handler NAME|PATH [--concurrency MODE]\n"
+		"  handlerd --listen PROTO:ADDRESS --handler NAME|PATH [--concurrency MODE]\n"
 		"           [--option NAME=VALUE]... [--once] [--user USER] [--group GROUP]\n"
 		"                          serve without a configuration file; --listen may be\n"
 		"                          repeated; --once serves one connection and exits\n"

@@ -87,6 +87,52 @@ configuration_set_concurrency(struct conf_listener *listener, const char *word,
 		     "--concurrency %s: it is one of threading, forking and serial", word);
 }
 
+/* The listener of the protocol that "PROTO:ADDRESS" begins with; NULL, told in the report: of none.
+ * The first has the handler's name, those of further protocols have theirs behind it. */
+static struct conf_listener *
+configuration_find(struct config *config, const char *name, const char *handler, const char *text,
+		   struct report *report)
+{
+	const struct setting *setting = setting_find(SETTING_LISTENER, "", "protocol");
+	size_t length = strcspn(text, ":");
+	size_t word = 0;
+	struct conf_listener *listener;
+	CLEANUP_FREE char *long_name = NULL;
+
+	while (setting->choices[word] != NULL &&
+	       (strlen(setting->choices[word]) != length ||
+		strncmp(setting->choices[word], text, length) != 0))
+		word++;
+	if (setting->choices[word] == NULL || text[length] == '\0') {
+		report_error(report, NULL, 0,
+			     "--listen %s: write it as PROTO:ADDRESS, such as tcp:127.0.0.1:7007, "
+			     "udp:*:7007, unix:/path or unixgram:@name",
+			     text);
+		return NULL;
+	}
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].protocol == setting->first_choice + (int64_t)word)
+			return &config->listeners[i];
+	}
+	if (config->listener_count > 0)
+		long_name = memory_format("%s-%s", name, setting->choices[word]);
+	listener = config_add_listener(config, long_name != NULL ? long_name : name, handler);
+	listener->protocol = setting->first_choice + (int64_t)word;
+	return listener;
+}
+
+static void
+configuration_fill(struct conf_listener *listener, const struct cmdline *cmdline,
+		   struct report *report)
+{
+	size_t errors = report->errors;
+
+	if (cmdline->concurrency != NULL)
+		configuration_set_concurrency(listener, cmdline->concurrency, report);
+	for (size_t i = 0; i < cmdline->option_count && report->errors == errors; i++)
+		configuration_add_option(listener, cmdline->options[i], report);
+}
+
 static struct config *
 configuration_make(const struct supervisor *supervisor, struct report *report)
 {
@@ -95,24 +141,18 @@ configuration_make(const struct supervisor *supervisor, struct report *report)
 	CLEANUP_FREE char *name = configuration_name(cmdline->handler);
 	/* a path may be relative here: whoever types it is in that directory */
 	CLEANUP_FREE char *path = supervisor_absolute_handler(cmdline->handler);
-	struct conf_listener *listener;
+	const char *handler = path != NULL ? path : cmdline->handler;
 
-	listener = config_add_listener(config, name, path != NULL ? path : cmdline->handler);
 	for (size_t i = 0; i < cmdline->listen_count; i++) {
-		const char *text = cmdline->listen[i];
+		struct conf_listener *listener =
+			configuration_find(config, name, handler, cmdline->listen[i], report);
 
-		if (strncmp(text, "tcp:", 4) != 0)
-			report_error(report, NULL, 0,
-				     "--listen %s: write it as tcp:HOST:PORT, such as "
-				     "tcp:127.0.0.1:7007",
-				     text);
-		else
-			conf_texts_add(&listener->address_texts, text + 4);
+		if (listener != NULL)
+			conf_texts_add(&listener->address_texts,
+				       strchr(cmdline->listen[i], ':') + 1);
 	}
-	if (cmdline->concurrency != NULL)
-		configuration_set_concurrency(listener, cmdline->concurrency, report);
-	for (size_t i = 0; i < cmdline->option_count; i++)
-		configuration_add_option(listener, cmdline->options[i], report);
+	for (size_t i = 0; i < config->listener_count; i++)
+		configuration_fill(&config->listeners[i], cmdline, report);
 	config->user = memory_text(cmdline->user);
 	config->group = memory_text(cmdline->group);
 	if (report->errors == 0)

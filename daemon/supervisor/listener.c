@@ -37,12 +37,18 @@ listener_make_image(struct listener *listener)
 {
 	struct worker_settings settings = listener_settings(listener, 0, WORKER_SERVE);
 	char **environment = listener_environment(&listener->identity, listener->conf);
+	struct socket_options options = sockets_options(listener->conf);
 
 	worker_settings_write(&settings, &listener->image);
 	for (char **entry = environment; *entry != NULL; entry++)
 		buf_add_text(&listener->image, *entry);
 	for (size_t i = 0; i < listener->conf->address_texts.count; i++)
 		buf_add_text(&listener->image, listener->conf->address_texts.items[i]);
+	buf_add(&listener->image, &options, sizeof(options));
+	buf_add_u64(&listener->image, (uint64_t)listener->conf->socket.reuse_port);
+	buf_add_u64(&listener->image, (uint64_t)listener->conf->socket.mode);
+	buf_add_text(&listener->image, listener->conf->socket.owner);
+	buf_add_text(&listener->image, listener->conf->socket.group);
 	listener_free_environment(environment);
 	free(settings.options);
 }
@@ -62,7 +68,9 @@ listener_new(struct listener_world *world, const struct config *config,
 	listener->pin = PIN_NONE;
 	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!pin_open(&listener->pin, conf->handler, &config->handler_path, &conf->handler_origin,
-		      report)) {
+		      report) ||
+	    !names_look_up_socket(conf, &listener->socket_owner.uid, &listener->socket_owner.gid,
+				  report)) {
 		listener_free(listener);
 		return NULL;
 	}
@@ -119,18 +127,48 @@ listener_equal(const struct listener *a, const struct listener *b)
 	       pin_equal(&a->pin, &b->pin);
 }
 
+/* All sockets of an entry, in the order of its addresses; false: some are missing. */
+static bool
+listener_gather_sockets(const struct listener *listener, const struct conf_listener *conf,
+			struct sockets *sockets, struct report *report,
+			struct held_socket ***ret_sockets, size_t *ret_count)
+{
+	bool has_all = true;
+
+	for (size_t i = 0; i < conf->address_count; i++) {
+		size_t count = sockets_count_for(sockets, conf, i, report);
+
+		has_all = has_all && count > 0;
+		for (size_t k = 0; k < count; k++) {
+			*ret_sockets =
+				memory_grow(*ret_sockets, *ret_count, sizeof(struct held_socket *));
+			(*ret_sockets)[*ret_count] =
+				sockets_want(sockets, conf, i, k, &listener->socket_owner, report);
+			has_all = has_all && (*ret_sockets)[(*ret_count)++] != NULL;
+		}
+	}
+	return has_all;
+}
+
 bool
 listener_want_sockets(struct listener *listener, struct sockets *sockets, struct report *report)
 {
-	size_t count = listener->conf->address_count;
-	bool has_all = true;
-
 	free(listener->sockets);
-	listener->sockets = memory_zero(count, sizeof(struct held_socket *));
-	for (size_t i = 0; i < count; i++) {
-		listener->sockets[i] = sockets_want(sockets, listener->conf, i, report);
-		has_all = has_all && listener->sockets[i] != NULL;
-	}
+	listener->sockets = NULL;
+	listener->socket_count = 0;
+	return listener_gather_sockets(listener, listener->conf, sockets, report,
+				       &listener->sockets, &listener->socket_count);
+}
+
+bool
+listener_keep_sockets(const struct listener *listener, const struct conf_listener *conf,
+		      struct sockets *sockets, struct report *report)
+{
+	struct held_socket **kept = NULL;
+	size_t count = 0;
+	bool has_all = listener_gather_sockets(listener, conf, sockets, report, &kept, &count);
+
+	free(kept);
 	return has_all;
 }
 
@@ -175,11 +213,8 @@ listener_on_end(struct child *child, bool was_asked)
 		return;
 	sum = scoreboard_sum(child->board, child->board_slots);
 	lost = scoreboard_count_open(child->board, child->board_slots);
-	listener->totals.accepted += sum.accepted;
-	listener->totals.finished += sum.finished;
-	listener->totals.refused += sum.refused;
-	listener->totals.failed += sum.failed;
-	listener->totals.crashed += sum.crashed + lost;
+	sum.crashed += lost;
+	scoreboard_add(&listener->totals, &sum);
 	/* the younger generation counts them from the same board */
 	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);
 	fd_raise_event(listener->vacancy_fd);
@@ -211,7 +246,7 @@ listener_add_fds(const struct listener *listener, const struct child *const *old
 	size_t count = 0;
 
 	for (size_t i = 0; i < settings->socket_count; i++) {
-		(void)sockets_revive(listener->sockets[i]);
+		(void)held_revive(listener->sockets[i]);
 		fds[count++] = listener->sockets[i]->fd;
 	}
 	fds[count++] = listener->vacancy_fd;
@@ -234,6 +269,7 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 		.scoreboard_fd = child->board_fd,
 		.handler_fd = listener->pin.fd,
 		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
+		.ports_fd = listener->conf->protocol == CONF_UDP ? world->ports_fd : -1,
 		.more_fds = fds,
 		.more_count = settings->socket_count + 1 + settings->older_count,
 		.environment = environment,
@@ -352,11 +388,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 		replaced->current = NULL;
 		child_drain(listener->old, deadline_ns);
 	}
-	listener->totals.accepted += replaced->totals.accepted;
-	listener->totals.finished += replaced->totals.finished;
-	listener->totals.refused += replaced->totals.refused;
-	listener->totals.failed += replaced->totals.failed;
-	listener->totals.crashed += replaced->totals.crashed;
+	scoreboard_add(&listener->totals, &replaced->totals);
 }
 
 void
@@ -427,11 +459,7 @@ listener_add_live(struct scoreboard_totals *totals, const struct child *child)
 	if (child == NULL || child->board == NULL)
 		return;
 	sum = scoreboard_sum(child->board, child->board_slots);
-	totals->accepted += sum.accepted;
-	totals->finished += sum.finished;
-	totals->refused += sum.refused;
-	totals->failed += sum.failed;
-	totals->crashed += sum.crashed;
+	scoreboard_add(totals, &sum);
 }
 
 struct scoreboard_totals

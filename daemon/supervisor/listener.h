@@ -22,6 +22,8 @@ struct listener_world {
 	struct loop *loop;
 	const struct places *places;
 	int journal_fd; /* -1: workers log to standard error */
+	int ports_fd;	/* the page of UDP ports that are served; -1: none */
+	struct port_page *ports;
 	bool is_once;
 	/* Something about some child has changed: look again, soon. */
 	void (*on_change)(struct listener_world *world);
@@ -34,11 +36,13 @@ struct listener {
 	char *name;
 	char *handler;
 	struct pin pin;
-	struct identity identity;     /* its own copy */
-	struct held_socket **sockets; /* conf->address_count of them, owned by the table */
-	struct buf image;	      /* all that a worker is told, to see whether it changes */
-	int vacancy_fd;		      /* event that all its generations share */
-	struct listener *replaces;    /* until the commit; not owned */
+	struct identity identity; /* its own copy */
+	struct socket_owner socket_owner;
+	struct held_socket **sockets; /* owned by the table */
+	size_t socket_count;
+	struct buf image;	   /* all that a worker is told, to see whether it changes */
+	int vacancy_fd;		   /* event that all its generations share */
+	struct listener *replaces; /* until the commit; not owned */
 	struct child *current;
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
@@ -60,6 +64,10 @@ bool listener_equal(const struct listener *a, const struct listener *b);
 /* Finds or opens its sockets. Returns whether all are there. */
 bool listener_want_sockets(struct listener *listener, struct sockets *sockets,
 			   struct report *report);
+/* The same for one that stays as it is, as its new entry has them: those it has already, with what
+ * can be changed on them. */
+bool listener_keep_sockets(const struct listener *listener, const struct conf_listener *conf,
+			   struct sockets *sockets, struct report *report);
 
 /* At the commit: what the supervisor itself goes by, for listeners that stay as they are too. */
 void listener_set_config(struct listener *listener, const struct config *config,

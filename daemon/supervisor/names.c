@@ -220,6 +220,39 @@ names_look_up_own(const struct config *config, struct identity *ret, struct repo
 }
 
 bool
+names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,
+		     struct report *report)
+{
+	const char *owner = listener->socket.owner, *group = listener->socket.group;
+	const struct conf_origin *origin = &listener->origin;
+	struct identity found = {0};
+	int r = 0;
+
+	*ret_uid = (uid_t)-1;
+	*ret_gid = (gid_t)-1;
+	if (owner != NULL || group != NULL)
+		r = names_ask(owner, group, &found);
+	if (r >= 0 && owner != NULL)
+		*ret_uid = found.uid;
+	if (r >= 0 && group != NULL)
+		*ret_gid = found.gid;
+	identity_free(&found);
+	if (r == -ENOENT)
+		report_error(report, origin->file, origin->line,
+			     "listener '%s': socket.owner: there is no user '%s'", listener->name,
+			     owner);
+	else if (r == -ESRCH)
+		report_error(report, origin->file, origin->line,
+			     "listener '%s': socket.group: there is no group '%s'", listener->name,
+			     group);
+	else if (r < 0)
+		report_error(report, origin->file, origin->line,
+			     "listener '%s': socket.owner and socket.group cannot be looked up: %s",
+			     listener->name, strerror(-r));
+	return r >= 0;
+}
+
+bool
 names_look_up(const struct config *config, struct identity *ret, struct report *report)
 {
 	const char *user = config->user, *group = config->group;

@@ -117,6 +117,7 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 		.scoreboard_fd = -1,
 		.handler_fd = listener->pin.fd,
 		.log_fd = STDERR_FILENO,
+		.ports_fd = -1,
 		.environment = environment,
 	};
 	int r;

@@ -152,29 +152,25 @@ reload_start_workers(struct supervisor *supervisor)
 	sockets_begin(&supervisor->sockets);
 	for (size_t i = 0; i < reload->next_count; i++) {
 		struct listener *listener = reload->next[i];
-		const struct conf_listener *running_conf = listener->conf;
-		struct held_socket **running_sockets = listener->sockets;
 
 		if (!reload_is_running(supervisor, listener)) {
 			missing += !listener_want_sockets(listener, &supervisor->sockets,
 							  &reload->report);
 			continue;
 		}
-		/* of one that stays as it is, only the backlog may change */
 		for (size_t j = 0; j < reload->config->listener_count; j++) {
-			if (strcmp(reload->config->listeners[j].name, listener->name) == 0)
-				listener->conf = &reload->config->listeners[j];
+			const struct conf_listener *conf = &reload->config->listeners[j];
+
+			if (strcmp(conf->name, listener->name) == 0)
+				missing += !listener_keep_sockets(
+					listener, conf, &supervisor->sockets, &reload->report);
 		}
-		listener->sockets = NULL;
-		missing += !listener_want_sockets(listener, &supervisor->sockets, &reload->report);
-		free(listener->sockets);
-		listener->sockets = running_sockets;
-		listener->conf = running_conf;
 	}
 	if (missing > 0) {
 		reload_fail(supervisor, EXIT_FAILURE);
 		return;
 	}
+	sockets_show_ports(&supervisor->sockets, supervisor->world.ports);
 	reload->phase = RELOAD_STARTING;
 	for (size_t i = 0; i < reload->next_count; i++) {
 		if (!reload_is_running(supervisor, reload->next[i]))
@@ -294,12 +290,14 @@ reload_log_addresses(const struct supervisor *supervisor)
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
 		const struct listener *listener = supervisor->listeners[i];
 
-		for (size_t j = 0; j < listener->conf->address_count; j++) {
+		for (size_t j = 0; j < listener->socket_count; j++) {
 			const struct held_socket *socket = listener->sockets[j];
 			char text[CONF_ADDRESS_TEXT_SIZE];
 
-			if (socket->is_new)
-				log_notice("'%s' listening on tcp %s", listener->name,
+			/* of several on one address, one is told */
+			if (socket->is_new && (socket->is_adopted || socket->index == 0))
+				log_notice("'%s' listening on %s %s", listener->name,
+					   conf_protocol_name(socket->protocol),
 					   conf_address_format(&socket->bound, text, sizeof(text)));
 		}
 	}
@@ -374,6 +372,7 @@ reload_commit(struct supervisor *supervisor)
 	reload_switch(supervisor, deadline_ns, &changed, &removed);
 	reload_log_addresses(supervisor);
 	sockets_commit(&supervisor->sockets);
+	sockets_show_ports(&supervisor->sockets, supervisor->world.ports);
 	config_free(supervisor->config);
 	supervisor->config = reload->config;
 	supervisor->generation = reload->generation;

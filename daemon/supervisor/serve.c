@@ -29,7 +29,7 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	int r;
 
 	*supervisor = (struct supervisor){.cmdline = cmdline};
-	supervisor->world.journal_fd = -1;
+	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
 	supervisor->signals.fd = -1;
 	r = loop_init(&supervisor->loop);
 	if (r < 0) {
@@ -63,6 +63,9 @@ supervisor_destroy(struct supervisor *supervisor)
 		(void)close(supervisor->world.journal_fd);
 	if (supervisor->signals.fd >= 0)
 		(void)close(supervisor->signals.fd);
+	if (supervisor->world.ports_fd >= 0)
+		(void)close(supervisor->world.ports_fd);
+	ports_close(supervisor->world.ports);
 	loop_close(&supervisor->loop);
 }
 
@@ -279,8 +282,13 @@ serve_raise_files(void)
 int
 supervisor_serve(struct supervisor *supervisor)
 {
-	int r = serve_open_signals(supervisor);
+	int r;
 
+	/* before any descriptor is opened or closed by number */
+	adopted_take(&supervisor->sockets.adopted);
+	r = serve_open_signals(supervisor);
+	if (r >= 0)
+		r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
 	if (r < 0) {
 		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
 		return EXIT_FAILURE;

@@ -4,35 +4,75 @@
 #include "supervisor/sockets.h"
 
 #include <errno.h>
-#include <netinet/in.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/memory.h"
-#include "net/listen.h"
 
-static bool
-sockets_has_port(const struct conf_address *address)
+static int
+sockets_seconds(int64_t ms)
 {
-	struct sockaddr_in in;
+	return ms > 0 ? (int)(ms / 1000) : 0;
+}
 
-	/* the port stands at the same place in both families */
-	memcpy(&in, &address->addr, sizeof(in));
-	return in.sin_port != 0;
+struct socket_options
+sockets_options(const struct conf_listener *listener)
+{
+	const struct conf_socket *conf = &listener->socket;
+	struct socket_options options;
+
+	/* compared as bytes */
+	memset(&options, 0, sizeof(options));
+	options.freebind = conf->freebind;
+	options.transparent = conf->transparent;
+	options.reuse_port = conf->reuse_port > 0;
+	options.keepalive = conf->keepalive;
+	options.keepalive_idle_s = sockets_seconds(conf->keepalive_idle_ms);
+	options.keepalive_interval_s = sockets_seconds(conf->keepalive_interval_ms);
+	options.keepalive_count = (int)conf->keepalive_count;
+	options.receive_buffer = (int)conf->receive_buffer;
+	options.send_buffer = (int)conf->send_buffer;
+	options.defer_accept_s = sockets_seconds(conf->defer_accept_ms);
+	options.fast_open = (int)conf->fast_open;
+	options.mark = (uint32_t)conf->mark;
+	options.tos = (int)conf->tos;
+	if (conf->device != NULL)
+		(void)strncpy(options.device, conf->device, sizeof(options.device) - 1);
+	if (conf->congestion != NULL)
+		(void)strncpy(options.congestion, conf->congestion, sizeof(options.congestion) - 1);
+	return options;
+}
+
+static struct held_settings
+sockets_settings(const struct conf_listener *listener, const struct socket_owner *owner)
+{
+	return (struct held_settings){
+		.backlog = listener->backlog,
+		.options = sockets_options(listener),
+		.mode = (mode_t)listener->socket.mode,
+		.owner = owner->uid,
+		.group = owner->gid,
+	};
 }
 
 static bool
-sockets_is_same(const struct held_socket *socket, const struct conf_listener *listener,
-		const struct conf_address *address)
+sockets_is_same(const struct held_socket *held, const struct conf_listener *listener,
+		const struct conf_address *address, size_t index,
+		const struct socket_options *options)
 {
-	if (socket->asked.length != address->length ||
-	    socket->asked.is_dual_stack != address->is_dual_stack ||
-	    memcmp(&socket->asked.addr, &address->addr, address->length) != 0)
+	const struct conf_address *asked = &held->asked;
+
+	if (held->protocol != listener->protocol || held->index != index ||
+	    !held_is_bound_alike(&held->settings.options, options) ||
+	    asked->kind != address->kind || asked->length != address->length ||
+	    asked->is_dual_stack != address->is_dual_stack ||
+	    memcmp(&asked->addr, &address->addr, address->length) != 0 ||
+	    strcmp(asked->name, address->name) != 0)
 		return false;
-	return sockets_has_port(address) || strcmp(socket->owner, listener->name) == 0;
+	return address->kind != CONF_ADDRESS_INET || conf_address_port(address) != 0 ||
+	       strcmp(held->owner != NULL ? held->owner : held->next_owner, listener->name) == 0;
 }
 
 void
@@ -42,14 +82,59 @@ sockets_begin(struct sockets *sockets)
 		sockets->items[i]->is_wanted = sockets->items[i]->is_new = false;
 }
 
-static void
-sockets_free_one(struct held_socket *socket)
+/* Whether a socket of one protocol can be in the way of another's on the same address. */
+static bool
+sockets_share_names(const struct held_socket *held, int64_t protocol)
 {
-	if (socket->fd >= 0)
-		(void)close(socket->fd);
-	free(socket->owner);
-	free(socket->next_owner);
-	free(socket);
+	if (conf_protocol_is_unix(held->protocol) != conf_protocol_is_unix(protocol))
+		return false;
+	/* a path is one file, whatever it is for */
+	return conf_protocol_is_datagram(held->protocol) == conf_protocol_is_datagram(protocol) ||
+	       (conf_protocol_is_unix(protocol) && !conf_address_is_abstract(&held->bound));
+}
+
+static const char *
+sockets_advise_unix(int error)
+{
+	switch (error) {
+	case -EADDRINUSE:
+		return "; a program that runs has that socket (ss -lxp shows which)";
+	case -ENOTSOCK:
+		return "; what stands there is no socket and is not removed";
+	case -EPERM:
+		return "; only root can give sockets away or replace those of other users";
+	case -ENOENT:
+		return "; its directory does not exist";
+	case -EACCES:
+		return "; its directory cannot be written to";
+	default:
+		return "";
+	}
+}
+
+static const char *
+sockets_advise(const struct conf_listener *listener, const char *step, int error)
+{
+	bool is_udp = listener->protocol == CONF_UDP;
+
+	if (error == -EPERM && strncmp(step, "socket.", 7) == 0)
+		return "; it needs CAP_NET_ADMIN";
+	if (conf_protocol_is_unix(listener->protocol))
+		return sockets_advise_unix(error);
+	switch (error) {
+	case -EADDRINUSE:
+		return is_udp ? "; another program has that port (ss -lunp shows which), or a "
+				"listener that was removed is still finishing"
+			      : "; another program listens there (ss -ltnp shows which)";
+	case -EADDRNOTAVAIL:
+		return "; this machine does not have that address (yet; see socket.freebind)";
+	case -EACCES:
+		return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+	case -ENODEV:
+		return "; there is no such network interface";
+	default:
+		return "";
+	}
 }
 
 static void
@@ -58,145 +143,158 @@ sockets_complain(const struct sockets *sockets, const struct conf_listener *list
 {
 	const struct conf_origin *origin = &listener->address_origin;
 	char text[CONF_ADDRESS_TEXT_SIZE];
-	const char *advice = "";
+	const char *link = strncmp(step, "socket.", 7) == 0 ? "set " : "";
+	const char *preposition = *link != '\0' ? " on" : "";
 
 	(void)conf_address_format(&listener->addresses[address], text, sizeof(text));
 	for (size_t i = 0; i < sockets->count && error == -EADDRINUSE; i++) {
 		const struct held_socket *held = sockets->items[i];
 		char held_text[CONF_ADDRESS_TEXT_SIZE];
 
-		if (!conf_address_overlaps(&held->bound, &listener->addresses[address]))
+		if (!sockets_share_names(held, listener->protocol) ||
+		    !conf_address_overlaps(&held->bound, &listener->addresses[address]))
 			continue;
 		report_error(report, origin->file, origin->line,
 			     "listener '%s' cannot %s %s: listener '%s' still holds %s; give it up "
 			     "in a reload of its own first",
-			     listener->name, step, text, held->owner,
+			     listener->name, step, text,
+			     held->owner != NULL ? held->owner : held->next_owner,
 			     conf_address_format(&held->bound, held_text, sizeof(held_text)));
 		return;
 	}
-	if (error == -EADDRINUSE)
-		advice = "; another program listens there (ss -ltnp shows which)";
-	else if (error == -EADDRNOTAVAIL)
-		advice = "; this machine does not have that address (yet)";
-	else if (error == -EACCES)
-		advice = "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
-	report_error(report, origin->file, origin->line, "listener '%s' cannot %s %s: %s%s",
-		     listener->name, step, text, strerror(-error), advice);
+	report_error(report, origin->file, origin->line, "listener '%s' cannot %s%s%s %s: %s%s",
+		     listener->name, link, step, preposition, text, strerror(-error),
+		     sockets_advise(listener, step, error));
 }
 
-static int
-sockets_open(const struct conf_address *address, int64_t backlog, const char **ret_step)
+/* Without CAP_NET_ADMIN the kernel cuts buffers at its own limits, silently. */
+static void
+sockets_check_buffers(const struct held_socket *held, const struct conf_listener *listener,
+		      struct report *report)
 {
-	struct listen_spec spec = {
-		.type = SOCK_STREAM,
-		.addr = (const struct sockaddr *)&address->addr,
-		.length = address->length,
-		.is_dual_stack = address->is_dual_stack,
-		.backlog = (int)backlog,
-	};
+	const struct socket_options *options = &held->settings.options;
+	int receive = 0, send = 0;
 
-	return listen_open(&spec, ret_step);
+	if (socket_options_got_buffers(held->fd, options, &receive, &send) != 1)
+		return;
+	report_warning(report, listener->address_origin.file, listener->address_origin.line,
+		       "listener '%s' gets socket buffers of %d bytes for receiving and %d for "
+		       "sending, less than asked; raise net.core.rmem_max and net.core.wmem_max",
+		       listener->name, receive, send);
+}
+
+size_t
+sockets_count_for(const struct sockets *sockets, const struct conf_listener *listener,
+		  size_t address, struct report *report)
+{
+	const struct conf_address *asked = &listener->addresses[address];
+	size_t count = adopted_count(&sockets->adopted, asked->name);
+
+	if (asked->kind != CONF_ADDRESS_SYSTEMD)
+		return listener->socket.reuse_port > 0 ? (size_t)listener->socket.reuse_port : 1;
+	for (size_t i = 0; i < sockets->count; i++)
+		count += sockets->items[i]->asked.kind == CONF_ADDRESS_SYSTEMD &&
+			 strcmp(sockets->items[i]->asked.name, asked->name) == 0;
+	if (count == 0)
+		report_error(report, listener->address_origin.file, listener->address_origin.line,
+			     "listener '%s': systemd has passed no socket named '%s'; "
+			     "FileDescriptorName= of the .socket unit names it, and only a start "
+			     "takes it",
+			     listener->name, asked->name);
+	return count;
+}
+
+static struct held_socket *
+sockets_find(const struct sockets *sockets, const struct conf_listener *listener,
+	     const struct conf_address *asked, size_t index, const struct socket_options *options)
+{
+	for (size_t i = 0; i < sockets->count; i++) {
+		struct held_socket *held = sockets->items[i];
+
+		if (!held->is_wanted && sockets_is_same(held, listener, asked, index, options))
+			return held;
+	}
+	return NULL;
 }
 
 struct held_socket *
 sockets_want(struct sockets *sockets, const struct conf_listener *listener, size_t address,
-	     struct report *report)
+	     size_t index, const struct socket_owner *owner, struct report *report)
 {
 	const struct conf_address *asked = &listener->addresses[address];
-	struct held_socket *socket;
-	const char *step;
-	int fd;
+	struct held_settings settings = sockets_settings(listener, owner);
+	struct held_socket *held = sockets_find(sockets, listener, asked, index, &settings.options);
+	const char *step = "";
+	int adopted_fd = -1, r = 0;
 
-	for (size_t i = 0; i < sockets->count; i++) {
-		socket = sockets->items[i];
-		if (socket->is_wanted || !sockets_is_same(socket, listener, asked))
-			continue;
-		socket->is_wanted = true;
-		free(socket->next_owner);
-		socket->next_owner = memory_text(listener->name);
-		socket->next_backlog = listener->backlog;
-		return socket;
+	if (held == NULL && asked->kind == CONF_ADDRESS_SYSTEMD) {
+		adopted_fd = adopted_claim(&sockets->adopted, listener, asked->name, report);
+		if (adopted_fd < 0)
+			return NULL;
 	}
-	fd = sockets_open(asked, listener->backlog, &step);
-	if (fd < 0) {
-		sockets_complain(sockets, listener, address, step, fd, report);
-		return NULL;
+	if (held == NULL) {
+		held = held_open(listener->protocol, asked, index, &settings, adopted_fd, &step,
+				 &r);
+		if (held != NULL) {
+			sockets->items = memory_grow(sockets->items, sockets->count,
+						     sizeof(struct held_socket *));
+			sockets->items[sockets->count++] = held;
+			sockets_check_buffers(held, listener, report);
+		}
 	}
-	socket = memory_zero(1, sizeof(*socket));
-	*socket = (struct held_socket){
-		.fd = fd,
-		.asked = *asked,
-		.bound = *asked,
-		.owner = memory_text(listener->name),
-		.backlog = listener->backlog,
-		.next_owner = memory_text(listener->name),
-		.next_backlog = listener->backlog,
-		.is_wanted = true,
-		.is_new = true,
-	};
-	(void)listen_get_address(fd, &socket->bound.addr, &socket->bound.length);
-	sockets->items = memory_grow(sockets->items, sockets->count, sizeof(struct held_socket *));
-	sockets->items[sockets->count++] = socket;
-	return socket;
+	if (held != NULL) {
+		held->is_wanted = true;
+		free(held->next_owner);
+		held->next_owner = memory_text(listener->name);
+		held->next_settings = settings;
+		r = held_try(held, &step);
+	}
+	if (r >= 0)
+		return held;
+	sockets_complain(sockets, listener, address, step, r, report);
+	return NULL;
 }
 
 /* Keeps the sockets of one kind, closes the others. */
 static void
-sockets_keep(struct sockets *sockets, bool (*is_kept)(const struct held_socket *socket))
+sockets_keep(struct sockets *sockets, bool (*is_kept)(const struct held_socket *held))
 {
+	struct held_socket **items = NULL;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < sockets->count; i++) {
-		if (is_kept(sockets->items[i]))
-			sockets->items[kept++] = sockets->items[i];
-		else
-			sockets_free_one(sockets->items[i]);
-	}
-	sockets->count = kept;
-	/* the array grows at powers of two only: one that has shrunk starts again */
-	if (kept == 0) {
-		free(sockets->items);
-		sockets->items = NULL;
-	} else {
-		struct held_socket **items = NULL;
-
-		for (size_t i = 0; i < kept; i++) {
-			items = memory_grow(items, i, sizeof(struct held_socket *));
-			items[i] = sockets->items[i];
+		if (!is_kept(sockets->items[i])) {
+			held_free(sockets->items[i]);
+			continue;
 		}
-		free(sockets->items);
-		sockets->items = items;
+		/* the array grows at powers of two only: one that has shrunk starts again */
+		items = memory_grow(items, kept, sizeof(struct held_socket *));
+		items[kept++] = sockets->items[i];
 	}
+	free(sockets->items);
+	sockets->items = items;
+	sockets->count = kept;
 }
 
 static bool
-sockets_keep_wanted(const struct held_socket *socket)
+sockets_keep_wanted(const struct held_socket *held)
 {
-	return socket->is_wanted;
+	return held->is_wanted;
 }
 
 static bool
-sockets_keep_old(const struct held_socket *socket)
+sockets_keep_old(const struct held_socket *held)
 {
-	return !socket->is_new;
+	return !held->is_new;
 }
 
 void
 sockets_commit(struct sockets *sockets)
 {
-	for (size_t i = 0; i < sockets->count; i++) {
-		struct held_socket *socket = sockets->items[i];
-
-		socket->is_new = false;
-		if (!socket->is_wanted)
-			continue;
-		if (socket->backlog != socket->next_backlog &&
-		    listen_set_backlog(socket->fd, (int)socket->next_backlog) >= 0)
-			socket->backlog = socket->next_backlog;
-		free(socket->owner);
-		socket->owner = take_pointer(&socket->next_owner);
-	}
+	for (size_t i = 0; i < sockets->count; i++)
+		held_commit(sockets->items[i]);
 	sockets_keep(sockets, sockets_keep_wanted);
+	adopted_close_rest(&sockets->adopted);
 }
 
 void
@@ -205,32 +303,10 @@ sockets_roll_back(struct sockets *sockets)
 	sockets_keep(sockets, sockets_keep_old);
 }
 
-bool
-sockets_revive(struct held_socket *socket)
-{
-	const char *step;
-	int fd;
-
-	if (listen_is_alive(socket->fd))
-		return false;
-	(void)close(socket->fd);
-	fd = sockets_open(&socket->bound, socket->backlog, &step);
-	if (fd < 0)
-		log_error(
-			"'%s': its handler shut the listening socket down, and it cannot be opened "
-			"again: cannot %s: %s",
-			socket->owner, step, strerror(-fd));
-	else
-		log_warning("'%s': its handler shut the listening socket down; it is opened anew",
-			    socket->owner);
-	socket->fd = fd;
-	return true;
-}
-
 static bool
-sockets_keep_none(const struct held_socket *socket)
+sockets_keep_none(const struct held_socket *held)
 {
-	(void)socket;
+	(void)held;
 	return false;
 }
 
@@ -238,4 +314,18 @@ void
 sockets_close_all(struct sockets *sockets)
 {
 	sockets_keep(sockets, sockets_keep_none);
+}
+
+void
+sockets_show_ports(const struct sockets *sockets, struct port_page *page)
+{
+	uint64_t words[PORTS_WORDS] = {0};
+
+	for (size_t i = 0; i < sockets->count; i++) {
+		const struct held_socket *held = sockets->items[i];
+
+		if (held->protocol == CONF_UDP)
+			ports_add(words, (uint16_t)conf_address_port(&held->bound));
+	}
+	ports_replace(page, words);
 }

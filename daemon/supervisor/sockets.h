@@ -1,6 +1,7 @@
 /*
- * sockets.h - the listening sockets of the supervisor. They outlive workers and reloads: a new
- * configuration finds its sockets here by protocol and address, not by listener name.
+ * sockets.h - the sockets of the supervisor that clients come to. They outlive workers and reloads:
+ * a new configuration finds its sockets here by protocol, address and what only bind can set, not
+ * by listener name.
  */
 #ifndef SUPERVISOR_SOCKETS_H
 #define SUPERVISOR_SOCKETS_H
@@ -10,40 +11,47 @@
 
 #include "base/report.h"
 #include "conf/config.h"
-
-struct held_socket {
-	int fd;
-	struct conf_address asked; /* as configured; with port 0, `owner` tells which it is */
-	struct conf_address bound; /* with its real port */
-	char *owner;		   /* the listener's name */
-	int64_t backlog;
-	char *next_owner; /* as the configuration that is being prepared has them */
-	int64_t next_backlog;
-	bool is_wanted; /* by the configuration that is being prepared */
-	bool is_new;	/* opened for it */
-};
+#include "ipc/ports.h"
+#include "supervisor/adopted.h"
+#include "supervisor/held.h"
 
 struct sockets {
 	struct held_socket **items;
 	size_t count;
+	struct adopted adopted; /* passed by systemd, not taken yet */
+};
+
+/* The numbers of a listener's socket.owner and socket.group; (uid_t)-1, (gid_t)-1: none. */
+struct socket_owner {
+	uid_t uid;
+	gid_t gid;
 };
 
 /* Nothing is wanted any more; what is new since then can be dropped. */
 void sockets_begin(struct sockets *sockets);
 
-/* The socket for one address of a listener: one that is held, or a new one. NULL, told in the
- * report, if it cannot be bound. */
-struct held_socket *sockets_want(struct sockets *sockets, const struct conf_listener *listener,
-				 size_t address, struct report *report);
+/* How many sockets one address of a listener has; 0, told in the report, for one that systemd has
+ * not passed. */
+size_t sockets_count_for(const struct sockets *sockets, const struct conf_listener *listener,
+			 size_t address, struct report *report);
 
-/* The preparation succeeded: closes what is not wanted, gives kept ones their new backlog. */
+/* The socket of this index for one address of a listener: one that is held, or a new one. NULL,
+ * told in the report, if it cannot be had. */
+struct held_socket *sockets_want(struct sockets *sockets, const struct conf_listener *listener,
+				 size_t address, size_t index, const struct socket_owner *owner,
+				 struct report *report);
+
+/* The preparation succeeded: closes what is not wanted, gives kept ones their new settings. */
 void sockets_commit(struct sockets *sockets);
 /* It failed: closes what is new. */
 void sockets_roll_back(struct sockets *sockets);
 
-/* A handler may have shut it down. Opens it anew on the same port. Returns whether it was dead. */
-bool sockets_revive(struct held_socket *socket);
-
 void sockets_close_all(struct sockets *sockets);
+
+/* What a listener's sockets have set on them. */
+struct socket_options sockets_options(const struct conf_listener *listener);
+
+/* Shows every UDP port that is held in the page. */
+void sockets_show_ports(const struct sockets *sockets, struct port_page *page);
 
 #endif

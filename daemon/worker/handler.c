@@ -266,6 +266,13 @@ handler_load(const struct worker_settings *settings, bool wants_warnings,
 	return is_loaded;
 }
 
+static const char *const handler_protocols[] = {
+	[WORKER_TCP] = "tcp",
+	[WORKER_UDP] = "udp",
+	[WORKER_UNIX] = "unix",
+	[WORKER_UNIXGRAM] = "unixgram",
+};
+
 bool
 handler_check_mode(const struct worker_settings *settings, const struct server_handler *handler,
 		   struct report *report)
@@ -274,9 +281,13 @@ handler_check_mode(const struct worker_settings *settings, const struct server_h
 	uint32_t flags = handler->descriptor.flags;
 	bool is_fit = true;
 
-	if ((flags & HD_STREAM) == 0) {
-		handler_complain(&load, "does not serve connections, but listener '%s' is tcp",
-				 settings->listener);
+	bool is_datagram =
+		settings->protocol == WORKER_UDP || settings->protocol == WORKER_UNIXGRAM;
+
+	if ((flags & (is_datagram ? HD_DGRAM : HD_STREAM)) == 0) {
+		handler_complain(&load, "does not serve %s, but listener '%s' is %s",
+				 is_datagram ? "datagrams" : "connections", settings->listener,
+				 handler_protocols[settings->protocol & 3]);
 		is_fit = false;
 	}
 	if (settings->concurrency == WORKER_THREADING && (flags & HD_THREADS) == 0) {

@@ -191,11 +191,11 @@ identity_drop(const struct worker_settings *settings, const char **ret_step)
 }
 
 uint32_t
-identity_raise_files(uint32_t connections)
+identity_raise_files(uint32_t connections, uint32_t more)
 {
 	struct rlimit limit;
 	/* an hd_poll needs an eventfd beside the connection */
-	rlim_t wanted = (rlim_t)connections * 2 + IDENTITY_FILES_SPARE;
+	rlim_t wanted = (rlim_t)connections * 2 + more + IDENTITY_FILES_SPARE;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return connections;

@@ -13,8 +13,8 @@
  */
 int identity_drop(const struct worker_settings *settings, const char **ret_step);
 
-/* Raises the soft limit of open files for `connections` at once. Returns how many connections the
- * hard limit bears, at most `connections`. */
-uint32_t identity_raise_files(uint32_t connections);
+/* Raises the soft limit of open files for `connections` at once and `more` descriptors. Returns how
+ * many connections the hard limit bears, at most `connections`. */
+uint32_t identity_raise_files(uint32_t connections, uint32_t more);
 
 #endif

@@ -171,7 +171,8 @@ serve_on_quiet(struct concurrency *mode)
 {
 	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
 
-	for (uint32_t i = 0; i < worker->settings.socket_count; i++)
+	/* datagrams that are still being served are answered through theirs */
+	for (uint32_t i = 0; i < worker->settings.socket_count && !mode->is_datagram; i++)
 		(void)close(worker->sockets[i]);
 	serve_send(worker, PROTOCOL_QUIET);
 }
@@ -262,6 +263,12 @@ serve_map_board(struct worker *worker)
 	return 0;
 }
 
+static bool
+serve_is_datagram(const struct worker_settings *settings)
+{
+	return settings->protocol == WORKER_UDP || settings->protocol == WORKER_UNIXGRAM;
+}
+
 static void
 serve_fill_mode(struct worker *worker)
 {
@@ -273,7 +280,11 @@ serve_fill_mode(struct worker *worker)
 	mode->loop = &worker->loop;
 	mode->sockets = worker->sockets;
 	mode->socket_count = settings->socket_count;
-	mode->limit = identity_raise_files(settings->limit);
+	mode->is_datagram = serve_is_datagram(settings);
+	mode->is_connection = settings->is_connection;
+	mode->limit = identity_raise_files(
+		settings->limit,
+		settings->socket_count + (settings->has_sessions ? settings->max_sessions : 0));
 	if (mode->limit < settings->limit)
 		log_warning("'%s' may serve %" PRIu32 " connections at once instead of %" PRIu32
 			    ": the limit of open files is too low; raise LimitNOFILE or ulimit -n",
@@ -284,11 +295,32 @@ serve_fill_mode(struct worker *worker)
 	mode->spare_children = settings->spare_children;
 	mode->connections_per_child = settings->connections_per_child;
 	mode->is_once = settings->is_once;
+	if (settings->has_sessions)
+		mode->session_timeout_ns = (int64_t)settings->session_timeout_ms * CLOCK_NS_PER_MS;
+	mode->max_sessions = settings->max_sessions;
 	mode->on_quiet = serve_on_quiet;
 	mode->on_empty = serve_on_empty;
 	mode->on_broken = serve_on_broken;
+}
+
+/* Descriptors that were handed over, and what is in them. */
+static int
+serve_take_sockets(struct worker *worker)
+{
+	const struct worker_settings *settings = &worker->settings;
+
+	worker->sockets = calloc(settings->socket_count + 1, sizeof(*worker->sockets));
+	if (worker->sockets == NULL)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < settings->socket_count; i++)
 		worker->sockets[i] = WORKER_FD_SOCKETS + (int)i;
+	worker->server.max_datagram = settings->max_datagram;
+	worker->server.amplification = settings->amplification;
+	worker->server.answers_low_ports = settings->answers_low_ports;
+	if (settings->protocol != WORKER_UDP)
+		return 0;
+	worker->server.ports = ports_map(WORKER_FD_PORTS);
+	return worker->server.ports == NULL ? -EBADF : 0;
 }
 
 static int
@@ -346,6 +378,8 @@ serve_prepare(struct worker *worker)
 	worker->fresh.on_timer = serve_on_fresh;
 	worker->service.on_timer = serve_on_service;
 	r = serve_map_board(worker);
+	if (r >= 0)
+		r = serve_take_sockets(worker);
 	if (r >= 0)
 		r = serve_open_loop(worker);
 	if (r < 0) {

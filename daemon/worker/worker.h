@@ -18,7 +18,7 @@ struct worker {
 	struct hd_server server;
 	struct loop loop;
 	struct concurrency mode;
-	int sockets[64];
+	int *sockets; /* settings.socket_count of them */
 	struct loop_source channel;
 	struct loop_source signals;
 	struct loop_timer deadline; /* of draining */
@@ -29,8 +29,8 @@ struct worker {
 	bool is_failed; /* ends with status 1: to be replaced */
 };
 
-/* The most listening sockets one worker has. */
-#define WORKER_MOST_SOCKETS 64
+/* The most sockets one worker has. */
+#define WORKER_MOST_SOCKETS 1024
 
 /* Sends one message to the supervisor. In tell.c, as what follows. */
 void worker_send(const struct worker *worker, enum protocol_type type, const struct buf *payload);

@@ -216,18 +216,18 @@ START_TEST(limit_of_open_files_is_raised_as_far_as_it_goes)
 	ck_assert_uint_ge(limit.rlim_max, 1000);
 	limit.rlim_cur = 100;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_uint_eq(identity_raise_files(10), 10);
-	ck_assert_uint_eq(identity_raise_files(300), 300);
+	ck_assert_uint_eq(identity_raise_files(10, 0), 10);
+	ck_assert_uint_eq(identity_raise_files(300, 0), 300);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_uint_ge(limit.rlim_cur, 300);
 	/* what is not there cannot be raised: fewer connections */
 	limit.rlim_cur = limit.rlim_max = 1000;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_uint_lt(identity_raise_files(5000), 1000);
-	ck_assert_uint_gt(identity_raise_files(5000), 900);
+	ck_assert_uint_lt(identity_raise_files(5000, 0), 1000);
+	ck_assert_uint_gt(identity_raise_files(5000, 0), 900);
 	limit.rlim_cur = limit.rlim_max = 20;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_uint_eq(identity_raise_files(5000), 1);
+	ck_assert_uint_eq(identity_raise_files(5000, 0), 1);
 }
 END_TEST
 

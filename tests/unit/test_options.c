@@ -296,7 +296,7 @@ START_TEST(trial_tells_what_would_fail_and_leaves_nothing_open)
 	const char *step;
 
 	ck_assert_int_eq(socket_options_try(AF_INET, SOCK_STREAM, &options, &step), -EINVAL);
-	ck_assert_str_eq(step, "socket.keepalive_idle");
+	ck_assert_str_eq(step, "socket.keepalive.idle");
 	ck_assert_int_eq(socket_options_try(AF_INET, SOCK_DGRAM, &options, &step), 0);
 	ck_assert_int_lt(socket_options_try(AF_APPLETALK, SOCK_STREAM, &options, &step), 0);
 	ck_assert_str_eq(step, "make a socket");

@@ -13,6 +13,7 @@
 
 static struct sockets sockets;
 static struct report report;
+static const struct socket_owner nobody = {(uid_t)-1, (gid_t)-1};
 
 static void
 clean(void)
@@ -53,7 +54,7 @@ static struct held_socket *
 want(const char *name, const char *address, int64_t backlog)
 {
 	struct wish *wish = wish_for(name, address, backlog);
-	struct held_socket *held = sockets_want(&sockets, &wish->listener, 0, &report);
+	struct held_socket *held = sockets_want(&sockets, &wish->listener, 0, 0, &nobody, &report);
 
 	free(wish);
 	return held;
@@ -238,7 +239,7 @@ START_TEST(backlog_changes_at_the_commit)
 	ck_assert_uint_eq(backlog_of(held->fd), 5);
 	sockets_commit(&sockets);
 	ck_assert_uint_eq(backlog_of(held->fd), 9);
-	ck_assert_int_eq(held->backlog, 9);
+	ck_assert_int_eq(held->settings.backlog, 9);
 }
 END_TEST
 
@@ -270,7 +271,7 @@ START_TEST(address_of_another_program_or_machine_gets_advice)
 	struct sockets other = {0};
 	struct wish *wish = wish_for("x", address, 0);
 
-	ck_assert_ptr_nonnull(sockets_want(&other, &wish->listener, 0, &report));
+	ck_assert_ptr_nonnull(sockets_want(&other, &wish->listener, 0, 0, &nobody, &report));
 	sockets_begin(&sockets);
 	ck_assert_ptr_null(want("a", address, 0));
 	ck_assert_ptr_nonnull(strstr(report.entries[0].text, "another program listens there"));
@@ -292,13 +293,13 @@ START_TEST(socket_that_a_handler_shut_down_is_opened_anew_on_its_port)
 	held = want("a", "127.0.0.1:0", 5);
 	sockets_commit(&sockets);
 	port = port_of(held);
-	ck_assert(!sockets_revive(held));
+	ck_assert(!held_revive(held));
 	ck_assert_int_eq(shutdown(held->fd, SHUT_RDWR), 0);
-	ck_assert(sockets_revive(held));
+	ck_assert(held_revive(held));
 	ck_assert(listen_is_alive(held->fd));
 	ck_assert_uint_eq(port_of(held), port);
 	ck_assert_uint_eq(backlog_of(held->fd), 5);
-	ck_assert(!sockets_revive(held));
+	ck_assert(!held_revive(held));
 }
 END_TEST
 
@@ -323,10 +324,10 @@ START_TEST(socket_that_cannot_be_opened_anew_is_tried_again)
 						  .length = length},
 			    &step);
 	ck_assert_int_ge(thief, 0);
-	ck_assert(sockets_revive(held));
+	ck_assert(held_revive(held));
 	ck_assert_int_lt(held->fd, 0);
 	(void)close(thief);
-	ck_assert(sockets_revive(held));
+	ck_assert(held_revive(held));
 	ck_assert(listen_is_alive(held->fd));
 }
 END_TEST

@@ -1,0 +1,232 @@
+/*
+ * held.c - opening, changing, mending and closing one socket.
+ */
+#include "supervisor/held.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/parse.h"
+
+static int
+held_type(const struct held_socket *held)
+{
+	return conf_protocol_is_datagram(held->protocol) ? SOCK_DGRAM : SOCK_STREAM;
+}
+
+/* The path of a Unix socket that is ours to remove; NULL: it has none. */
+static const char *
+held_path(const struct held_socket *held)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&held->bound.addr;
+
+	if (held->is_adopted || !local_is_path(addr, held->bound.length))
+		return NULL;
+	return ((const struct sockaddr_un *)&held->bound.addr)->sun_path;
+}
+
+static int
+held_bind(const struct held_socket *held, const struct conf_address *address, const char **ret_step)
+{
+	struct listen_spec spec = {
+		.type = held_type(held),
+		.addr = (const struct sockaddr *)&address->addr,
+		.length = address->length,
+		.is_dual_stack = address->is_dual_stack,
+		.backlog = (int)held->settings.backlog,
+		.options = &held->settings.options,
+		.mode = held->settings.mode,
+		.owner = held->settings.owner,
+		.group = held->settings.group,
+	};
+
+	return listen_open(&spec, ret_step);
+}
+
+/* systemd has bound it and made it listen; what the protocol needs is set, and what the
+ * configuration asks for. */
+static int
+held_adopt(const struct held_socket *held, int fd, const char **ret_step)
+{
+	static const int one = 1;
+	int r;
+
+	*ret_step = "set options of the socket";
+	if (held->protocol == CONF_TCP &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
+		return -errno;
+	r = conf_protocol_is_datagram(held->protocol) ? listen_prepare_datagrams(fd) : 0;
+	if (r >= 0)
+		r = socket_options_set(fd, &held->settings.options, NULL, ret_step);
+	if (r >= 0 && held->settings.backlog > 0 && held_type(held) == SOCK_STREAM) {
+		*ret_step = "listen";
+		r = listen_set_backlog(fd, (int)held->settings.backlog);
+	}
+	return r < 0 ? r : fd;
+}
+
+/* The address that the socket really has. */
+static void
+held_find_bound(struct held_socket *held)
+{
+	struct conf_address *bound = &held->bound;
+	int is_v6only = 1;
+	socklen_t length = sizeof(is_v6only);
+
+	if (listen_get_address(held->fd, &bound->addr, &bound->length) < 0)
+		return;
+	bound->kind = bound->addr.ss_family == AF_UNIX ? CONF_ADDRESS_UNIX : CONF_ADDRESS_INET;
+	bound->name[0] = '\0';
+	if (!held->is_adopted || bound->addr.ss_family != AF_INET6)
+		return;
+	(void)getsockopt(held->fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_v6only, &length);
+	bound->is_dual_stack =
+		is_v6only == 0 &&
+		IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)&bound->addr)->sin6_addr);
+}
+
+struct held_socket *
+held_open(int64_t protocol, const struct conf_address *asked, size_t index,
+	  const struct held_settings *settings, int adopted_fd, const char **ret_step,
+	  int *ret_error)
+{
+	struct held_socket *held = memory_zero(1, sizeof(*held));
+
+	*held = (struct held_socket){
+		.protocol = protocol,
+		.asked = *asked,
+		.index = index,
+		.bound = *asked,
+		.is_adopted = adopted_fd >= 0,
+		.settings = *settings,
+		.is_new = true,
+	};
+	held->fd = held->is_adopted ? held_adopt(held, adopted_fd, ret_step)
+				    : held_bind(held, asked, ret_step);
+	if (held->fd < 0) {
+		*ret_error = held->fd;
+		free(held);
+		return NULL;
+	}
+	held_find_bound(held);
+	if (held_path(held) != NULL)
+		(void)local_identify(held_path(held), &held->identity);
+	return held;
+}
+
+void
+held_free(struct held_socket *held)
+{
+	if (held->fd >= 0) {
+		if (held_path(held) != NULL)
+			local_remove(held_path(held), &held->identity);
+		(void)close(held->fd);
+	}
+	free(held->owner);
+	free(held->next_owner);
+	free(held);
+}
+
+int
+held_try(const struct held_socket *held, const char **ret_step)
+{
+	if (memcmp(&held->settings.options, &held->next_settings.options,
+		   sizeof(held->settings.options)) == 0)
+		return 0;
+	return socket_options_try(held->bound.addr.ss_family, held_type(held),
+				  &held->next_settings.options, ret_step);
+}
+
+static void
+held_change_path(struct held_socket *held)
+{
+	const struct held_settings *next = &held->next_settings;
+	const char *path = held_path(held);
+	int r;
+
+	if (path == NULL ||
+	    (next->mode == held->settings.mode && next->owner == held->settings.owner &&
+	     next->group == held->settings.group))
+		return;
+	r = local_change(path, &held->identity, next->mode, next->owner, next->group);
+	if (r < 0)
+		log_warning("'%s': mode and owner of '%s' stay as they were: %s", held->next_owner,
+			    path, strerror(-r));
+}
+
+void
+held_commit(struct held_socket *held)
+{
+	const struct held_settings *next = &held->next_settings;
+	const char *step = "";
+	int r;
+
+	held->is_new = false;
+	if (!held->is_wanted)
+		return;
+	r = socket_options_set(held->fd, &next->options, &held->settings.options, &step);
+	if (r < 0)
+		log_warning("'%s': %s cannot be changed: %s", held->next_owner, step, strerror(-r));
+	if (held->settings.backlog != next->backlog && held_type(held) == SOCK_STREAM)
+		(void)listen_set_backlog(held->fd, (int)next->backlog);
+	held_change_path(held);
+	held->settings = *next;
+	free(held->owner);
+	held->owner = take_pointer(&held->next_owner);
+}
+
+bool
+held_revive(struct held_socket *held)
+{
+	const char *step = "", *path = held_path(held);
+
+	if (held->fd >= 0 && listen_is_alive(held->fd))
+		return false;
+	if (held->is_adopted) {
+		log_error("'%s': its handler shut the socket down that systemd had opened; only "
+			  "systemd can open it again: restart the .socket unit and handlerd",
+			  held->owner);
+		return true;
+	}
+	if (held->fd >= 0 && path != NULL)
+		local_remove(path, &held->identity);
+	if (held->fd >= 0)
+		(void)close(held->fd);
+	held->fd = held_bind(held, &held->bound, &step);
+	if (held->fd < 0) {
+		log_error("'%s': its handler shut the socket down, and it cannot be opened again: "
+			  "cannot %s: %s",
+			  held->owner, step, strerror(-held->fd));
+		held->fd = -1;
+		return true;
+	}
+	if (path != NULL)
+		(void)local_identify(path, &held->identity);
+	log_warning("'%s': its handler shut the socket down; it is opened anew", held->owner);
+	return true;
+}
+
+bool
+held_is_bound_alike(const struct socket_options *a, const struct socket_options *b)
+{
+	return a->freebind == b->freebind && a->transparent == b->transparent &&
+	       a->reuse_port == b->reuse_port && strcmp(a->device, b->device) == 0;
+}
+
+uint64_t
+held_count_drops(const struct held_socket *held)
+{
+	uint64_t drops = 0;
+
+	if (held->protocol != CONF_UDP || held->fd < 0 || listen_count_drops(held->fd, &drops) < 0)
+		return 0;
+	return drops;
+}
