@@ -8,8 +8,9 @@ import tempfile
 
 import pytest
 
-pytest.register_assert_rewrite("harness", "procfs")
+pytest.register_assert_rewrite("ctl", "harness", "procfs")
 
+import ctl  # noqa: E402
 import harness  # noqa: E402
 import procfs  # noqa: E402
 
@@ -116,6 +117,20 @@ def start(request, place, guard):
         procfs.kill_adopted()
         for daemon in daemons:
             daemon.release()
+
+
+@pytest.fixture
+def serve(place, guard):
+    """Starts servers for handlerctl; in the end each has seen the clients it wanted."""
+    servers = []
+
+    def one(protocol, *arguments, **keys):
+        servers.append(ctl.Server(protocol, place, *arguments, **keys))
+        return servers[-1]
+
+    yield one
+    for server in servers:
+        server.end()
 
 
 def show_logs(daemons):
