@@ -1,6 +1,8 @@
 """The handlers that come with handlerd, over real connections, in every mode and as both users."""
 import re
 import select
+import struct
+import time
 
 import pytest
 
@@ -96,6 +98,15 @@ def test_daytime_tells_the_time_in_one_line_and_closes(start, mode):
     assert re.fullmatch(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\r\n", line), line
 
 
+def test_time_tells_the_seconds_since_1900_and_closes(start, mode):
+    daemon = start(listener("time", mode=mode))
+    before = int(time.time())
+    with daemon.connect() as client:
+        answer = client.rest()
+    (told,) = struct.unpack("!I", answer)
+    assert before <= told - 2208988800 <= int(time.time())
+
+
 def test_discard_answers_nothing_and_ends_with_the_client(start, mode):
     daemon = start(listener("discard", mode=mode))
     with daemon.connect() as client:
@@ -116,8 +127,9 @@ def test_chargen_sends_the_pattern_of_rfc_864_until_the_client_leaves(start, mod
     assert daemon.status()["chargen"].failed == 0
 
 
-def test_all_seven_serve_side_by_side_from_one_file(start, mode, who):
-    names = ["echo", "receipt", "makefile", "yourmsg", "daytime", "discard", "chargen"]
+def test_all_eight_serve_side_by_side_from_one_file(start, mode, who):
+    names = ["echo", "receipt", "makefile", "yourmsg", "daytime", "time", "discard",
+             "chargen"]
     daemon = start(*[listener(name, mode=mode) for name in names], user=who)
     clients = {name: daemon.connect(name).send(b"0123456789") for name in names}
     assert clients["echo"].exactly(10) == b"0123456789"
@@ -125,6 +137,7 @@ def test_all_seven_serve_side_by_side_from_one_file(start, mode, who):
     assert clients["makefile"].rest() == b"Return your msg:{0123456789}"
     assert clients["yourmsg"].exactly(21) == b"Your msg={0123456789}"
     assert clients["daytime"].rest().endswith(b"\r\n")
+    assert len(clients["time"].rest()) == 4
     assert clients["chargen"].exactly(3) == b" !\""
     pids = [one.serving[0].pid for one in daemon.status().values()]
     assert len(set(pids)) == len(names)
