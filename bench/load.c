@@ -1,110 +1,61 @@
 /*
  * load - the load generator of the benchmarks.
  *
- * Keeps N TCP connections to an echo server busy for S seconds and prints one line of JSON.
+ * Keeps N clients of an echo server busy for S seconds and prints one line of JSON. The address is
+ * HOST:PORT for TCP, udp:HOST:PORT, or unix:/path for a stream there.
  *
- *   rr    N connections stay open; each sends a request, waits for its whole echo, sends again.
- *   crr   every request is a connection of its own: connect, send, whole echo, close.
+ *   rr     N sockets stay open; each sends a request, waits for its whole echo, sends again.
+ *   crr    every request is a connection of its own: connect, send, whole echo, close.
+ *   flood  N datagrams as fast as they can be sent, whatever comes back (load_flood.c).
  *
  * A request's latency is the time from its first to its last step; for crr that includes
  * socket() and close().  One thread, one epoll: it should need less CPU than any server it
  * measures, so that the server is what limits the rate.  The caller does the pinning (taskset).
  *
- * The client closes first, so each crr connection leaves a TIME_WAIT socket behind.  On loopback
- * the connections therefore start from several source addresses (127.0.1.1 and on), which keeps
- * the kernel from searching long for a free port, and below its limit for such sockets.
+ * The client closes first, so each TCP connection of crr leaves a TIME_WAIT socket behind.  On
+ * loopback the connections therefore start from several source addresses (127.0.1.1 and on), which
+ * keeps the kernel from searching long for a free port, and below its limit for such sockets.
+ *
+ * A datagram without an answer after 200 ms is lost: it is counted, and a new one is sent.  Each
+ * begins with its number, so that an answer that comes later still is not taken for another's.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include "load.h"
+
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SOURCES 4  /* source addresses on loopback */
-#define SUB_BITS 7 /* histogram: 128 steps per power of two, so below 1 % of error */
-#define SUB (1 << SUB_BITS)
+#define SOURCES 4	      /* source addresses on loopback */
 #define DRAIN_NS 2000000000LL /* how long the last requests may take after the time is up */
+#define LOST_NS 200000000LL   /* so long is a datagram waited for */
+#define LOOK_MS 20	      /* and so often is looked for lost ones */
 #define EVENTS 256
 
 struct conn {
 	int fd;
-	bool waits_out; /* registered for EPOLLOUT: connecting, or the send buffer is full */
+	bool waits_out;	 /* registered for EPOLLOUT: connecting, or the send buffer is full */
+	bool is_active;	 /* a request is under way */
+	uint64_t number; /* of the last datagram */
 	size_t sent, got;
 	int64_t start;
 };
 
-static struct {
-	bool crr;
-	int connections;
-	double seconds;
-	size_t size;
-	struct sockaddr_in peer;
-} opt = {.connections = 50, .seconds = 3, .size = 64};
-
+static struct options opt;
 static int ep;
 static int active; /* connections with a request under way */
 static unsigned char *request, *answer;
-static uint64_t answered, errors;
-static uint64_t histogram[64 * SUB];
+static uint64_t errors, lost;
 static int64_t deadline;
-static bool on_loopback;
-
-static int64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
-static unsigned
-bucket_of(uint64_t ns)
-{
-	unsigned shift;
-
-	if (ns < SUB)
-		return (unsigned)ns;
-	shift = 63 - (unsigned)__builtin_clzll(ns) - SUB_BITS;
-	return (shift + 1) * SUB + (unsigned)((ns >> shift) - SUB);
-}
-
-static double
-bucket_us(unsigned bucket)
-{
-	unsigned shift;
-
-	if (bucket < SUB)
-		return bucket / 1e3;
-	shift = bucket / SUB - 1;
-	return ((double)(bucket % SUB + SUB) + 0.5) * (double)(1ULL << shift) / 1e3;
-}
-
-static double
-percentile(double share)
-{
-	uint64_t want = (uint64_t)((double)answered * share), seen = 0;
-
-	for (unsigned i = 0; i < sizeof histogram / sizeof *histogram; i++) {
-		seen += histogram[i];
-		if (seen > want)
-			return bucket_us(i);
-	}
-	return 0;
-}
+static bool is_udp;
 
 static void
 watch(struct conn *c, int op, uint32_t events)
@@ -118,27 +69,35 @@ watch(struct conn *c, int op, uint32_t events)
 	c->waits_out = events & EPOLLOUT;
 }
 
-/* Open C's socket and begin to connect it.  False when that failed at once. */
+/* On loopback TCP connections take turns with source addresses. False when that failed. */
 static bool
-open_conn(struct conn *c)
+bind_source(int fd)
 {
 	static unsigned turn;
 	struct sockaddr_in source = {.sin_family = AF_INET};
 	int on = 1;
 
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	source.sin_addr.s_addr = htonl(0x7f000101 + turn++ % SOURCES);
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+	return bind(fd, (struct sockaddr *)&source, sizeof source) == 0;
+}
+
+/* Open C's socket and begin to connect it.  False when that failed at once. */
+static bool
+open_conn(struct conn *c)
+{
+	const struct sockaddr *peer = (const struct sockaddr *)&opt.peer.name;
+	bool is_tcp = opt.peer.family == AF_INET && !is_udp;
+	int on = 1;
+
+	c->fd = socket(opt.peer.family, opt.peer.type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd == -1)
 		return false;
-	if (on_loopback) {
-		source.sin_addr.s_addr = htonl(0x7f000101 + turn++ % SOURCES);
-		setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-		if (bind(c->fd, (struct sockaddr *)&source, sizeof source) == -1)
-			goto fail;
-	}
-	if (!opt.crr)
+	if (is_tcp && opt.peer.on_loopback && !bind_source(c->fd))
+		goto fail;
+	if (is_tcp && opt.mode == MODE_RR)
 		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (connect(c->fd, (struct sockaddr *)&opt.peer, sizeof opt.peer) == -1 &&
-	    errno != EINPROGRESS)
+	if (connect(c->fd, peer, opt.peer.length) == -1 && errno != EINPROGRESS)
 		goto fail;
 	return true;
 fail:
@@ -147,12 +106,45 @@ fail:
 	return false;
 }
 
+/* Send one datagram. What is refused or finds no room is lost like any other. */
+static void
+push_datagram(struct conn *c)
+{
+	c->number++;
+	memcpy(request, &c->number, sizeof c->number);
+	(void)!send(c->fd, request, opt.size, MSG_NOSIGNAL);
+}
+
+/* Receive datagrams up to the one that was asked for; 1 it came, 0 not yet. */
+static int
+pull_datagram(struct conn *c)
+{
+	uint64_t number;
+	ssize_t n;
+
+	/* a refusal of the last datagram shows as an error here: it is lost, in its time */
+	while ((n = recv(c->fd, answer, opt.size, MSG_TRUNC)) >= 0) {
+		memcpy(&number, answer, sizeof number);
+		if ((size_t)n != opt.size || number > c->number ||
+		    memcmp(answer + sizeof number, request + sizeof number,
+			   opt.size - sizeof number) != 0)
+			errors++;
+		else if (number == c->number && c->is_active)
+			return 1;
+	}
+	return 0;
+}
+
 /* Send what is left of the request; 1 all sent, 0 not yet, -1 failed. */
 static int
 push(struct conn *c)
 {
 	ssize_t n;
 
+	if (is_udp) {
+		push_datagram(c);
+		return 1;
+	}
 	while (c->sent < opt.size) {
 		n = send(c->fd, request + c->sent, opt.size - c->sent, MSG_NOSIGNAL);
 		if (n == -1)
@@ -166,8 +158,11 @@ push(struct conn *c)
 static int
 pull(struct conn *c)
 {
-	ssize_t n = recv(c->fd, answer, opt.size - c->got, 0);
+	ssize_t n;
 
+	if (is_udp)
+		return pull_datagram(c);
+	n = recv(c->fd, answer, opt.size - c->got, 0);
 	if (n == -1)
 		return errno == EAGAIN ? 0 : -1;
 	if (n == 0 || memcmp(answer, request + c->got, (size_t)n) != 0)
@@ -207,6 +202,7 @@ begin(struct conn *c)
 		else if (!done)
 			watch(c, EPOLL_CTL_MOD, want);
 		active++;
+		c->is_active = true;
 		return;
 	}
 }
@@ -215,17 +211,32 @@ static void
 finish(struct conn *c, bool good)
 {
 	active--;
-	if (opt.crr || !good) {
+	c->is_active = false;
+	if (opt.mode == MODE_CRR || !good) {
 		close(c->fd);
 		c->fd = -1;
 	}
-	if (good) {
-		answered++;
-		histogram[bucket_of((uint64_t)(now_ns() - c->start))]++;
-	} else {
+	if (good)
+		latency_add(now_ns() - c->start);
+	else
 		errors++;
-	}
 	begin(c);
+}
+
+/* Send anew what has had no answer for too long. */
+static void
+look_for_lost(struct conn *conns)
+{
+	int64_t now = now_ns();
+
+	for (int i = 0; i < opt.connections; i++) {
+		if (!conns[i].is_active || now - conns[i].start < LOST_NS)
+			continue;
+		lost++;
+		active--;
+		conns[i].is_active = false;
+		begin(&conns[i]);
+	}
 }
 
 static void
@@ -249,96 +260,77 @@ progress(struct conn *c, uint32_t events)
 	}
 }
 
-static void
-usage(void)
+/* Make what the run needs. False when there is not enough memory. */
+static bool
+prepare(struct conn **ret_conns)
 {
-	fputs("usage: load [--mode rr|crr] [--connections N] [--seconds S] [--size BYTES] "
-	      "ADDRESS:PORT\n",
-	      stderr);
-	exit(2);
-}
-
-static void
-parse(int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{"mode", required_argument, NULL, 'm'},
-		{"connections", required_argument, NULL, 'c'},
-		{"seconds", required_argument, NULL, 's'},
-		{"size", required_argument, NULL, 'b'},
-		{0},
-	};
-	char *colon;
-	int ch;
-
-	while ((ch = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (ch == 'm' && (strcmp(optarg, "rr") == 0 || strcmp(optarg, "crr") == 0))
-			opt.crr = optarg[0] == 'c';
-		else if (ch == 'c')
-			opt.connections = atoi(optarg);
-		else if (ch == 's')
-			opt.seconds = atof(optarg);
-		else if (ch == 'b')
-			opt.size = (size_t)atol(optarg);
-		else
-			usage();
-	}
-	if (optind != argc - 1 || opt.connections < 1 || opt.size < 1 || opt.seconds <= 0)
-		usage();
-	colon = strrchr(argv[optind], ':');
-	if (colon == NULL)
-		usage();
-	*colon = '\0';
-	opt.peer.sin_family = AF_INET;
-	opt.peer.sin_port = htons((uint16_t)atoi(colon + 1));
-	if (inet_pton(AF_INET, argv[optind], &opt.peer.sin_addr) != 1)
-		usage();
-	on_loopback = ntohl(opt.peer.sin_addr.s_addr) >> 24 == 127;
-}
-
-int
-main(int argc, char **argv)
-{
-	struct epoll_event events[EVENTS];
 	struct rlimit files;
-	struct conn *conns;
-	int64_t begun, last;
 
-	parse(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	ep = epoll_create1(EPOLL_CLOEXEC);
-	conns = calloc((size_t)opt.connections, sizeof *conns);
+	*ret_conns = calloc((size_t)opt.connections, sizeof **ret_conns);
 	request = malloc(opt.size);
 	answer = malloc(opt.size);
-	if (ep == -1 || conns == NULL || request == NULL || answer == NULL) {
-		perror("load");
-		return 1;
-	}
+	if (ep == -1 || *ret_conns == NULL || request == NULL || answer == NULL)
+		return false;
 	for (size_t i = 0; i < opt.size; i++)
 		request[i] = (unsigned char)('a' + i % 26);
+	return true;
+}
 
-	begun = now_ns();
-	deadline = begun + (int64_t)(opt.seconds * 1e9);
+/* Keep all clients busy until the time is up. */
+static void
+run(struct conn *conns)
+{
+	struct epoll_event events[EVENTS];
+	int64_t looked = now_ns();
+
 	for (int i = 0; i < opt.connections; i++) {
 		conns[i].fd = -1;
 		begin(&conns[i]);
 	}
 	while (active > 0 && now_ns() < deadline + DRAIN_NS) {
-		int n = epoll_wait(ep, events, EVENTS, 100);
+		int n = epoll_wait(ep, events, EVENTS, is_udp ? LOOK_MS : 100);
+
 		for (int i = 0; i < n; i++)
 			progress(events[i].data.ptr, events[i].events);
+		if (is_udp && now_ns() - looked >= LOOK_MS * 1000000LL) {
+			look_for_lost(conns);
+			looked = now_ns();
+		}
 	}
-	last = now_ns();
 	errors += (uint64_t)active;
-	double seconds = (double)(last - begun) / 1e9;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct conn *conns;
+	int64_t begun;
+	double seconds;
+
+	options_parse(argc, argv, &opt);
+	is_udp = opt.peer.type == SOCK_DGRAM;
+	if (opt.mode == MODE_FLOOD)
+		return flood_run(&opt.peer, opt.datagrams, opt.size);
+	if (!prepare(&conns)) {
+		perror("load");
+		return 1;
+	}
+	begun = now_ns();
+	deadline = begun + (int64_t)(opt.seconds * 1e9);
+	run(conns);
+	seconds = (double)(now_ns() - begun) / 1e9;
 	printf("{\"mode\": \"%s\", \"connections\": %d, \"size\": %zu, \"answered\": %" PRIu64
-	       ", \"errors\": %" PRIu64 ", \"seconds\": %.6f, \"rate\": %.1f, \"p50_us\": %.2f, "
-	       "\"p99_us\": %.2f, \"p999_us\": %.2f}\n",
-	       opt.crr ? "crr" : "rr", opt.connections, opt.size, answered, errors, seconds,
-	       (double)answered / seconds, percentile(0.5), percentile(0.99), percentile(0.999));
-	return answered == 0;
+	       ", \"errors\": %" PRIu64 ", \"lost\": %" PRIu64
+	       ", \"seconds\": %.6f, \"rate\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
+	       "\"p999_us\": %.2f}\n",
+	       opt.mode == MODE_CRR ? "crr" : "rr", opt.connections, opt.size, latency_count(),
+	       errors, lost, seconds, (double)latency_count() / seconds, latency_percentile_us(0.5),
+	       latency_percentile_us(0.99), latency_percentile_us(0.999));
+	return latency_count() == 0;
 }
