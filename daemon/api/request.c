@@ -337,7 +337,8 @@ hd_client_name(const struct hd_request *req)
 		pid_t pid;
 		uid_t uid;
 
-		if (hd_client_cred(own, &pid, &uid, NULL) == 0)
+		if (own->client.ss_family != AF_INET && own->client.ss_family != AF_INET6 &&
+		    hd_client_cred(own, &pid, &uid, NULL) == 0)
 			(void)peer_format_unix(pid, uid, own->name, sizeof(own->name));
 		else
 			(void)peer_format((const struct sockaddr *)&own->client, own->client_length,

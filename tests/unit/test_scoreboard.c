@@ -7,9 +7,9 @@
 
 START_TEST(size_is_a_line_for_each_slot_and_one_more)
 {
-	ck_assert_uint_eq(scoreboard_size(0), 64);
-	ck_assert_uint_eq(scoreboard_size(1), 128);
-	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS), 64 + 65536 * 64);
+	ck_assert_uint_eq(scoreboard_size(0), 128);
+	ck_assert_uint_eq(scoreboard_size(1), 192);
+	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS), 128 + 65536 * 64);
 }
 END_TEST
 
