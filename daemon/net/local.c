@@ -246,7 +246,8 @@ local_change(const char *path, const struct local_identity *identity, mode_t mod
 		r = local_set_mode(inode, mode);
 	if (r >= 0)
 		return 0;
-	(void)fchownat(inode, "", st.st_uid, st.st_gid, AT_EMPTY_PATH);
-	(void)local_set_mode(inode, old);
+	/* back to what was; there is nothing more to do if that fails too */
+	if (fchownat(inode, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) == 0)
+		(void)local_set_mode(inode, old);
 	return r;
 }

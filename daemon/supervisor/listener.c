@@ -65,6 +65,7 @@ listener_new(struct listener_world *world, const struct config *config,
 	listener->conf = conf;
 	listener->name = memory_text(conf->name);
 	listener->handler = memory_text(conf->handler);
+	listener->protocol = conf->protocol;
 	listener->pin = PIN_NONE;
 	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!pin_open(&listener->pin, conf->handler, &config->handler_path, &conf->handler_origin,
@@ -394,6 +395,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 void
 listener_drain(struct listener *listener, int64_t deadline_ns)
 {
+	listener->socket_count = 0;
 	if (listener->current != NULL)
 		child_drain(listener->current, deadline_ns);
 	for (struct child *child = listener->old; child != NULL; child = child->next)

@@ -35,6 +35,7 @@ struct listener {
 	const struct conf_listener *conf; /* in config */
 	char *name;
 	char *handler;
+	int64_t protocol;
 	struct pin pin;
 	struct identity identity; /* its own copy */
 	struct socket_owner socket_owner;
@@ -78,7 +79,7 @@ void listener_start(struct listener *listener, uint32_t generation);
 
 /* Takes over the workers of the listener that it replaces, and tells them to drain. */
 void listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns);
-/* Tells all its workers to drain. */
+/* Tells all its workers to drain, for good: its sockets are somebody else's from now on. */
 void listener_drain(struct listener *listener, int64_t deadline_ns);
 /* Frees the old workers that are gone; ends the oldest where there are more than the most. */
 void listener_tidy(struct listener *listener, int64_t most);

@@ -228,8 +228,8 @@ names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t
 	struct identity found = {0};
 	int r = 0;
 
-	*ret_uid = (uid_t)-1;
-	*ret_gid = (gid_t)-1;
+	*ret_uid = geteuid();
+	*ret_gid = getegid();
 	if (owner != NULL || group != NULL)
 		r = names_ask(owner, group, &found);
 	if (r >= 0 && owner != NULL)

@@ -27,8 +27,8 @@ struct identity {
  * 10 s. Returns whether it is known. */
 bool names_look_up(const struct config *config, struct identity *ret, struct report *report);
 
-/* Who owns the file of a listener's Unix socket: (uid_t)-1, (gid_t)-1 where the configuration does
- * not say. Returns whether it is known; if not, the report tells. */
+/* Who owns the file of a listener's Unix socket; this process's own user and group where the
+ * configuration does not say. Returns whether it is known; if not, the report tells. */
 bool names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,
 			  struct report *report);
 

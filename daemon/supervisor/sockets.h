@@ -21,7 +21,7 @@ struct sockets {
 	struct adopted adopted; /* passed by systemd, not taken yet */
 };
 
-/* The numbers of a listener's socket.owner and socket.group; (uid_t)-1, (gid_t)-1: none. */
+/* The numbers of a listener's socket.owner and socket.group; (uid_t)-1, (gid_t)-1: as they come. */
 struct socket_owner {
 	uid_t uid;
 	gid_t gid;

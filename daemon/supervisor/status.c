@@ -16,6 +16,27 @@ status_log_child(const struct listener *listener, const struct child *child)
 		   child->is_quiet ? " (accepts no more)" : "");
 }
 
+/* What did not reach a handler, and answers that did not leave. */
+static void
+status_log_datagrams(const struct listener *listener, const struct scoreboard_totals *totals)
+{
+	struct buf text = {0};
+	uint64_t by_kernel = 0;
+
+	for (size_t i = 0; i < listener->socket_count; i++)
+		by_kernel += held_count_drops(listener->sockets[i]);
+	buf_add_format(&text, "dropped by the kernel %" PRIu64, by_kernel);
+	for (int i = 0; i < SCOREBOARD_DROPS; i++) {
+		if (totals->dropped[i] > 0)
+			buf_add_format(&text, ", %s %" PRIu64,
+				       scoreboard_drop_name((enum scoreboard_drop)i),
+				       totals->dropped[i]);
+	}
+	log_notice("status: '%s' datagrams: %.*s", listener->name, (int)text.length,
+		   (const char *)text.data);
+	buf_free(&text);
+}
+
 static void
 status_log_listener(const struct listener *listener)
 {
@@ -27,6 +48,8 @@ status_log_listener(const struct listener *listener)
 		   listener->name, listener->handler, listener->pin.path, totals.accepted,
 		   totals.finished, totals.refused, totals.failed, totals.crashed,
 		   totals.accepted > ended ? totals.accepted - ended : 0);
+	if (conf_protocol_is_datagram(listener->protocol))
+		status_log_datagrams(listener, &totals);
 	if (listener->current != NULL)
 		status_log_child(listener, listener->current);
 	for (const struct child *child = listener->old; child != NULL; child = child->next)
