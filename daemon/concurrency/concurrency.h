@@ -54,7 +54,10 @@ struct concurrency {
 	bool is_connection;	    /* the only socket is the connection to be served */
 	int64_t session_timeout_ns; /* of each UDP peer; 0: each datagram for itself */
 	uint32_t max_sessions;
-	uint32_t limit; /* connections at once, at most the slots of the board */
+	bool is_batching;   /* datagrams may be taken several at a time */
+	bool takes_in_runs; /* a flow takes datagrams one after the other as long as there are some
+			     */
+	uint32_t limit;	    /* connections at once, at most the slots of the board */
 	uint32_t min_threads;
 	int64_t idle_timeout_ns;
 	size_t stack_size;

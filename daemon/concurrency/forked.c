@@ -140,6 +140,8 @@ forked_take(struct acceptor *acceptor)
 			/* the wake-up may have been a connection's, and no other process is told */
 			return intake_take(acceptor, &forked.intake) == 0 ? 0 : r;
 		}
+		if (r > 0)
+			intake_give_way(forked.mode);
 		if (r == 0 && atomic_load(&forked.mode->board->waiting_children) >
 				      forked.mode->spare_children)
 			return -ETIME;
@@ -156,16 +158,6 @@ forked_may_go_on(uint64_t served)
 	       (mode->connections_per_child == 0 || served < mode->connections_per_child);
 }
 
-/* After a session: whether to wait for another connection. */
-static bool
-forked_goes_on(uint64_t served)
-{
-	const struct concurrency *mode = forked.mode;
-
-	return forked_may_go_on(served) &&
-	       atomic_load(&mode->board->waiting_children) < 2 * mode->spare_children;
-}
-
 /* Serves what was taken, and datagrams that are there already: nobody need know of those. */
 static void
 forked_serve(struct acceptor *acceptor, uint64_t *served)
@@ -178,6 +170,7 @@ forked_serve(struct acceptor *acceptor, uint64_t *served)
 		(*served)++;
 	} while (mode->is_datagram && forked_may_go_on(*served) && !forked_is_draining() &&
 		 intake_take(acceptor, &forked.intake) == 0);
+	intake_stop_taking(mode);
 }
 
 _Noreturn void
@@ -217,7 +210,9 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 		forked_serve(&acceptor, &served);
 		if (forked_is_draining())
 			older_tell_vacancy(mode);
-		if (!forked_goes_on(served))
+		/* more than the spare ones leave when they have waited for long; leaving at once,
+		 * they would be forked again for the next crowd */
+		if (!forked_may_go_on(served))
 			break;
 		(void)atomic_fetch_add(&mode->board->waiting_children, 1);
 		atomic_store(&forked.slot->state, FORKED_WAITING);

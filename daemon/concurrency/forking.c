@@ -313,6 +313,7 @@ forking_prepare(struct concurrency *mode)
 		mode->limit = 1;
 		mode->connections_per_child = 1;
 	}
+	mode->takes_in_runs = mode->is_datagram && mode->connections_per_child != 1;
 	/* without spare children one must wait in accept all the same */
 	if (mode->spare_children == 0)
 		mode->spare_children = 1;

@@ -4,8 +4,10 @@
 #include "concurrency/intake.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "api/request.h"
+#include "base/clock.h"
 #include "concurrency/sessions.h"
 #include "net/listen.h"
 
@@ -13,10 +15,21 @@
  * was shut down is always ready, with nothing. */
 #define INTAKE_MOST_EMPTY 16
 
+/* How long a datagram is left to a flow that is busy with others. */
+#define INTAKE_WAY_NS (250 * INT64_C(1000))
+
 void
 intake_free(struct intake *intake)
 {
 	datagram_free(&intake->datagram);
+	for (int i = 0; i < INTAKE_BATCH; i++)
+		datagram_free(&intake->batch[i]);
+}
+
+bool
+intake_has_more(const struct intake *intake)
+{
+	return intake->batch_next < intake->batch_count;
 }
 
 /* A request may have kept the buffer for something larger, or freed it. */
@@ -45,6 +58,62 @@ intake_receive_from(const struct concurrency *mode, const struct datagram_socket
 	}
 }
 
+/* The next one of those that were taken together; the buffers change places. */
+static void
+intake_take_next(struct intake *intake)
+{
+	struct datagram *next = &intake->batch[intake->batch_next++];
+	struct datagram empty = intake->datagram;
+
+	intake->datagram = *next;
+	*next = empty;
+}
+
+/* Takes several at once. 0 or a negative errno. */
+static int
+intake_receive_batch(const struct concurrency *mode, const struct datagram_socket *socket,
+		     struct intake *ret)
+{
+	unsigned too_long;
+	int n, r = 0;
+
+	for (int i = 0; i < INTAKE_BATCH && r == 0; i++)
+		r = intake_make_room(mode, &ret->batch[i]);
+	if (r < 0)
+		return r;
+	do {
+		n = datagram_receive_batch(socket, ret->batch, INTAKE_BATCH, &too_long);
+		if (too_long > 0)
+			scoreboard_drop(mode->board, SCOREBOARD_TOO_LONG, too_long);
+	} while (n == 0);
+	if (n < 0)
+		return n;
+	ret->batch_next = 0;
+	ret->batch_count = n;
+	intake_take_next(ret);
+	return 0;
+}
+
+void
+intake_give_way(const struct concurrency *mode)
+{
+	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
+	struct timespec moment = {.tv_nsec = INTAKE_WAY_NS};
+	int64_t took_ns;
+
+	if (!mode->takes_in_runs)
+		return;
+	took_ns = atomic_load_explicit(&mode->board->took_datagram_ns, memory_order_relaxed);
+	if (took_ns != 0 && clock_now_ns() - took_ns < INTAKE_WAY_NS)
+		(void)ppoll(&row, 1, &moment, NULL);
+}
+
+void
+intake_stop_taking(const struct concurrency *mode)
+{
+	atomic_store_explicit(&mode->board->took_datagram_ns, 0, memory_order_relaxed);
+}
+
 static int
 intake_receive(struct acceptor *acceptor, struct intake *ret)
 {
@@ -52,16 +121,25 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 	size_t most = acceptor_reach(mode);
 	int error;
 
+	if (intake_has_more(ret)) {
+		intake_take_next(ret);
+		return 0;
+	}
 	if (!older_has_room(mode))
 		return -EUSERS;
 	error = intake_make_room(mode, &ret->datagram);
 	for (size_t i = 0; i < most && error == 0; i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
-		int r = intake_receive_from(mode, &mode->receivers[at], &ret->datagram);
+		const struct datagram_socket *socket = &mode->receivers[at];
+		int r = mode->is_batching ? intake_receive_batch(mode, socket, ret)
+					  : intake_receive_from(mode, socket, &ret->datagram);
 
 		if (r == 0) {
 			acceptor->next = at;
-			ret->socket = &mode->receivers[at];
+			if (mode->takes_in_runs)
+				atomic_store_explicit(&mode->board->took_datagram_ns,
+						      clock_now_ns(), memory_order_relaxed);
+			ret->socket = socket;
 			ret->empty_count = 0;
 			return 0;
 		}

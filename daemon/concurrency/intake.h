@@ -13,6 +13,10 @@
 struct hd_request;
 struct session;
 
+/* Datagrams that one call takes where nobody else could serve them meanwhile. More would wait
+ * here, and be lost with a worker that crashes. */
+#define INTAKE_BATCH 8
+
 /* A flow has one for all its life. */
 struct intake {
 	int fd; /* of a connection */
@@ -20,8 +24,10 @@ struct intake {
 	socklen_t client_length;
 	const struct datagram_socket *socket; /* of a datagram; not owned */
 	struct datagram datagram;	      /* its buffer stays from one to the next */
-	struct session *session;	      /* of a peer */
-	unsigned empty_count;		      /* wake-ups in a row that had nothing */
+	struct datagram batch[INTAKE_BATCH];
+	int batch_next, batch_count;
+	struct session *session; /* of a peer */
+	unsigned empty_count;	 /* wake-ups in a row that had nothing */
 };
 
 void intake_free(struct intake *intake);
@@ -29,6 +35,16 @@ void intake_free(struct intake *intake);
 /* Takes a connection or a datagram without waiting. 0, or a negative errno as acceptor_take has it.
  */
 int intake_take(struct acceptor *acceptor, struct intake *ret);
+
+/* After a wake-up for a datagram: another flow may be taking one after the other, and then has this
+ * one too in no time. Waits a moment to see; returns at once if nobody is at it. */
+void intake_give_way(const struct concurrency *mode);
+
+/* No more datagrams are there for this flow: the next one wakes whoever waits. */
+void intake_stop_taking(const struct concurrency *mode);
+
+/* Whether something was taken already that is still to be served. */
+bool intake_has_more(const struct intake *intake);
 
 /* Gives it to the request: from here on it is the session's. */
 void intake_open(struct intake *intake, struct hd_request *req);

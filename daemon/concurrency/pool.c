@@ -34,7 +34,10 @@
 /* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
 #define POOL_SEATS 8
 
-/* Datagrams that a thread takes in a row. */
+/* For datagrams: one thread that takes them one after the other, and one that sees to it that none
+ * waits for long. */
+#define POOL_DATAGRAM_SEATS 2
+/* Datagrams of one socket that a thread takes in a row. */
 #define POOL_MOST_DIRECT 64
 
 #define POOL_RETRY_NS (100 * CLOCK_NS_PER_MS)
@@ -217,6 +220,7 @@ pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 			return -ETIME;
 		/* also when draining begins: the wake-up may have been a connection's, and no other
 		 * process is told of that one */
+		intake_give_way(pool->mode);
 		r = intake_take(acceptor, intake);
 		if (r < 0 && is_over)
 			return -ECANCELED;
@@ -350,16 +354,25 @@ pool_serve(struct pool_thread *thread)
 }
 
 /* A datagram that is there already is taken without a seat: whoever sits is there for the others,
- * and nobody is woken. After a while those on the seats have their turn. */
+ * and nobody is woken. After a while another socket has its turn. */
 static bool
 pool_goes_on(struct pool_thread *thread, unsigned served)
 {
 	const struct concurrency *mode = thread->pool->mode;
 
-	return mode->is_datagram && thread->pool->sessions == NULL && !mode->is_once &&
-	       served < POOL_MOST_DIRECT &&
-	       !atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) &&
-	       intake_take(&thread->direct, &thread->intake) == 0;
+	if (!mode->is_datagram || thread->pool->sessions != NULL || mode->is_once)
+		return false;
+	/* what was taken is served even when draining has begun */
+	if (!intake_has_more(&thread->intake) &&
+	    atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed))
+		return false;
+	thread->direct.next = (size_t)(thread->intake.socket - mode->receivers);
+	if (served % POOL_MOST_DIRECT == 0)
+		thread->direct.next = (thread->direct.next + 1) % mode->socket_count;
+	if (intake_take(&thread->direct, &thread->intake) == 0)
+		return true;
+	intake_stop_taking(mode);
+	return false;
 }
 
 static void *
@@ -466,7 +479,8 @@ pool_open_sessions(struct pool *pool)
 static int
 pool_open_seats(struct pool *pool)
 {
-	uint32_t count = pool->limit < POOL_SEATS ? pool->limit : POOL_SEATS;
+	uint32_t most = pool->mode->is_datagram ? POOL_DATAGRAM_SEATS : POOL_SEATS;
+	uint32_t count = pool->limit < most ? pool->limit : most;
 
 	if (pool->mode->session_timeout_ns > 0)
 		return pool_open_sessions(pool);

@@ -14,6 +14,7 @@ static pthread_mutex_t serial_entry_lock = PTHREAD_MUTEX_INITIALIZER;
 static int
 serial_prepare(struct concurrency *mode)
 {
+	mode->is_batching = !mode->is_once;
 	return pool_prepare(mode, 1, 1, &serial_entry_lock);
 }
 

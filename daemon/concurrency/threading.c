@@ -7,6 +7,7 @@
 static int
 threading_prepare(struct concurrency *mode)
 {
+	mode->takes_in_runs = mode->is_datagram && !mode->is_once;
 	return pool_prepare(mode, mode->is_once ? 1 : mode->limit, mode->min_threads, NULL);
 }
 

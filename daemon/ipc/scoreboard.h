@@ -42,7 +42,10 @@ struct scoreboard {
 	_Atomic uint32_t child_phase;	   /* what a forked child must do, see forking */
 	_Atomic uint32_t used_slots;	   /* slots from this one on were never written */
 	_Atomic uint32_t waiting_children; /* forked ones that may accept at any moment */
-	char reserved[44];
+	uint32_t reserved;
+	_Atomic int64_t took_datagram_ns; /* when the flow did that takes one after the other; 0:
+					     none does */
+	char reserved_too[32];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct scoreboard_slot slots[];
 };
