@@ -17,6 +17,23 @@
 #include "net/listen.h"
 #include "net/peer.h"
 
+static void
+adopted_append(struct adopted *adopted, int fd, const char *name)
+{
+	adopted->items = memory_grow(adopted->items, adopted->count, sizeof(*adopted->items));
+	adopted->items[adopted->count++] = (struct adopted_socket){
+		.fd = fd,
+		.name = memory_text(name),
+	};
+}
+
+void
+adopted_add(struct adopted *adopted, int fd, const char *name)
+{
+	adopted_append(adopted, fd, name);
+	adopted->is_connection = true;
+}
+
 void
 adopted_take(struct adopted *adopted)
 {
@@ -24,12 +41,8 @@ adopted_take(struct adopted *adopted)
 	int count = sd_listen_fds_with_names(1, &names);
 
 	for (int i = 0; i < count; i++) {
-		adopted->items =
-			memory_grow(adopted->items, adopted->count, sizeof(*adopted->items));
-		adopted->items[adopted->count++] = (struct adopted_socket){
-			.fd = SD_LISTEN_FDS_START + i,
-			.name = memory_text(names != NULL ? names[i] : "unknown"),
-		};
+		adopted_append(adopted, SD_LISTEN_FDS_START + i,
+			       names != NULL ? names[i] : "unknown");
 	}
 	for (char **name = names; name != NULL && *name != NULL; name++)
 		free(*name);
@@ -74,19 +87,36 @@ adopted_protocol(int fd)
 	return -1;
 }
 
+static bool
+adopted_is_connected(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t length = sizeof(peer);
+
+	return getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+}
+
+int64_t
+adopted_connection_protocol(int fd)
+{
+	int64_t protocol = adopted_protocol(fd);
+
+	if ((protocol != CONF_TCP && protocol != CONF_UNIX) || !adopted_is_connected(fd))
+		return -1;
+	return protocol;
+}
+
 /* Why the descriptor cannot serve this protocol; NULL: it can. */
 static char *
 adopted_find_fault(int fd, int64_t protocol)
 {
 	int64_t found = adopted_protocol(fd);
-	struct sockaddr_storage peer;
-	socklen_t length = sizeof(peer);
 
 	if (adopted_option(fd, SO_TYPE) < 0)
 		return memory_text("is no socket");
 	if (found < 0)
 		return memory_text("is of a kind that no protocol here has");
-	if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0)
+	if (adopted_is_connected(fd))
 		return memory_text("is a connection (Accept=yes in the .socket unit); that is for "
 				   "handlerd --inetd");
 	if (found != protocol)
@@ -120,6 +150,8 @@ adopted_claim(struct adopted *adopted, const struct conf_listener *listener, con
 		return -1;
 	fd = adopted->items[i].fd;
 	adopted_remove(adopted, i);
+	if (adopted->is_connection)
+		return fd;
 	fault = adopted_find_fault(fd, listener->protocol);
 	if (fault == NULL) {
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

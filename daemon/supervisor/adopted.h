@@ -5,6 +5,7 @@
 #ifndef SUPERVISOR_ADOPTED_H
 #define SUPERVISOR_ADOPTED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/report.h"
@@ -18,10 +19,17 @@ struct adopted_socket {
 struct adopted {
 	struct adopted_socket *items;
 	size_t count;
+	bool is_connection; /* the only one is no listening socket, but a connection */
 };
 
 /* Takes what the environment tells of, and clears it there: nobody else is to take it. */
 void adopted_take(struct adopted *adopted);
+
+/* Adds one that is a connection already. */
+void adopted_add(struct adopted *adopted, int fd, const char *name);
+
+/* CONF_TCP or CONF_UNIX of a connected stream socket; -1: it is none. */
+int64_t adopted_connection_protocol(int fd);
 
 /* How many of this name are left. */
 size_t adopted_count(const struct adopted *adopted, const char *name);

@@ -114,6 +114,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
 		.drain_timeout_ms = (uint64_t)config->drain_timeout_ms,
 		.is_once = listener->world->is_once,
+		.is_connection = listener->world->is_connection,
 		.max_datagram = (uint32_t)conf->max_datagram,
 		.amplification = (uint32_t)conf->limits.amplification_thousandths,
 		.answers_low_ports = conf->limits.reply_to_low_ports,

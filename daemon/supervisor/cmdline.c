@@ -17,6 +17,7 @@ enum {
 	OPTION_CONCURRENCY,
 	OPTION_OPTION,
 	OPTION_ONCE,
+	OPTION_INETD,
 	OPTION_USER,
 	OPTION_GROUP,
 	OPTION_DESCRIBE,
@@ -31,6 +32,7 @@ static const struct option cmdline_options[] = {
 	{"concurrency", required_argument, NULL, OPTION_CONCURRENCY},
 	{"option", required_argument, NULL, OPTION_OPTION},
 	{"once", no_argument, NULL, OPTION_ONCE},
+	{"inetd", no_argument, NULL, OPTION_INETD},
 	{"user", required_argument, NULL, OPTION_USER},
 	{"group", required_argument, NULL, OPTION_GROUP},
 	{"describe", required_argument, NULL, OPTION_DESCRIBE},
@@ -53,6 +55,10 @@ cmdline_print_help(void)
 		"           [--option NAME=VALUE]... [--once] [--user USER] [--group GROUP]\n"
 		"                          serve without a configuration file; --listen may be\n"
 		"                          repeated; --once serves one connection and exits\n"
+		"  handlerd --inetd --handler NAME|PATH [--option NAME=VALUE]...\n"
+		"                          serve the one connection on descriptor 0, which inetd "
+		"or\n"
+		"                          systemd (Accept=yes) has accepted\n"
 		"  handlerd --describe NAME|PATH [--json]\n"
 		"                          what a handler says of itself\n"
 		"  handlerd --version | --help\n"
@@ -108,6 +114,9 @@ cmdline_take(struct cmdline *cmdline, int option)
 	case OPTION_ONCE:
 		cmdline->is_once = true;
 		return 0;
+	case OPTION_INETD:
+		cmdline->is_inetd = true;
+		return 0;
 	case OPTION_USER:
 		cmdline->user = optarg;
 		return 0;
@@ -145,12 +154,20 @@ cmdline_check(const struct cmdline *cmdline)
 		return cmdline_complain("--json goes with --describe");
 	if (cmdline->command == CMDLINE_DESCRIBE && has_listen)
 		return cmdline_complain("--describe does not go with --listen");
+	if (cmdline->is_inetd &&
+	    (has_listen || cmdline->has_file || cmdline->is_once || cmdline->concurrency != NULL))
+		return cmdline_complain("--inetd serves one connection that is there already; -c, "
+					"--listen, --concurrency and --once do not go with it");
+	if (cmdline->is_inetd && cmdline->command != CMDLINE_SERVE)
+		return cmdline_complain("--inetd serves; -t, -T and --describe do not go with it");
+	if (cmdline->is_inetd)
+		return cmdline->handler != NULL ? 0 : cmdline_complain("--inetd needs --handler");
 	if (has_listen && cmdline->has_file)
 		return cmdline_complain("-c does not go with --listen");
 	if (has_listen && cmdline->handler == NULL)
 		return cmdline_complain("--listen needs --handler");
 	if (!has_listen && cmdline->handler != NULL)
-		return cmdline_complain("--handler needs --listen");
+		return cmdline_complain("--handler needs --listen or --inetd");
 	if (!has_listen && (cmdline->concurrency != NULL || cmdline->option_count > 0 ||
 			    cmdline->is_once || cmdline->user != NULL || cmdline->group != NULL))
 		return cmdline_complain(
@@ -172,6 +189,12 @@ cmdline_parse(struct cmdline *cmdline, int argc, char **argv)
 		r = cmdline_complain("wrong command line");
 	}
 	return r == 0 ? cmdline_check(cmdline) : r;
+}
+
+bool
+cmdline_has_no_file(const struct cmdline *cmdline)
+{
+	return cmdline->listen_count > 0 || cmdline->is_inetd;
 }
 
 void

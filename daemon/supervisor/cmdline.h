@@ -31,12 +31,16 @@ struct cmdline {
 	const char **options; /* K=V; owned */
 	size_t option_count;
 	bool is_once;
+	bool is_inetd;
 	const char *user, *group;
 };
 
 /* Returns 0; -EINVAL for a wrong command line, told on standard error. */
 int cmdline_parse(struct cmdline *cmdline, int argc, char **argv);
 void cmdline_free(struct cmdline *cmdline);
+
+/* Whether it says itself what is to be served. */
+bool cmdline_has_no_file(const struct cmdline *cmdline);
 
 void cmdline_print_help(void);
 

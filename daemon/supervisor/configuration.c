@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/parse.h"
 #include "conf/settings.h"
+#include "supervisor/inetd.h"
 #include "supervisor/supervisor.h"
 
 /* "K=V" as an option's value: what looks like a number or a truth value is one. A handler whose
@@ -133,6 +135,20 @@ configuration_fill(struct conf_listener *listener, const struct cmdline *cmdline
 		configuration_add_option(listener, cmdline->options[i], report);
 }
 
+/* --inetd: the connection that is there already is the only one, and its log is for what is wrong.
+ */
+static void
+configuration_add_connection(const struct supervisor *supervisor, struct config *config,
+			     const char *name, const char *handler)
+{
+	struct conf_listener *listener = config_add_listener(config, name, handler);
+
+	listener->protocol = supervisor->inetd_protocol;
+	listener->concurrency = CONF_SERIAL;
+	conf_texts_add(&listener->address_texts, "systemd:" INETD_NAME);
+	config->log_level = LOG_LEVEL_WARNING;
+}
+
 static struct config *
 configuration_make(const struct supervisor *supervisor, struct report *report)
 {
@@ -151,6 +167,8 @@ configuration_make(const struct supervisor *supervisor, struct report *report)
 			conf_texts_add(&listener->address_texts,
 				       strchr(cmdline->listen[i], ':') + 1);
 	}
+	if (cmdline->is_inetd)
+		configuration_add_connection(supervisor, config, name, handler);
 	for (size_t i = 0; i < config->listener_count; i++)
 		configuration_fill(&config->listeners[i], cmdline, report);
 	config->user = memory_text(cmdline->user);
@@ -180,7 +198,7 @@ supervisor_find_missing_handlers(const struct config *config, struct report *rep
 struct config *
 supervisor_read_config(const struct supervisor *supervisor, struct report *report)
 {
-	if (supervisor->cmdline->listen_count > 0)
+	if (cmdline_has_no_file(supervisor->cmdline))
 		return configuration_make(supervisor, report);
 	return config_load_broken(supervisor->cmdline->file, supervisor->places.handler_directory,
 				  report);

@@ -188,7 +188,7 @@ held_revive(struct held_socket *held)
 {
 	const char *step = "", *path = held_path(held);
 
-	if (held->fd >= 0 && listen_is_alive(held->fd))
+	if (held->is_connection || (held->fd >= 0 && listen_is_alive(held->fd)))
 		return false;
 	if (held->is_adopted) {
 		log_error("'%s': its handler shut the socket down that systemd had opened; only "

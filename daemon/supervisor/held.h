@@ -29,6 +29,7 @@ struct held_socket {
 	size_t index;			/* among those of this address: reuse_port, or systemd's */
 	struct conf_address bound;	/* with its real port */
 	bool is_adopted;		/* bound by systemd */
+	bool is_connection;		/* adopted, and no socket that clients come to */
 	struct local_identity identity; /* of a path that we have bound */
 	char *owner;			/* the listener's name */
 	struct held_settings settings;

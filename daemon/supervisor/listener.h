@@ -25,6 +25,7 @@ struct listener_world {
 	int ports_fd;	/* the page of UDP ports that are served; -1: none */
 	struct port_page *ports;
 	bool is_once;
+	bool is_connection; /* --inetd: the only socket is the connection to be served */
 	/* Something about some child has changed: look again, soon. */
 	void (*on_change)(struct listener_world *world);
 };

@@ -295,7 +295,8 @@ reload_log_addresses(const struct supervisor *supervisor)
 			char text[CONF_ADDRESS_TEXT_SIZE];
 
 			/* of several on one address, one is told */
-			if (socket->is_new && (socket->is_adopted || socket->index == 0))
+			if (socket->is_new && !socket->is_connection &&
+			    (socket->is_adopted || socket->index == 0))
 				log_notice("'%s' listening on %s %s", listener->name,
 					   conf_protocol_name(socket->protocol),
 					   conf_address_format(&socket->bound, text, sizeof(text)));

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "supervisor/inetd.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor.h"
 
@@ -43,7 +44,8 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	}
 	supervisor->world.loop = &supervisor->loop;
 	supervisor->world.places = &supervisor->places;
-	supervisor->world.is_once = cmdline->is_once;
+	supervisor->world.is_once = cmdline->is_once || cmdline->is_inetd;
+	supervisor->world.is_connection = cmdline->is_inetd;
 	return 0;
 }
 
@@ -211,7 +213,7 @@ serve_reload(struct supervisor *supervisor)
 {
 	if (supervisor->is_stopping)
 		return;
-	if (supervisor->cmdline->listen_count > 0) {
+	if (cmdline_has_no_file(supervisor->cmdline)) {
 		log_notice("nothing to reload: there is no configuration file");
 		return;
 	}
@@ -285,7 +287,13 @@ supervisor_serve(struct supervisor *supervisor)
 	int r;
 
 	/* before any descriptor is opened or closed by number */
-	adopted_take(&supervisor->sockets.adopted);
+	if (supervisor->cmdline->is_inetd) {
+		supervisor->inetd_protocol = inetd_take(&supervisor->sockets.adopted);
+		if (supervisor->inetd_protocol < 0)
+			return EXIT_FAILURE;
+	} else {
+		adopted_take(&supervisor->sockets.adopted);
+	}
 	r = serve_open_signals(supervisor);
 	if (r >= 0)
 		r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);

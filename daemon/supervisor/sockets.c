@@ -236,6 +236,7 @@ sockets_want(struct sockets *sockets, const struct conf_listener *listener, size
 		held = held_open(listener->protocol, asked, index, &settings, adopted_fd, &step,
 				 &r);
 		if (held != NULL) {
+			held->is_connection = sockets->adopted.is_connection;
 			sockets->items = memory_grow(sockets->items, sockets->count,
 						     sizeof(struct held_socket *));
 			sockets->items[sockets->count++] = held;

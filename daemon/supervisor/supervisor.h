@@ -57,7 +57,8 @@ struct supervisor {
 	size_t leaving_count;
 	struct sockets sockets;
 	struct reload reload;
-	uint32_t generation; /* of the last commit */
+	int64_t inetd_protocol; /* of the connection that --inetd serves */
+	uint32_t generation;	/* of the last commit */
 	bool is_stopping;
 	struct loop_timer extend; /* of systemd's patience while stopping */
 	int exit_status;
