@@ -67,6 +67,7 @@ mailbox_put(struct mailbox *mailbox, const void *data, size_t length, uint32_t m
 		else
 			mailbox->last->next = mail;
 		mailbox->last = mail;
+		(void)atomic_fetch_add(&mailbox->asked, length + REPLY_HEADER_SIZE);
 		if (mailbox->count++ == 0 && !mailbox->is_closed)
 			fd_raise_event(mailbox->event_fd);
 	}
@@ -84,14 +85,17 @@ mailbox_close(struct mailbox *mailbox)
 }
 
 bool
-mailbox_is_empty(struct mailbox *mailbox)
+mailbox_begin_again(struct mailbox *mailbox)
 {
-	bool is_empty;
+	uint64_t asked = 0;
 
 	(void)pthread_mutex_lock(&mailbox->lock);
-	is_empty = mailbox->first == NULL;
+	for (const struct mail *mail = mailbox->first; mail != NULL; mail = mail->next)
+		asked += mail->length + REPLY_HEADER_SIZE;
+	/* what was answered is forgotten, so must be what was asked */
+	atomic_store(&mailbox->asked, asked);
 	(void)pthread_mutex_unlock(&mailbox->lock);
-	return is_empty;
+	return asked > 0;
 }
 
 int64_t
@@ -153,7 +157,6 @@ mailbox_receive(struct hd_request *req, void *buf, size_t size)
 			memcpy(buf, mail->data, length < size ? length : size);
 			free(mail);
 			req->bytes_in += length;
-			req->asked += length + REPLY_HEADER_SIZE;
 			return length <= size ? (ssize_t)length : -EMSGSIZE;
 		}
 		if (is_closed)

@@ -6,6 +6,7 @@
 #define API_MAILBOX_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@ struct mail;
 struct mailbox {
 	int event_fd; /* readable while there is mail, and once it is closed; owned */
 	int64_t timeout_ns;
+	_Atomic uint64_t asked; /* bytes on the wire that came, headers included */
 
 	pthread_mutex_t lock; /* guards what follows */
 	struct mail *first, *last;
@@ -34,7 +36,8 @@ void mailbox_destroy(struct mailbox *mailbox);
 int mailbox_put(struct mailbox *mailbox, const void *data, size_t length, uint32_t most);
 /* From any flow: once what is in it was read, waiting for more gives -ECANCELED. */
 void mailbox_close(struct mailbox *mailbox);
-bool mailbox_is_empty(struct mailbox *mailbox);
+/* Another session begins with what is left in it. False: nothing is. */
+bool mailbox_begin_again(struct mailbox *mailbox);
 /* When the session ends if nothing comes. */
 int64_t mailbox_deadline_ns(struct mailbox *mailbox);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "api/mailbox.h"
 #include "api/request.h"
 #include "api/server.h"
 #include "api/wait.h"
@@ -40,9 +41,9 @@ static bool
 reply_is_amplified(const struct hd_request *req, size_t size)
 {
 	uint64_t factor = req->server->amplification;
+	uint64_t asked = req->mailbox != NULL ? atomic_load(&req->mailbox->asked) : req->asked;
 
-	return factor != 0 &&
-	       (req->answered + size + REPLY_HEADER_SIZE) * 1000 > req->asked * factor &&
+	return factor != 0 && (req->answered + size + REPLY_HEADER_SIZE) * 1000 > asked * factor &&
 	       !peer_is_near((const struct sockaddr *)&req->client, req->client_length);
 }
 

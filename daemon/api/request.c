@@ -242,13 +242,15 @@ request_cancel_idle_here(struct hd_request *req)
 	int fd = atomic_load(&req->fd);
 	int readable = 0;
 
+	if (fd < 0)
+		return;
 	if (req->kind != REQUEST_STREAM) {
 		/* the peer's next datagram begins anew, with the next worker */
 		if (req->mailbox != NULL)
 			mailbox_close(req->mailbox);
 		return;
 	}
-	if (fd < 0 || !atomic_load(&req->is_idle) || atomic_load(&req->has_partial))
+	if (!atomic_load(&req->is_idle) || atomic_load(&req->has_partial))
 		return;
 	if (request_is_fresh(req))
 		return;

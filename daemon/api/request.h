@@ -96,7 +96,8 @@ struct hd_request {
 	struct ucred credentials;
 	bool has_reply; /* of a datagram: something was sent, if only nothing */
 	struct request_buffer reply;
-	uint64_t asked, answered; /* bytes on the wire, headers included */
+	uint64_t asked, answered; /* bytes on the wire, headers included; of a peer, the mailbox
+				     knows what was asked */
 	struct mailbox *mailbox;  /* of a peer, not owned; changed under the lock */
 
 	FILE *reader, *writer;

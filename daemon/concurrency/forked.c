@@ -33,12 +33,14 @@ static struct forked {
 	struct intake intake;
 } forked;
 
-/* A copy that is held by a busy child would keep the port open for as long as its connection. In
- * any other state the flow may just be accepting, and will end by itself. */
+/* A copy that is held by a busy child would keep the port open for as long as its connection; the
+ * answer to a datagram leaves through it. In any other state the flow may just be accepting, and
+ * will end by itself. */
 static void
 forked_close_sockets(void)
 {
-	if (forked.are_closed || atomic_load(&forked.slot->state) != FORKED_BUSY)
+	if (forked.are_closed || forked.mode->is_datagram ||
+	    atomic_load(&forked.slot->state) != FORKED_BUSY)
 		return;
 	forked.are_closed = true;
 	for (size_t i = 0; i < forked.mode->socket_count; i++)

@@ -182,9 +182,9 @@ sessions_run(void *argument)
 {
 	struct sessions *sessions = argument;
 	struct concurrency *mode = sessions->mode;
-	int r = 0;
+	int r = acceptor_wait_open(mode) ? 0 : -ECANCELED;
 
-	while (acceptor_wait_open(mode) && r >= 0) {
+	while (r >= 0) {
 		const struct datagram_socket *socket;
 		int failed;
 
@@ -271,7 +271,7 @@ session_close_peer(struct session *session)
 	bool has_more;
 
 	(void)pthread_mutex_lock(&sessions->lock);
-	has_more = !mailbox_is_empty(&session->mailbox);
+	has_more = mailbox_begin_again(&session->mailbox);
 	if (has_more) {
 		sessions_queue(sessions, session);
 	} else {
