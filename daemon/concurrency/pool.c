@@ -151,7 +151,8 @@ pool_fill_seats(struct pool *pool)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&pool->lock);
-	if (!pool->is_draining && !mode->is_once && pool_is_wanting(pool)) {
+	if ((!pool->is_draining || pool->sessions != NULL) && !mode->is_once &&
+	    pool_is_wanting(pool)) {
 		other = pool_call_parked(pool);
 		if (other == NULL && pool->thread_count < pool->limit)
 			r = pool_make_thread(pool);
@@ -261,10 +262,9 @@ pool_find_work(struct pool_thread *thread, bool is_coming)
 
 		pool->coming -= is_coming;
 		is_coming = false;
-		if (pool->is_draining)
-			break;
+		/* sessions that wait have datagrams that nobody else gets any more */
 		has_work = pool_take_session(thread);
-		if (has_work)
+		if (has_work || pool->is_draining)
 			break;
 		if (pool->free_seats == 0) {
 			is_coming = pool_park(pool, thread);

@@ -23,6 +23,8 @@
 #define FOR_TCP SETTING_FOR(CONF_TCP)
 #define FOR_UDP SETTING_FOR(CONF_UDP)
 #define FOR_INET (FOR_TCP | FOR_UDP)
+/* accepted Unix connections do not inherit them */
+#define FOR_BUFFERS (FOR_INET | SETTING_FOR(CONF_UNIXGRAM))
 #define FOR_UNIX (SETTING_FOR(CONF_UNIX) | SETTING_FOR(CONF_UNIXGRAM))
 
 /* the kernel's bounds */
@@ -217,11 +219,12 @@ const struct setting settings[] = {
 		 "net.ipv4.tcp_keepalive_probes."},
 	{SETTING_LISTENER, "socket", "receive_buffer", SETTING_SIZE,
 	 LISTENER_AT(socket.receive_buffer), .min = 2 * KIB, .max = GIB, .default_text = "0B",
-	 .flags = SETTING_OR_NONE,
+	 .flags = SETTING_OR_NONE, .protocols = FOR_BUFFERS,
 	 .help = "How much the kernel keeps that was not read yet, for each socket. \"0B\" takes "
 		 "the system's own value, which adapts itself under tcp."},
 	{SETTING_LISTENER, "socket", "send_buffer", SETTING_SIZE, LISTENER_AT(socket.send_buffer),
 	 .min = 2 * KIB, .max = GIB, .default_text = "0B", .flags = SETTING_OR_NONE,
+	 .protocols = FOR_BUFFERS,
 	 .help = "How much the kernel keeps that was not sent yet, for each socket. \"0B\" takes "
 		 "the system's own value, which adapts itself under tcp."},
 	{SETTING_LISTENER, "socket", "defer_accept", SETTING_DURATION,

@@ -206,7 +206,8 @@ START_TEST(defaults_of_other_protocols_are_left_aside)
 	ck_assert_ptr_null(stream->socket.device);
 	ck_assert_int_eq(stream->socket.reuse_port, 0);
 	ck_assert_int_eq(stream->socket.mark, 0);
-	ck_assert_int_eq(stream->socket.receive_buffer, 65536);
+	ck_assert_int_eq(stream->socket.receive_buffer, 0);
+	ck_assert_int_eq(gram->socket.receive_buffer, 65536);
 	ck_assert_int_eq(gram->max_datagram, 1024);
 	ck_assert_int_eq(gram->udp.max_sessions, 4096);
 	config_free(config);
