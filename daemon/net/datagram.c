@@ -160,12 +160,13 @@ datagram_point(const struct datagram_socket *socket, struct datagram *datagram, 
 static bool
 datagram_take(struct datagram *datagram, struct msghdr *message, size_t length)
 {
+	/* descriptors come with a datagram that is too long, too */
+	datagram_take_control(message, datagram);
 	if ((message->msg_flags & MSG_TRUNC) != 0)
 		return false;
 	datagram->length = length;
 	datagram->client_length =
 		message->msg_namelen > sizeof(sa_family_t) ? message->msg_namelen : 0;
-	datagram_take_control(message, datagram);
 	return true;
 }
 
@@ -318,9 +319,10 @@ datagram_send(const struct datagram_socket *socket, const struct iovec *iov, int
 			return n;
 		if (errno == EINTR)
 			continue;
-		/* an address that cannot be sent from, such as a broadcast's, or one that is gone
-		 */
-		if (has_path && (errno == EINVAL || errno == EADDRNOTAVAIL)) {
+		/* an address that cannot be sent from, such as a broadcast's, or one that is gone;
+		 * which error that is depends on the kernel */
+		if (has_path &&
+		    (errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENETUNREACH)) {
 			has_path = false;
 			message.msg_control = NULL;
 			message.msg_controllen = 0;
