@@ -93,6 +93,57 @@ START_TEST(count_adds_one_and_wraps_without_a_fuss)
 }
 END_TEST
 
+START_TEST(drops_are_counted_by_reason_whatever_slots_were_used)
+{
+	struct scoreboard *board = new_board();
+	struct scoreboard_totals totals, more;
+
+	for (int i = 0; i < SCOREBOARD_DROPS; i++) {
+		scoreboard_drop(board, (enum scoreboard_drop)i, 1);
+		scoreboard_drop(board, (enum scoreboard_drop)i, (uint64_t)i * 10);
+	}
+	totals = scoreboard_sum(board, 0);
+	more = scoreboard_sum(board, 3);
+	ck_assert_uint_eq(totals.accepted, 0);
+	for (int i = 0; i < SCOREBOARD_DROPS; i++) {
+		ck_assert_uint_eq(totals.dropped[i], 1 + (uint64_t)i * 10);
+		ck_assert_uint_eq(more.dropped[i], totals.dropped[i]);
+	}
+	scoreboard_use_slot(board, 0);
+	more = scoreboard_sum(board, 3);
+	scoreboard_add(&more, &totals);
+	ck_assert_uint_eq(more.accepted, 1000);
+	ck_assert_uint_eq(more.dropped[SCOREBOARD_UNSENT], 2 * totals.dropped[SCOREBOARD_UNSENT]);
+	free(board);
+}
+END_TEST
+
+START_TEST(adding_takes_every_number)
+{
+	struct scoreboard_totals to = {1, 2, 3, 4, 5, {6, 7}}, more = {10, 20, 30, 40, 50, {60}};
+
+	scoreboard_add(&to, &more);
+	ck_assert_uint_eq(to.accepted, 11);
+	ck_assert_uint_eq(to.finished, 22);
+	ck_assert_uint_eq(to.refused, 33);
+	ck_assert_uint_eq(to.failed, 44);
+	ck_assert_uint_eq(to.crashed, 55);
+	ck_assert_uint_eq(to.dropped[0], 66);
+	ck_assert_uint_eq(to.dropped[1], 7);
+}
+END_TEST
+
+START_TEST(every_reason_has_a_name_of_its_own)
+{
+	for (int i = 0; i < SCOREBOARD_DROPS; i++) {
+		ck_assert_ptr_nonnull(scoreboard_drop_name((enum scoreboard_drop)i));
+		for (int j = 0; j < i; j++)
+			ck_assert_str_ne(scoreboard_drop_name((enum scoreboard_drop)i),
+					 scoreboard_drop_name((enum scoreboard_drop)j));
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -103,5 +154,8 @@ main(void)
 	tcase_add_test(cases, slots_that_were_never_used_are_not_read);
 	tcase_add_test(cases, garbage_is_never_an_index_nor_a_negative_count);
 	tcase_add_test(cases, count_adds_one_and_wraps_without_a_fuss);
+	tcase_add_test(cases, drops_are_counted_by_reason_whatever_slots_were_used);
+	tcase_add_test(cases, adding_takes_every_number);
+	tcase_add_test(cases, every_reason_has_a_name_of_its_own);
 	return unit_run("scoreboard", cases);
 }

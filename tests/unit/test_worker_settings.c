@@ -38,6 +38,7 @@ static const struct worker_settings full = {
 	.gid = 16,
 	.groups = groups,
 	.group_count = 3,
+	.protocol = WORKER_UNIXGRAM,
 	.concurrency = WORKER_SERIAL,
 	.limit = 17,
 	.min_threads = 18,
@@ -47,6 +48,13 @@ static const struct worker_settings full = {
 	.connections_per_child = UINT64_C(1) << 42,
 	.drain_timeout_ms = UINT64_C(1) << 43,
 	.is_once = true,
+	.is_connection = true,
+	.max_datagram = 21,
+	.amplification = 22,
+	.answers_low_ports = true,
+	.has_sessions = true,
+	.session_timeout_ms = UINT64_C(1) << 44,
+	.max_sessions = 23,
 	.socket_count = 20,
 	.older_slots = older,
 	.older_count = 2,
@@ -110,6 +118,7 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(group_count);
 	for (uint32_t i = 0; i < a->group_count; i++)
 		SAME(groups[i]);
+	SAME(protocol);
 	SAME(concurrency);
 	SAME(limit);
 	SAME(min_threads);
@@ -119,6 +128,13 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(connections_per_child);
 	SAME(drain_timeout_ms);
 	SAME(is_once);
+	SAME(is_connection);
+	SAME(max_datagram);
+	SAME(amplification);
+	SAME(answers_low_ports);
+	SAME(has_sessions);
+	SAME(session_timeout_ms);
+	SAME(max_sessions);
 	SAME(socket_count);
 	SAME(older_count);
 	for (uint32_t i = 0; i < a->older_count; i++)

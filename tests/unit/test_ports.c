@@ -1,0 +1,152 @@
+/*
+ * test_ports.c - the page of our own ports: a bit for each, and nobody but its maker writes it.
+ */
+#include "ipc/ports.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "unit.h"
+
+static struct port_page *page;
+static int page_fd = -1;
+
+static void
+open_page(void)
+{
+	page_fd = ports_open(&page);
+	ck_assert_int_ge(page_fd, 0);
+}
+
+static void
+close_page(void)
+{
+	ports_close(page);
+	(void)close(page_fd);
+}
+
+START_TEST(port_stands_alone_at_every_place)
+{
+	static const uint16_t ports[] = {0, 1, 63, 64, 65, 1023, 1024, 32767, 65471, 65472, 65535};
+
+	for (int i = 0; i < UNIT_COUNT(ports); i++) {
+		uint64_t words[PORTS_WORDS] = {0};
+
+		ports_add(words, ports[i]);
+		ports_replace(page, words);
+		for (unsigned port = 0; port <= UINT16_MAX; port++)
+			ck_assert_int_eq(ports_has(page, (uint16_t)port), port == ports[i]);
+	}
+}
+END_TEST
+
+START_TEST(reader_sees_what_is_written_later)
+{
+	const struct port_page *seen = ports_map(page_fd);
+	uint64_t words[PORTS_WORDS] = {0};
+
+	ck_assert_ptr_nonnull(seen);
+	ck_assert(!ports_has(seen, 5353));
+	ports_add(words, 5353);
+	ports_replace(page, words);
+	ck_assert(ports_has(seen, 5353));
+	memset(words, 0, sizeof(words));
+	ports_replace(page, words);
+	ck_assert(!ports_has(seen, 5353));
+	ports_close((struct port_page *)(uintptr_t)seen);
+}
+END_TEST
+
+START_TEST(descriptor_is_close_on_exec)
+{
+	ck_assert_int_eq(fcntl(page_fd, F_GETFD), FD_CLOEXEC);
+}
+END_TEST
+
+START_TEST(nobody_else_can_write_the_page)
+{
+	size_t size = sizeof(struct port_page);
+	const struct port_page *seen = ports_map(page_fd);
+	char path[64];
+	int again;
+
+	ck_assert_int_eq(mprotect((void *)(uintptr_t)seen, size, PROT_READ | PROT_WRITE), -1);
+	ck_assert_int_eq(errno, EACCES);
+	ck_assert_ptr_eq(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0),
+			 MAP_FAILED);
+	ck_assert_int_eq(pwrite(page_fd, "x", 1, 0), -1);
+	ck_assert_int_eq(errno, EPERM);
+	/* opened anew, as its owner may */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", page_fd);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(again, 0);
+	ck_assert_ptr_eq(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0),
+			 MAP_FAILED);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_eq(pwrite(again, "x", 1, 0), -1);
+	(void)close(again);
+	ck_assert(!ports_has(page, 0));
+	ports_close((struct port_page *)(uintptr_t)seen);
+}
+END_TEST
+
+START_TEST(size_and_seals_stay)
+{
+	off_t size = sizeof(struct port_page);
+
+	ck_assert_int_eq(ftruncate(page_fd, 0), -1);
+	ck_assert_int_eq(ftruncate(page_fd, size - 1), -1);
+	ck_assert_int_eq(ftruncate(page_fd, size + 1), -1);
+	ck_assert_int_eq(fallocate(page_fd, 0, size, 4096), -1);
+	/* a hole would be zeros: all ports forgotten */
+	ck_assert_int_eq(fallocate(page_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size),
+			 -1);
+	ck_assert_int_eq(lseek(page_fd, 0, SEEK_END), size);
+	ck_assert_int_eq(fcntl(page_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	ck_assert_int_eq(errno, EPERM);
+}
+END_TEST
+
+START_TEST(what_is_no_page_cannot_be_mapped)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_ptr_null(ports_map(ends[0]));
+	ck_assert_ptr_null(ports_map(-1));
+	ports_close(NULL);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+END_TEST
+
+START_TEST(page_that_cannot_be_had_leaves_nothing_behind)
+{
+	struct rlimit limit;
+	struct port_page *none = NULL;
+	int before = unit_count_fds();
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(ports_open(&none), -EMFILE);
+	ck_assert_ptr_null(none);
+	ck_assert_int_eq(unit_count_fds(), before);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("ports");
+
+	tcase_add_checked_fixture(cases, open_page, close_page);
+	tcase_add_test(cases, port_stands_alone_at_every_place);
+	tcase_add_test(cases, reader_sees_what_is_written_later);
+	tcase_add_test(cases, descriptor_is_close_on_exec);
+	tcase_add_test(cases, nobody_else_can_write_the_page);
+	tcase_add_test(cases, size_and_seals_stay);
+	tcase_add_test(cases, what_is_no_page_cannot_be_mapped);
+	tcase_add_test(cases, page_that_cannot_be_had_leaves_nothing_behind);
+	return unit_run("ports", cases);
+}
