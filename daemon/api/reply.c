@@ -164,6 +164,7 @@ reply_is_client(const struct hd_request *req, const struct sockaddr *addr, sockl
 	struct sockaddr_storage other = {0};
 	socklen_t other_length = length;
 	struct sockaddr_in6 a, b;
+	struct sockaddr_in a4, b4;
 
 	if (length > sizeof(other))
 		return false;
@@ -178,10 +179,14 @@ reply_is_client(const struct hd_request *req, const struct sockaddr *addr, sockl
 		return a.sin6_port == b.sin6_port &&
 		       memcmp(&a.sin6_addr, &b.sin6_addr, sizeof(a.sin6_addr)) == 0;
 	}
+	/* the kernel takes a length that is too great, such as that of a sockaddr_storage */
+	if (other.ss_family == AF_INET) {
+		memcpy(&a4, &other, sizeof(a4));
+		memcpy(&b4, &req->client, sizeof(b4));
+		return a4.sin_port == b4.sin_port && a4.sin_addr.s_addr == b4.sin_addr.s_addr;
+	}
 	return other_length == req->client_length &&
-	       memcmp(&other, &req->client,
-		      other.ss_family == AF_INET ? offsetof(struct sockaddr_in, sin_zero)
-						 : other_length) == 0;
+	       memcmp(&other, &req->client, other_length) == 0;
 }
 
 ssize_t
