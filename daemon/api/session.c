@@ -66,9 +66,12 @@ session_close(struct hd_request *req, int result)
 	file_close_streams(req);
 	connect_close_all(req);
 	if (req->kind != REQUEST_STREAM) {
-		/* what a handler that failed has gathered is no answer */
-		if (result >= 0)
+		/* what a handler that failed has gathered is no answer, nor is one without its end:
+		 * what was printed last did not fit */
+		if (result >= 0 && (r >= 0 || r == -EPIPE))
 			reply_finish(req);
+		else if (result >= 0 && req->has_reply)
+			scoreboard_drop(req->server->board, SCOREBOARD_UNSENT, 1);
 		return;
 	}
 	/* after its end of file the client reads to ours, and close(2) sends that */
