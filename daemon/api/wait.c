@@ -200,10 +200,24 @@ poll_buffered(const struct hd_request *req, struct pollfd *fds, unsigned count)
 	return poll_mark(fds, count, fds, events);
 }
 
+/* Whether one of the rows waits for input of the request itself. */
+static bool
+poll_has_input(const struct pollfd *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (fds[i].fd == HD_CLIENT && (fds[i].events & POLLIN) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* Waits as long as the session of a peer lasts at most: its end is input. */
 static int
 poll_peer(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd, int timeout_ms)
 {
+	/* it is nothing to who does not ask for input */
+	if (!poll_has_input(fds, count))
+		return wait_for(req, fds, count, wake_fd, timeout_ms);
 	for (;;) {
 		int left_ms = clock_ms_until(mailbox_deadline_ns(req->mailbox));
 		bool is_mine = timeout_ms >= 0 && timeout_ms < left_ms;
@@ -220,14 +234,8 @@ poll_peer(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_f
 static bool
 poll_must_end(const struct hd_request *req, const struct pollfd *fds, unsigned count)
 {
-	if (!atomic_load(&req->server->is_draining) || !atomic_load(&req->is_idle) ||
-	    request_is_fresh(req))
-		return false;
-	for (unsigned i = 0; i < count; i++) {
-		if (fds[i].fd == HD_CLIENT && (fds[i].events & POLLIN) != 0)
-			return true;
-	}
-	return false;
+	return atomic_load(&req->server->is_draining) && atomic_load(&req->is_idle) &&
+	       !request_is_fresh(req) && poll_has_input(fds, count);
 }
 
 /* Whether the socket only looks readable because draining has shut it, with nothing to read. */
