@@ -71,7 +71,7 @@ on_broken(struct concurrency *which)
 		drain();
 }
 
-static int
+static inline int
 handle_echo(struct hd_request *req)
 {
 	char buf[64];
@@ -94,10 +94,11 @@ handle_echo(struct hd_request *req)
 	return 0;
 }
 
+/* One listening socket of this type on a free port of `host`. */
 static void
-prepare(void)
+prepare_on(int type, in_addr_t host)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
 	struct sockaddr_storage addr;
 	socklen_t length;
 	const char *step;
@@ -115,9 +116,10 @@ prepare(void)
 	server.waiter = &waiter_blocking;
 	server.handler.name = "test";
 	server.handler.handle = handle_echo;
-	server.handler.descriptor.flags = HD_STREAM | HD_THREADS;
+	server.handler.descriptor.flags = HD_STREAM | HD_DGRAM | HD_THREADS;
+	server.max_datagram = 64;
 	ck_assert_int_eq(loop_init(&loop), 0);
-	listener = listen_open(&(struct listen_spec){.type = SOCK_STREAM,
+	listener = listen_open(&(struct listen_spec){.type = type,
 						     .addr = (struct sockaddr *)&in,
 						     .length = sizeof(in)},
 			       &step);
@@ -130,6 +132,8 @@ prepare(void)
 		.board = board,
 		.sockets = &listener,
 		.socket_count = 1,
+		.is_datagram = type == SOCK_DGRAM,
+		.max_sessions = 4 * LIMIT,
 		.limit = LIMIT,
 		.min_threads = 2,
 		.idle_timeout_ns = 10 * CLOCK_NS_PER_S,
@@ -143,6 +147,12 @@ prepare(void)
 	ck_assert_int_eq(
 		older_open(&mode.older, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 0, NULL, 0), 0);
 	ck_assert_int_eq(concurrency_init(&mode), 0);
+}
+
+static inline void
+prepare(void)
+{
+	prepare_on(SOCK_STREAM, INADDR_LOOPBACK);
 }
 
 static void
@@ -186,7 +196,7 @@ serve(const struct concurrency_ops *ops, int (*run_clients)(void), void (*done)(
 	ck_assert_int_eq(empties, 1);
 }
 
-static void
+static inline void
 check_totals(uint64_t accepted, uint64_t crashed)
 {
 	struct scoreboard_totals totals = scoreboard_sum(board, LIMIT);
@@ -197,9 +207,54 @@ check_totals(uint64_t accepted, uint64_t crashed)
 	ck_assert_uint_eq(scoreboard_count_open(board, LIMIT), 0);
 }
 
+static inline void
+do_nothing(void)
+{
+}
+
+/* A child that waits in the kernel learns of draining by a signal, which TSan would hold back. */
+static inline bool
+is_deaf(int i)
+{
+	return UNIT_IS_TSAN && modes[i] == &concurrency_forking;
+}
+
 /* In the client process. */
 
-static int
+/* A socket that sends datagrams to the listener, at this address of the machine. */
+static inline int
+call(const char *host)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = port};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return inet_pton(AF_INET, host, &in.sin_addr) == 1 &&
+			       connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0
+		       ? fd
+		       : -1;
+}
+
+static inline bool
+ask(int fd, const char *text)
+{
+	return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
+}
+
+/* Whether this datagram is the next one. */
+static inline bool
+hears(int fd, const char *text)
+{
+	struct pollfd row = {.fd = fd, .events = POLLIN};
+	char back[64];
+	ssize_t n;
+
+	if (poll(&row, 1, 5000) != 1)
+		return false;
+	n = recv(fd, back, sizeof(back), 0);
+	return n == (ssize_t)strlen(text) && memcmp(back, text, (size_t)n) == 0;
+}
+
+static inline int
 dial(void)
 {
 	struct sockaddr_in in = {
@@ -209,7 +264,7 @@ dial(void)
 	return connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0 ? fd : -1;
 }
 
-static bool
+static inline bool
 says(int fd, const char *text)
 {
 	char back[64];
@@ -220,7 +275,7 @@ says(int fd, const char *text)
 	       memcmp(text, back, length) == 0;
 }
 
-static bool
+static inline bool
 is_over(int fd)
 {
 	char byte;

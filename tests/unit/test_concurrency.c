@@ -67,13 +67,6 @@ stay_idle(void)
 	return 0;
 }
 
-/* A child that waits in the kernel learns of it by a signal, which TSan would hold back. */
-static bool
-is_deaf(int i)
-{
-	return UNIT_IS_TSAN && modes[i] == &concurrency_forking;
-}
-
 START_TEST(idle_connection_ends_when_draining_begins)
 {
 	if (is_deaf(_i))
@@ -139,11 +132,6 @@ one_and_another(void)
 	(void)close(first);
 	/* the second is never accepted */
 	return second >= 0 ? 0 : 2;
-}
-
-static void
-do_nothing(void)
-{
 }
 
 START_TEST(once_serves_one_connection_and_ends_by_itself)
