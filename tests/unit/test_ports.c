@@ -122,14 +122,15 @@ END_TEST
 
 START_TEST(page_that_cannot_be_had_leaves_nothing_behind)
 {
-	struct rlimit limit;
+	struct rlimit limit, none_left = {0};
 	struct port_page *none = NULL;
 	int before = unit_count_fds();
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	limit.rlim_cur = 0;
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	none_left.rlim_max = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none_left), 0);
 	ck_assert_int_eq(ports_open(&none), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_ptr_null(none);
 	ck_assert_int_eq(unit_count_fds(), before);
 }
