@@ -1,10 +1,24 @@
 """Configuration files for the tests, and where the build is."""
+import itertools
 import os
 import pathlib
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("HANDLERD_BUILD", SOURCE / "build" / "dev")).resolve()
 TEST_HANDLERS = BUILD / "tests" / "handlers"
+
+STREAMS = ["tcp", "unix"]
+DATAGRAMS = ["udp", "unixgram"]
+PROTOCOLS = STREAMS + DATAGRAMS
+
+_numbers = itertools.count()
+
+
+def any_address(protocol):
+    """One that nobody else has: the kernel's choice of a port, or a name of our own."""
+    if protocol in ("tcp", "udp"):
+        return "127.0.0.1:0"
+    return f"@handlerd-test-{os.getpid()}-{next(_numbers)}"
 
 
 def render(value):
@@ -20,12 +34,13 @@ def render(value):
     return "{ " + " ".join(f"{name} = {render(item)};" for name, item in value.items()) + " }"
 
 
-def listener(name="echo", handler=None, mode="threading", address="127.0.0.1:0", **keys):
+def listener(name="echo", handler=None, mode="threading", address=None, protocol="tcp", **keys):
     """One entry of `listeners`."""
     handler = str(handler if handler is not None else name)
     if handler.startswith("sys_"):
         handler = str(TEST_HANDLERS / (handler + ".so"))
-    entry = {"name": name, "address": address, "handler": handler, "concurrency": mode}
+    entry = {"name": name, "protocol": protocol, "address": address or any_address(protocol),
+             "handler": handler, "concurrency": mode}
     entry.update(keys)
     return render(entry)
 

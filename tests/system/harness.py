@@ -14,8 +14,9 @@ import threading
 import time
 
 import procfs
-from client import Client
-from conffile import BUILD, TEST_HANDLERS, config, listener  # noqa: F401: for the tests
+from client import Client, Datagrams
+from conffile import (BUILD, DATAGRAMS, PROTOCOLS, STREAMS, TEST_HANDLERS, config,  # noqa: F401
+                      listener)
 
 SLOW = float(os.environ.get("HANDLERD_SLOW", "1"))
 PROGRAM = BUILD / "sbin" / "handlerd"
@@ -47,7 +48,10 @@ STATUS_LISTENER = re.compile(
 STATUS_WORKER = re.compile(
     r"status: '(?P<name>[^']+)' worker generation (?P<generation>\d+) pid (?P<pid>\d+) "
     r"(?P<state>[A-Z]+)(?P<quiet> \(accepts no more\))?$")
-LISTENING = re.compile(r"'(?P<name>[^']+)' listening on tcp (?P<address>\S+)$")
+STATUS_DATAGRAMS = re.compile(
+    r"status: '(?P<name>[^']+)' datagrams: dropped by the kernel (?P<drops>.*)$")
+LISTENING = re.compile(
+    r"'(?P<name>[^']+)' listening on (?P<protocol>tcp|udp|unix|unixgram) (?P<address>\S+)$")
 
 Worker = collections.namedtuple("Worker", "generation pid state is_quiet")
 
@@ -62,6 +66,7 @@ class Listener:
         for field in ("accepted", "finished", "refused", "failed", "crashed", "open"):
             setattr(self, field, int(match[field]))
         self.workers = []
+        self.drops = {}  # of datagrams: how many for which reason
 
     @property
     def is_balanced(self):
@@ -74,6 +79,13 @@ class Listener:
     @property
     def draining(self):
         return [worker for worker in self.workers if worker.state == "DRAINING"]
+
+
+def _read_drops(text):
+    """"0, empty 2" and the like, by reason."""
+    by_kernel, *others = text.split(", ")
+    rows = [other.rpartition(" ") for other in others]
+    return {"kernel": int(by_kernel), **{reason: int(count) for reason, _, count in rows}}
 
 
 def free_ports(count):
@@ -205,15 +217,25 @@ class Daemon:
         rows = self.log.find(LISTENING.pattern)
         return [row["address"] for row in rows if row["name"] == (name or rows[0]["name"])]
 
+    def protocol(self, name=None):
+        rows = self.log.find(LISTENING.pattern)
+        return next(row["protocol"] for row in rows if row["name"] == (name or rows[0]["name"]))
+
     def address(self, name=None, index=-1):
-        host, _, port = self.addresses(name)[index].rpartition(":")
+        """As Python's sockets take it."""
+        text = self.addresses(name)[index]
+        if text[0] in "/@":
+            return text.replace("@", "\0", 1) if text[0] == "@" else text
+        host, _, port = text.rpartition(":")
         return host.strip("[]"), int(port)
 
     def port(self, name=None, index=-1):
         return self.address(name, index)[1]
 
     def connect(self, name=None, index=-1, **keys):
-        client = Client(self.address(name, index), **keys)
+        """A client of the kind that the listener serves."""
+        make = Datagrams if self.protocol(name) in DATAGRAMS else Client
+        client = make(self.address(name, index), **keys)
         self.clients.append(client)
         return client
 
@@ -221,7 +243,7 @@ class Daemon:
         """Whether a new client is refused, or cut off by the last one who lets go of the socket."""
         try:
             client = self.connect(name)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return True
         return client.is_at_end()
 
@@ -247,6 +269,9 @@ class Daemon:
             if match:
                 current = Listener(match)
                 listeners[current.name] = current
+            match = STATUS_DATAGRAMS.search(line)
+            if match:
+                listeners[match["name"]].drops = _read_drops(match["drops"])
             match = STATUS_WORKER.search(line)
             if match:
                 listeners[match["name"]].workers.append(
@@ -258,6 +283,10 @@ class Daemon:
         """The state of one listener, of the first by default."""
         state = self.status()
         return state[name] if name else next(iter(state.values()))
+
+    def drops(self, name=None):
+        """How many datagrams went unserved or unanswered, by reason; those that are not 0."""
+        return {why: count for why, count in self.listener(name).drops.items() if count}
 
     def worker(self, name=None):
         """The process id of the worker that accepts."""
