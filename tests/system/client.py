@@ -146,11 +146,9 @@ class Datagrams:
     def everything(self):
         """What has arrived so far."""
         found = []
-        try:
-            while True:
-                found.append(self.sock.recv(1 << 17, socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return found
+        while not self.is_silent(0):
+            found.append(self.receive())
+        return found
 
     def is_silent(self, seconds):
         """Nothing comes for so long."""

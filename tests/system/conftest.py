@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-pytest.register_assert_rewrite("ctl", "harness", "procfs")
+pytest.register_assert_rewrite("ctl", "harness", "parity", "procfs")
 
 import ctl  # noqa: E402
 import harness  # noqa: E402
