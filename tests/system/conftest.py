@@ -11,6 +11,7 @@ import pytest
 pytest.register_assert_rewrite("ctl", "harness", "parity", "procfs")
 
 import ctl  # noqa: E402
+import gate  # noqa: E402
 import harness  # noqa: E402
 import procfs  # noqa: E402
 
@@ -117,6 +118,20 @@ def start(request, place, guard):
         procfs.kill_adopted()
         for daemon in daemons:
             daemon.release()
+
+
+@pytest.fixture
+def gates(place):
+    """Makes places at which handlers wait."""
+    made = []
+
+    def one():
+        made.append(gate.Gate(place / f"gate{len(made)}"))
+        return made[-1]
+
+    yield one
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

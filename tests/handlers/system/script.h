@@ -16,6 +16,7 @@ struct script {
 	struct hd_request *connected; /* of hd_connect; NULL: none */
 	char result[32768];
 	size_t length;
+	int error; /* set by an operation: what the handler returns in the end */
 };
 
 struct script_op {
@@ -87,7 +88,7 @@ script_run(struct hd_request *req, const struct script_op *ops)
 		int r;
 
 		if (n <= 0)
-			return (int)n;
+			return n == 0 ? script.error : (int)n;
 		line[strcspn(line, "\n")] = '\0';
 		if (strcmp(line, "quit") == 0)
 			return 0;

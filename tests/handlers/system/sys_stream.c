@@ -10,7 +10,7 @@
 
 #include "script.h"
 
-HD_HANDLER(.name = "sys_stream", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_stream", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS);
 
 static void
 op_recv(struct script *script, char *argument)
