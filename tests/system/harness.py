@@ -51,7 +51,7 @@ STATUS_WORKER = re.compile(
 STATUS_DATAGRAMS = re.compile(
     r"status: '(?P<name>[^']+)' datagrams: dropped by the kernel (?P<drops>.*)$")
 LISTENING = re.compile(
-    r"'(?P<name>[^']+)' listening on (?P<protocol>tcp|udp|unix|unixgram) (?P<address>\S+)$")
+    r"'(?P<name>[^']+)' listening on (?P<protocol>tcp|udp|unix|unixgram) (?P<address>.+)$")
 
 Worker = collections.namedtuple("Worker", "generation pid state is_quiet")
 
