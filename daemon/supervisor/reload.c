@@ -94,6 +94,8 @@ reload_fail(struct supervisor *supervisor, int exit_status)
 	bool is_start = reload->is_start;
 	CLEANUP_FREE char *first = NULL;
 
+	/* before it is told: who hears of it may want those addresses at once */
+	sockets_roll_back(&supervisor->sockets);
 	reload_log_report(&reload->report);
 	if (is_start) {
 		log_error("not started: %zu error%s", reload->report.errors,
@@ -106,7 +108,6 @@ reload_fail(struct supervisor *supervisor, int exit_status)
 		notify_ready("Reload failed, the previous configuration serves: %s",
 			     reload_first_error(&reload->report, &first));
 	}
-	sockets_roll_back(&supervisor->sockets);
 	reload_clear(supervisor);
 	if (reload->is_again && !supervisor->is_stopping) {
 		reload->is_again = false;
