@@ -12,7 +12,8 @@
 #include "net/listen.h"
 
 /* So often a flow is woken for nothing before it asks whether the socket is still good: one that
- * was shut down is always ready, with nothing. */
+ * was shut down is always ready, with nothing. Of stream sockets, those of Unix are so; those of
+ * TCP fail with EINVAL. */
 #define INTAKE_MOST_EMPTY 16
 
 /* How long a datagram is left to a flow that is busy with others. */
@@ -114,6 +115,18 @@ intake_stop_taking(const struct concurrency *mode)
 	atomic_store_explicit(&mode->board->took_datagram_ns, 0, memory_order_relaxed);
 }
 
+/* There was nothing: -EAGAIN, or -EINVAL if there never will be. */
+static int
+intake_doubt(const struct acceptor *acceptor, struct intake *intake)
+{
+	const struct concurrency *mode = acceptor->mode;
+
+	if (mode->is_connection || ++intake->empty_count < INTAKE_MOST_EMPTY)
+		return -EAGAIN;
+	intake->empty_count = 0;
+	return listen_is_alive(mode->sockets[acceptor->next]) ? -EAGAIN : -EINVAL;
+}
+
 static int
 intake_receive(struct acceptor *acceptor, struct intake *ret)
 {
@@ -146,12 +159,7 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 		if (r != -EAGAIN)
 			error = r;
 	}
-	if (error != 0)
-		return error;
-	if (++ret->empty_count < INTAKE_MOST_EMPTY)
-		return -EAGAIN;
-	ret->empty_count = 0;
-	return listen_is_alive(mode->sockets[acceptor->next]) ? -EAGAIN : -EINVAL;
+	return error != 0 ? error : intake_doubt(acceptor, ret);
 }
 
 int
@@ -160,7 +168,12 @@ intake_take(struct acceptor *acceptor, struct intake *ret)
 	if (acceptor->mode->is_datagram)
 		return intake_receive(acceptor, ret);
 	ret->fd = acceptor_take(acceptor, &ret->client, &ret->client_length);
-	return ret->fd < 0 ? ret->fd : 0;
+	if (ret->fd == -EAGAIN)
+		return intake_doubt(acceptor, ret);
+	if (ret->fd < 0)
+		return ret->fd;
+	ret->empty_count = 0;
+	return 0;
 }
 
 void

@@ -188,17 +188,23 @@ listen_has_port(int fd)
 }
 
 static bool
-listen_is_datagram_alive(int fd)
+listen_is_hung_up(int fd)
 {
 	struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&pollfd, 1, 0) < 0 || (pollfd.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
+static bool
+listen_is_datagram_alive(int fd)
+{
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof(peer);
 
 	if (getpeername(fd, (struct sockaddr *)&peer, &length) == 0 || errno != ENOTCONN)
 		return false;
 	/* shutdown says ENOTCONN of a UDP socket without peer, and works */
-	return poll(&pollfd, 1, 0) >= 0 && (pollfd.revents & (POLLRDHUP | POLLHUP)) == 0 &&
-	       listen_has_port(fd);
+	return !listen_is_hung_up(fd) && listen_has_port(fd);
 }
 
 bool
@@ -208,7 +214,8 @@ listen_is_alive(int fd)
 
 	if (type == SOCK_DGRAM)
 		return listen_is_datagram_alive(fd);
-	return type >= 0 && listen_get(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0;
+	/* a Unix socket that was shut down still says that it listens */
+	return type >= 0 && listen_get(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0 && !listen_is_hung_up(fd);
 }
 
 int

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -248,6 +249,22 @@ START_TEST(socket_that_was_shut_down_is_dead)
 }
 END_TEST
 
+START_TEST(a_unix_socket_that_was_shut_down_is_dead)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* an abstract name of the kernel's choice */
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof(un.sun_family)), 0);
+	ck_assert(!listen_is_alive(fd));
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert(listen_is_alive(fd));
+	ck_assert_int_eq(shutdown(fd, SHUT_RD), 0);
+	ck_assert(!listen_is_alive(fd));
+	(void)close(fd);
+}
+END_TEST
+
 START_TEST(backlog_can_be_changed_while_it_listens)
 {
 	const char *step;
@@ -341,6 +358,7 @@ main(void)
 	tcase_add_test(cases, port_of_connections_in_time_wait_can_be_bound_again);
 	tcase_add_test(cases, socket_that_was_shut_down_is_dead);
 	tcase_add_test(cases, backlog_can_be_changed_while_it_listens);
+	tcase_add_test(cases, a_unix_socket_that_was_shut_down_is_dead);
 	tcase_add_test(cases, address_of_the_link_needs_its_interface);
 	return unit_run("listen", cases);
 }
