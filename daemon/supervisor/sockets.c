@@ -192,9 +192,24 @@ sockets_count_for(const struct sockets *sockets, const struct conf_listener *lis
 
 	if (asked->kind != CONF_ADDRESS_SYSTEMD)
 		return listener->socket.reuse_port > 0 ? (size_t)listener->socket.reuse_port : 1;
-	for (size_t i = 0; i < sockets->count; i++)
-		count += sockets->items[i]->asked.kind == CONF_ADDRESS_SYSTEMD &&
-			 strcmp(sockets->items[i]->asked.name, asked->name) == 0;
+	for (size_t i = 0; i < sockets->count; i++) {
+		const struct held_socket *held = sockets->items[i];
+
+		if (held->asked.kind != CONF_ADDRESS_SYSTEMD ||
+		    strcmp(held->asked.name, asked->name) != 0)
+			continue;
+		if (held->protocol != listener->protocol) {
+			report_error(report, listener->address_origin.file,
+				     listener->address_origin.line,
+				     "listener '%s': the socket '%s' from systemd is %s, but the "
+				     "listener is %s",
+				     listener->name, asked->name,
+				     conf_protocol_name(held->protocol),
+				     conf_protocol_name(listener->protocol));
+			return 0;
+		}
+		count++;
+	}
 	if (count == 0)
 		report_error(report, listener->address_origin.file, listener->address_origin.line,
 			     "listener '%s': systemd has passed no socket named '%s'; "

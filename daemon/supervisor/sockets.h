@@ -31,7 +31,7 @@ struct socket_owner {
 void sockets_begin(struct sockets *sockets);
 
 /* How many sockets one address of a listener has; 0, told in the report, for one that systemd has
- * not passed. */
+ * not passed, or has passed for another protocol. */
 size_t sockets_count_for(const struct sockets *sockets, const struct conf_listener *listener,
 			 size_t address, struct report *report);
 
