@@ -199,7 +199,7 @@ def test_a_listening_socket_that_a_handler_shut_down_is_opened_anew(start, mode,
     with daemon.connect("f") as client:
         client.send(what + "\n")
         daemon.log.wait("fault: " + what)
-    daemon.log.wait("'f': its handler shut the listening socket down; it is opened anew",
+    daemon.log.wait("'f': its handler shut the socket down; it is opened anew",
                     timeout=5)
     assert daemon.address("f") == address
     assert ping(daemon)
