@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 static int
@@ -304,11 +305,31 @@ sockets_keep_old(const struct held_socket *held)
 	return !held->is_new;
 }
 
+/* As sockets_check_buffers, of a socket that had others until now. */
+static void
+sockets_commit_one(struct held_socket *held)
+{
+	const struct socket_options *options = &held->settings.options;
+	struct socket_options before = *options;
+	bool was_new = held->is_new;
+	int receive = 0, send = 0;
+
+	held_commit(held);
+	if (was_new || (options->receive_buffer == before.receive_buffer &&
+			options->send_buffer == before.send_buffer))
+		return;
+	if (socket_options_got_buffers(held->fd, options, &receive, &send) == 1)
+		log_warning("'%s' gets socket buffers of %d bytes for receiving and %d for "
+			    "sending, less than asked; raise net.core.rmem_max and "
+			    "net.core.wmem_max",
+			    held->owner, receive, send);
+}
+
 void
 sockets_commit(struct sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++)
-		held_commit(sockets->items[i]);
+		sockets_commit_one(sockets->items[i]);
 	sockets_keep(sockets, sockets_keep_wanted);
 	adopted_close_rest(&sockets->adopted);
 }
