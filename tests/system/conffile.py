@@ -25,7 +25,9 @@ def render(value):
     """A value as libconfig writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int):
+        return str(value) + ("L" if value > 0x7fffffff else "")
+    if isinstance(value, float):
         return str(value)
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
