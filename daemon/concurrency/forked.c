@@ -121,12 +121,16 @@ forked_set_signals(void)
 static int
 forked_take(struct acceptor *acceptor)
 {
+	bool was_woken = false;
+
 	for (;;) {
 		bool is_extra;
 		int r;
 
-		if (forked_is_draining())
+		/* no other process is told of what this one was woken for */
+		if (forked_is_draining() && !was_woken)
 			return -ECANCELED;
+		was_woken = false;
 		r = intake_take(acceptor, &forked.intake);
 		if (r == 0)
 			return 0;
@@ -139,7 +143,7 @@ forked_take(struct acceptor *acceptor)
 			   forked.mode->spare_children;
 		r = acceptor_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
 		if (r < 0) {
-			/* the wake-up may have been a connection's, and no other process is told */
+			/* the wake-up may have been a connection's */
 			return intake_take(acceptor, &forked.intake) == 0 ? 0 : r;
 		}
 		if (r > 0)
@@ -147,6 +151,7 @@ forked_take(struct acceptor *acceptor)
 		if (r == 0 && atomic_load(&forked.mode->board->waiting_children) >
 				      forked.mode->spare_children)
 			return -ETIME;
+		was_woken = r > 0;
 	}
 }
 

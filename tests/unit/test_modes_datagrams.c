@@ -4,7 +4,9 @@
  */
 #include "mode_cases.h"
 
-static int begun_fd;
+#include "concurrency/forked.h"
+
+static int begun_fd, asker;
 
 static int
 handle_datagram(struct hd_request *req)
@@ -131,28 +133,20 @@ START_TEST(draining_without_a_client_ends_at_once)
 }
 END_TEST
 
-static int
-one_and_another(void)
-{
-	int fd = call("127.0.0.1");
-
-	return ask(fd, "one") && ask(fd, "two") && hears(fd, "one") ? 0 : 1;
-}
-
 START_TEST(once_serves_one_datagram_and_ends_by_itself)
 {
 	char left[8];
 
+	asker = call("127.0.0.1");
+	ck_assert(ask(asker, "one") && ask(asker, "two"));
 	mode.is_once = true;
-	serve(modes[_i], one_and_another, do_nothing);
-	ck_assert_int_eq(clients_status, 0);
+	serve(modes[_i], nobody, do_nothing);
+	ck_assert(hears(asker, "one"));
 	check_totals(1, 0);
 	/* nobody has taken the second */
 	ck_assert_int_eq(recv(listener, left, sizeof(left), MSG_DONTWAIT), 3);
 }
 END_TEST
-
-static int asker;
 
 static int
 one_that_takes_long(void)
@@ -271,6 +265,55 @@ START_TEST(child_serves_its_share_of_datagrams_and_no_more)
 }
 END_TEST
 
+static int
+one_datagram(void)
+{
+	return ask(asker, "hello") && hears(asker, "hello") ? 0 : 1;
+}
+
+/* Whether this process's only child sleeps. */
+static bool
+is_child_asleep(void)
+{
+	char path[64], text[512] = "";
+	int child = 0;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	file = fopen(path, "re");
+	ck_assert_int_eq(fscanf(file, "%d", &child), 1);
+	(void)fclose(file);
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", child);
+	file = fopen(path, "re");
+	(void)fread(text, 1, sizeof(text) - 1, file);
+	(void)fclose(file);
+	return strrchr(text, ')')[2] == 'S';
+}
+
+/* A datagram and the draining that begins come at the same moment. */
+static void
+ask_and_drain(void)
+{
+	while (!is_child_asleep())
+		(void)sched_yield();
+	atomic_store(&board->child_phase, FORKED_DRAIN);
+	ck_assert(ask(asker, "again"));
+	ck_assert(hears(asker, "again"));
+	drain();
+}
+
+/* The wake-up was for this child alone: no other process is told of that datagram. */
+START_TEST(child_that_was_woken_serves_though_draining_has_begun)
+{
+	asker = call("127.0.0.1");
+	mode.limit = mode.spare_children = 1;
+	mode.connections_per_child = 0;
+	serve(&concurrency_forking, one_datagram, ask_and_drain);
+	ck_assert_int_eq(clients_status, 0);
+	check_totals(2, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -291,5 +334,6 @@ main(void)
 	tcase_add_loop_test(cases, handler_that_ends_its_thread_costs_that_datagram_only, 0, 2);
 	tcase_add_loop_test(cases, socket_that_a_handler_shut_down_is_told, 0, 3);
 	tcase_add_loop_test(cases, child_serves_its_share_of_datagrams_and_no_more, 0, 3);
+	tcase_add_test(cases, child_that_was_woken_serves_though_draining_has_begun);
 	return unit_run("modes_datagrams", cases);
 }
