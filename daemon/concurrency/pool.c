@@ -151,6 +151,7 @@ pool_fill_seats(struct pool *pool)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&pool->lock);
+	/* what was received for a session no other worker will ever see */
 	if ((!pool->is_draining || pool->sessions != NULL) && !mode->is_once &&
 	    pool_is_wanting(pool)) {
 		other = pool_call_parked(pool);
@@ -306,6 +307,9 @@ pool_leave(struct pool_thread *thread)
 	fd_raise_event(pool->mode->notice_fd);
 	(void)pthread_mutex_unlock(&pool->lock);
 	free(thread);
+	/* a session may have come since this thread decided to leave */
+	if (pool->sessions != NULL)
+		pool_fill_seats(pool);
 }
 
 static void
@@ -413,7 +417,7 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 {
 	struct concurrency *mode = CONTAINER_OF(source, struct concurrency, notice);
 	struct pool *pool = mode->state;
-	bool is_over, is_quiet, is_empty, is_short;
+	bool is_over, is_quiet, is_empty, is_short, are_waiting;
 
 	(void)events;
 	fd_clear_event(source->fd);
@@ -421,11 +425,12 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 	is_short = pool->is_short;
 	is_over = pool->is_draining || mode->is_once;
 	is_quiet = is_over && pool->seated == 0 && pool->coming == 0 && !pool->is_receiving;
-	is_empty = is_quiet && pool->thread_count == 0;
+	are_waiting = pool->sessions != NULL && sessions_are_waiting(pool->sessions);
+	is_empty = is_quiet && pool->thread_count == 0 && !are_waiting;
 	(void)pthread_mutex_unlock(&pool->lock);
 	if (atomic_load(&mode->is_broken) && !is_over)
 		mode->on_broken(mode);
-	if (is_short && !is_over)
+	if (is_short && (!is_over || are_waiting))
 		loop_arm(mode->loop, &pool->retry, clock_now_ns() + POOL_RETRY_NS);
 	if (is_quiet)
 		concurrency_report_quiet(mode);
