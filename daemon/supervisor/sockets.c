@@ -133,6 +133,8 @@ sockets_advise(const struct conf_listener *listener, const char *step, int error
 		return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
 	case -ENODEV:
 		return "; there is no such network interface";
+	case -ENOENT:
+		return "; net.ipv4.tcp_available_congestion_control tells those that there are";
 	default:
 		return "";
 	}

@@ -156,6 +156,7 @@ def test_what_the_kernel_refuses_fails_the_start(start, protocol, key, value):
     line = daemon.log.find(" error: ")[0].string
     assert f"socket.{key}" in line and "listener 's'" in line
     assert re.search(r"handlerd\.conf:\d+: ", line)
+    assert ("available_congestion_control" if key == "congestion" else "no such network") in line
 
 
 @pytest.mark.parametrize("protocol, key, value", REFUSED)
