@@ -40,6 +40,10 @@ adopted_take(struct adopted *adopted)
 	char **names = NULL;
 	int count = sd_listen_fds_with_names(1, &names);
 
+	if (count < 0)
+		log_warning("LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES do not fit together or to "
+			    "the descriptors that are open, and none is taken: %s",
+			    strerror(-count));
 	for (int i = 0; i < count; i++) {
 		adopted_append(adopted, SD_LISTEN_FDS_START + i,
 			       names != NULL ? names[i] : "unknown");
