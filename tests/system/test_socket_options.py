@@ -1,4 +1,5 @@
 """Options of sockets: set, inherited by connections, changed and taken back by reloads, refused."""
+import os
 import re
 import socket
 
@@ -7,7 +8,7 @@ import pytest
 import harness
 import sockets
 from harness import config, free_ports, listener
-from sockets import Datagrams, Stream, ask, echoes
+from sockets import Datagrams, Stream, ask
 
 IP, IPV6, TCP, SOL = socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP, socket.SOL_SOCKET
 IP_TOS, IP_FREEBIND, IP_TRANSPARENT = 1, 15, 19
@@ -186,7 +187,7 @@ def test_an_ordinary_user_is_told_what_it_would_need(start, key, value):
 @pytest.mark.parametrize("is_reload", [False, True], ids=["start", "reload"])
 def test_an_ordinary_user_is_warned_of_smaller_buffers(start, protocol, is_reload):
     most = int(open("/proc/sys/net/core/wmem_max").read())
-    address = "@handlerd-options" if protocol.startswith("unix") else "127.0.0.1:0"
+    address = f"@handlerd-options-{os.getpid()}" if protocol.startswith("unix") else "127.0.0.1:0"
     small = inet(protocol, address=address)
     large = inet(protocol, {"send_buffer": f"{most // 1024 * 4}KiB"}, address)
     daemon = start(small if is_reload else large, user="nobody")
@@ -261,8 +262,10 @@ def test_a_large_receive_buffer_holds_what_a_stopped_worker_does_not_read(start)
 
 
 def test_unix_sockets_take_buffers(start):
-    daemon = start(inet("unix", {"send_buffer": "96KiB"}, "@handlerd-options-unix"))
-    assert ask("unix", "@handlerd-options-unix", f"option {SOL} {socket.SO_SNDBUF}").isdigit()
-    assert daemon.reload(config(inet("unix", {"send_buffer": "64KiB"}, "@handlerd-options-unix",
-                                     handler="echo")))
-    assert echoes("unix", "@handlerd-options-unix")
+    name = f"@handlerd-options-{os.getpid()}"
+    question = f"option {SOL} {socket.SO_SNDBUF}"
+    daemon = start(inet("unixgram", {"send_buffer": "96KiB"}, name))
+    # the connection of a datagram is the socket itself
+    assert ask("unixgram", name, question) == str(2 * 96 * 1024)
+    assert daemon.reload(config(inet("unixgram", {"send_buffer": "64KiB"}, name)))
+    assert ask("unixgram", name, question) == str(2 * 64 * 1024)

@@ -221,6 +221,15 @@ def test_variables_that_do_not_hold_pass_nothing(refuse, bound, variables):
     assert len(told) == 1 and "systemd has passed no socket named 's'" in told[0], told
 
 
+@pytest.mark.parametrize("variables", [{"LISTEN_FDNAMES": "a:b"}, {"LISTEN_FDS": "200"},
+                                       {"LISTEN_FDS": "x"}, {"LISTEN_PID": "x"}],
+                         ids=lambda variables: "=".join(*variables.items()))
+def test_variables_that_are_wrong_are_warned_of(launch, bound, variables):
+    daemon = launch([bound("tcp")], listener("echo"), names="s", variables=variables)
+    daemon.log.wait("warning: LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES do not fit together")
+    assert echoes("tcp", daemon.address("echo"))
+
+
 def test_a_wrong_pid_leaves_a_daemon_alone_that_needs_nothing(launch, bound):
     one = bound("tcp")
     daemon = launch([one], listener("echo"), names="echo", variables={"LISTEN_PID": "1"})
@@ -322,7 +331,7 @@ def shut(protocol, address):
         return "1"
 
 
-@pytest.mark.parametrize("protocol", ["tcp"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_one_of_systemd_is_not_opened_anew(launch, bound, protocol):
     one = bound(protocol)
     daemon = launch([one], adopted("s", protocol, "sys_socket"), listener("echo"), names="s")
