@@ -1,4 +1,4 @@
-"""Networks of our own: a machine with several addresses, and a client at the other end of a cable."""
+"""Networks of our own: a machine with several addresses, and a client at the end of a cable."""
 import contextlib
 import ctypes
 import os

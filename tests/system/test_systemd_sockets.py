@@ -1,4 +1,4 @@
-"""Sockets that systemd has bound: LISTEN_FDS, what is taken, what is refused, what is left alone."""
+"""Sockets that systemd has bound: what is taken of them, what is refused, what is left alone."""
 import fcntl
 import itertools
 import os

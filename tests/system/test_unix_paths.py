@@ -207,11 +207,11 @@ def trace(place, run, protocol, user, socket_keys):
     output = place / "trace"
     output.write_text("")
     output.chmod(0o666)
-    identity_keys = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if user == "nobody" else {}
+    as_user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if user == "nobody" else {}
     process = subprocess.Popen(
         ["strace", "-o", str(output), "-e", "trace=" + CALLS, str(PROGRAM), "-c",
          str(place / "handlerd.conf")], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        text=True, cwd="/", **identity_keys)
+        text=True, cwd="/", **as_user)
     told = []
     for line in process.stderr:
         told.append(line)
