@@ -30,8 +30,8 @@ def daemon(run):
 
 
 def drops_become(daemon, **expected):
-    names = {"empty": "empty", "full": "above max_sessions", "queue": "faster than its session reads",
-             "long": "longer than max_datagram"}
+    names = {"empty": "empty", "full": "above max_sessions",
+             "queue": "faster than its session reads", "long": "longer than max_datagram"}
     wanted = {"kernel": 0, **{names[name]: count for name, count in expected.items()}}
     daemon.until(lambda state: state["d"].drops == wanted, f"{wanted}")
 
@@ -164,6 +164,33 @@ def test_what_was_queued_before_a_reload_is_read_first(daemon, gates):
     gate.open()
     assert [client.receive().decode().strip() for _ in range(2)] == [old, old]
     daemon.log.wait(f"recv returned {ECANCELED}")
+
+
+def test_a_session_that_waits_for_a_thread_is_served_after_a_reload(run, gates):
+    one = {"threading": {"max_threads": 1}}
+    daemon = run(sessions(**one))
+    first, second, gate = daemon.connect(), daemon.connect(), gates()
+    waiting(first, gate)
+    second.send("is_datagram\n")
+    # what came later is in its queue, so this one is too
+    for _ in range(QUEUE + 1):
+        first.send("is_datagram\n")
+    drops_become(daemon, queue=1)
+    assert daemon.reload(config(sessions(max_datagram="9KiB", **one)))
+    gate.open()
+    assert first.receive() == second.receive() == b"1\n"
+    daemon.until(lambda state: not state["d"].draining, "the old worker is gone")
+
+
+def test_what_a_handler_left_unread_is_served_after_a_reload(daemon, gates):
+    client, gate = daemon.connect(), gates()
+    waiting(client, gate)
+    client.send("quit\n").send("is_datagram\n")
+    assert daemon.connect().ask("is_datagram\n") == b"1\n"
+    assert daemon.reload(config(sessions(max_datagram="9KiB")))
+    gate.open()
+    assert client.receive() == b"1\n"
+    daemon.until(lambda state: not state["d"].draining, "the old worker is gone")
 
 
 def test_a_stop_does_not_wait_for_peers(daemon):
