@@ -20,6 +20,7 @@
 #include "net/datagram.h"
 
 struct concurrency;
+struct intake_batch;
 
 struct concurrency_ops {
 	/* Makes the first flows; they accept nothing yet. 0 or a negative errno. */
@@ -54,7 +55,7 @@ struct concurrency {
 	bool is_connection;	    /* the only socket is the connection to be served */
 	int64_t session_timeout_ns; /* of each UDP peer; 0: each datagram for itself */
 	uint32_t max_sessions;
-	bool is_batching;   /* datagrams may be taken several at a time */
+	struct intake_batch *batch; /* datagrams are taken several at a time; NULL: they are not */
 	bool takes_in_runs; /* a flow takes datagrams one after the other as long as there are some
 			     */
 	uint32_t limit;	    /* connections at once, at most the slots of the board */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 
 #include "api/request.h"
 #include "base/clock.h"
@@ -23,14 +24,19 @@ void
 intake_free(struct intake *intake)
 {
 	datagram_free(&intake->datagram);
-	for (int i = 0; i < INTAKE_BATCH; i++)
-		datagram_free(&intake->batch[i]);
 }
 
 bool
-intake_has_more(const struct intake *intake)
+intake_has_more(const struct concurrency *mode)
 {
-	return intake->batch_next < intake->batch_count;
+	return mode->batch != NULL && mode->batch->next < mode->batch->count;
+}
+
+int
+intake_open_batch(struct concurrency *mode)
+{
+	mode->batch = calloc(1, sizeof(*mode->batch));
+	return mode->batch == NULL ? -ENOMEM : 0;
 }
 
 /* A request may have kept the buffer for something larger, or freed it. */
@@ -61,11 +67,12 @@ intake_receive_from(const struct concurrency *mode, const struct datagram_socket
 
 /* The next one of those that were taken together; the buffers change places. */
 static void
-intake_take_next(struct intake *intake)
+intake_take_next(struct intake_batch *batch, struct intake *intake)
 {
-	struct datagram *next = &intake->batch[intake->batch_next++];
+	struct datagram *next = &batch->items[batch->next++];
 	struct datagram empty = intake->datagram;
 
+	intake->socket = batch->socket;
 	intake->datagram = *next;
 	*next = empty;
 }
@@ -75,23 +82,25 @@ static int
 intake_receive_batch(const struct concurrency *mode, const struct datagram_socket *socket,
 		     struct intake *ret)
 {
+	struct intake_batch *batch = mode->batch;
 	unsigned too_long;
 	int n, r = 0;
 
 	for (int i = 0; i < INTAKE_BATCH && r == 0; i++)
-		r = intake_make_room(mode, &ret->batch[i]);
+		r = intake_make_room(mode, &batch->items[i]);
 	if (r < 0)
 		return r;
 	do {
-		n = datagram_receive_batch(socket, ret->batch, INTAKE_BATCH, &too_long);
+		n = datagram_receive_batch(socket, batch->items, INTAKE_BATCH, &too_long);
 		if (too_long > 0)
 			scoreboard_drop(mode->board, SCOREBOARD_TOO_LONG, too_long);
 	} while (n == 0);
 	if (n < 0)
 		return n;
-	ret->batch_next = 0;
-	ret->batch_count = n;
-	intake_take_next(ret);
+	batch->socket = socket;
+	batch->next = 0;
+	batch->count = n;
+	intake_take_next(batch, ret);
 	return 0;
 }
 
@@ -134,8 +143,8 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 	size_t most = acceptor_reach(mode);
 	int error;
 
-	if (intake_has_more(ret)) {
-		intake_take_next(ret);
+	if (intake_has_more(mode)) {
+		intake_take_next(mode->batch, ret);
 		return 0;
 	}
 	if (!older_has_room(mode))
@@ -144,8 +153,8 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 	for (size_t i = 0; i < most && error == 0; i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
 		const struct datagram_socket *socket = &mode->receivers[at];
-		int r = mode->is_batching ? intake_receive_batch(mode, socket, ret)
-					  : intake_receive_from(mode, socket, &ret->datagram);
+		int r = mode->batch != NULL ? intake_receive_batch(mode, socket, ret)
+					    : intake_receive_from(mode, socket, &ret->datagram);
 
 		if (r == 0) {
 			acceptor->next = at;

@@ -17,6 +17,12 @@ struct session;
  * here, and be lost with a worker that crashes. */
 #define INTAKE_BATCH 8
 
+struct intake_batch {
+	const struct datagram_socket *socket; /* not owned */
+	struct datagram items[INTAKE_BATCH];
+	int next, count;
+};
+
 /* A flow has one for all its life. */
 struct intake {
 	int fd; /* of a connection */
@@ -24,10 +30,8 @@ struct intake {
 	socklen_t client_length;
 	const struct datagram_socket *socket; /* of a datagram; not owned */
 	struct datagram datagram;	      /* its buffer stays from one to the next */
-	struct datagram batch[INTAKE_BATCH];
-	int batch_next, batch_count;
-	struct session *session; /* of a peer */
-	unsigned empty_count;	 /* wake-ups in a row that had nothing */
+	struct session *session;	      /* of a peer */
+	unsigned empty_count;		      /* wake-ups in a row that had nothing */
 };
 
 void intake_free(struct intake *intake);
@@ -43,8 +47,12 @@ void intake_give_way(const struct concurrency *mode);
 /* No more datagrams are there for this flow: the next one wakes whoever waits. */
 void intake_stop_taking(const struct concurrency *mode);
 
-/* Whether something was taken already that is still to be served. */
-bool intake_has_more(const struct intake *intake);
+/* From now on several datagrams are taken at a time; for a mode with one flow at a time. 0 or
+ * -ENOMEM. */
+int intake_open_batch(struct concurrency *mode);
+
+/* Whether something was taken already that is still to be served, whoever took it. */
+bool intake_has_more(const struct concurrency *mode);
 
 /* Gives it to the request: from here on it is the session's. */
 void intake_open(struct intake *intake, struct hd_request *req);

@@ -214,8 +214,8 @@ pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 				 : (int)(pool->mode->idle_timeout_ns / CLOCK_NS_PER_MS);
 
 	for (;;) {
-		int r = acceptor_wait(acceptor, timeout_ms);
-
+		/* a thread that its handler has ended may have left some behind */
+		int r = intake_has_more(pool->mode) ? 1 : acceptor_wait(acceptor, timeout_ms);
 		bool is_over = r < 0;
 
 		if (r == 0)
@@ -367,7 +367,7 @@ pool_goes_on(struct pool_thread *thread, unsigned served)
 	if (!mode->is_datagram || thread->pool->sessions != NULL || mode->is_once)
 		return false;
 	/* what was taken is served even when draining has begun */
-	if (!intake_has_more(&thread->intake) &&
+	if (!intake_has_more(mode) &&
 	    atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed))
 		return false;
 	thread->direct.next = (size_t)(thread->intake.socket - mode->receivers);

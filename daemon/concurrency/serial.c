@@ -6,7 +6,7 @@
  */
 #include <pthread.h>
 
-#include "concurrency/concurrency.h"
+#include "concurrency/intake.h"
 #include "concurrency/pool.h"
 
 static pthread_mutex_t serial_entry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -14,7 +14,10 @@ static pthread_mutex_t serial_entry_lock = PTHREAD_MUTEX_INITIALIZER;
 static int
 serial_prepare(struct concurrency *mode)
 {
-	mode->is_batching = !mode->is_once;
+	int r = mode->is_datagram && !mode->is_once ? intake_open_batch(mode) : 0;
+
+	if (r < 0)
+		return r;
 	return pool_prepare(mode, 1, 1, &serial_entry_lock);
 }
 
