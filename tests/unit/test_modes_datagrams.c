@@ -285,7 +285,7 @@ is_child_asleep(void)
 	(void)fclose(file);
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", child);
 	file = fopen(path, "re");
-	(void)fread(text, 1, sizeof(text) - 1, file);
+	ck_assert_uint_gt(fread(text, 1, sizeof(text) - 1, file), 0);
 	(void)fclose(file);
 	return strrchr(text, ')')[2] == 'S';
 }
