@@ -128,7 +128,7 @@ def expected_fds(addresses, log):
     """The list of the design: what is where."""
     table = {0: "/dev/null", 1: "/dev/null", 2: log, 3: SOCKET, 4: r"/memfd:handlerd-settings.*",
              5: r"/memfd:handlerd-scoreboard.*", 6: r".*/sys_identity\.so", 7: log}
-    table.update({8 + i: SOCKET for i in range(addresses)})
+    table.update({9 + i: SOCKET for i in range(addresses)})
     return table
 
 
@@ -165,7 +165,7 @@ def test_a_forked_child_has_its_connection_and_no_way_to_the_supervisor(start):
     open_now = procfs.fds(child)
     assert channel not in open_now.values()
     sockets = [target for target in open_now.values() if target.startswith("socket:")]
-    listening = procfs.fds(parent)[8]
+    listening = procfs.fds(parent)[9]
     assert len([target for target in sockets if target != listening]) == 1
 
 
