@@ -3,11 +3,14 @@
  *
  * A handler is a shared object with up to three functions and one descriptor:
  *
- *	int  setup (struct hd_request *req);	optional: once per connection, before handle
- *	int  handle(struct hd_request *req);	required: once per connection or datagram
+ *	int  setup (struct hd_request *req);	optional: once per request, before handle
+ *	int  handle(struct hd_request *req);	required: once per request
  *	void finish(struct hd_request *req);	optional: always runs after a setup that succeeded
  *
  *	HD_HANDLER(.name = "echo", .version = "1.0.0", .flags = HD_STREAM | HD_THREADS);
+ *
+ * A request is one connection, one datagram, or one UDP session (see udp.session_timeout in
+ * handlerd.conf(5)).
  *
  * Every function that can fail returns >= 0 on success and a negative errno on failure; so do the
  * entry points, of which any value >= 0 is success. See handlerd-handler(3).
@@ -74,12 +77,14 @@ struct hd_handler {
 	 * drain deadline. */
 	void (*server_stop)(struct hd_server *server);
 	/* concurrency "forking" only: in each child, before its first and after its last
-	 * connection. A failing child_start ends the child. */
+	 * request. A failing child_start ends the child. */
 	int (*child_start)(struct hd_server *server);
 	void (*child_stop)(struct hd_server *server);
-	/* Before setup; < 0 refuses the client and nothing else is called. May not wait. */
+	/* Before setup; < 0 refuses the client and nothing else is called: a connection is closed,
+	 * a datagram unanswered. May not wait. */
 	int (*verify)(struct hd_request *req);
-	/* After finish, when setup or handle returned `error` < 0. */
+	/* After finish, when setup or handle returned `error` < 0. The reply of a datagram does not
+	 * leave then. */
 	void (*handle_error)(struct hd_request *req, int error);
 	/* About every 500 ms, in the worker's control thread (forking: in the parent). May not
 	 * wait. For a handler without HD_THREADS never while one of its entry points runs. */

@@ -1,8 +1,9 @@
 /*
- * handlerd/request.h - one connection, or one datagram, as a handler sees it.
+ * handlerd/request.h - one connection, one datagram, or one UDP session, as a handler sees it.
  *
- * Returned pointers live as long as the request. Only the request's own flow of control may call
- * these functions on it. None of them waits. Since 1.0.
+ * A session is all datagrams of one UDP client, for listeners with udp.session_timeout. Returned
+ * pointers live as long as the request. Only the request's own flow of control may call these
+ * functions on it. None of them waits. Since 1.0.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,20 +31,24 @@ HD_API_ uint64_t hd_request_id(const struct hd_request *req);
 HD_API_ struct hd_server *hd_request_server(const struct hd_request *req);
 
 /* The client's address, and its length where len is not NULL. An IPv4-mapped IPv6 address appears
- * as AF_INET. Never NULL; the family is AF_UNSPEC where the kernel gave none. */
+ * as AF_INET. Never NULL; the family is AF_UNSPEC where the kernel gave none: of a Unix datagram
+ * whose socket has no name, which cannot be answered. Whoever sends a UDP datagram may have lied
+ * about it. */
 HD_API_ const struct sockaddr *hd_client_address(const struct hd_request *req, socklen_t *len);
 
 /* The client in words, for logs: "192.0.2.1:4711", "[2001:db8::1]:4711", "unix pid 42 uid 1000". */
 HD_API_ const char *hd_client_name(const struct hd_request *req);
 
-/* The address the client reached, and its length where len is not NULL; as hd_client_address. */
+/* The address the client reached, and its length where len is not NULL; as hd_client_address. Of a
+ * UDP datagram that came to a listener on all addresses it is the one it was sent to; replies leave
+ * from there. */
 HD_API_ const struct sockaddr *hd_local_address(const struct hd_request *req, socklen_t *len);
 
-/* Who is at the other end of a Unix socket, as the kernel knows it. Any of the three may be NULL.
- * Returns 0, or -EOPNOTSUPP off Unix sockets. */
+/* Who is at the other end of a Unix socket, as the kernel knows it: who connected, or who sent the
+ * datagram. Any of the three may be NULL. Returns 0, or -EOPNOTSUPP off Unix sockets. */
 HD_API_ int hd_client_cred(const struct hd_request *req, pid_t *pid, uid_t *uid, gid_t *gid);
 
-/* 1 if the request is a datagram, 0 if it is a connection. */
+/* 1 if the request is a datagram or a session, 0 if it is a connection. */
 HD_API_ int hd_is_datagram(const struct hd_request *req);
 
 /* A pointer of the handler's own, NULL at first; handlerd neither reads nor frees what it points
@@ -60,8 +65,9 @@ HD_API_ int hd_draining(const struct hd_request *req);
 
 /* idle 1: the request is between messages. When draining begins, a wait for input with nothing
  * arrived then returns -ECANCELED at once instead of holding the worker until the drain deadline;
- * what has arrived can still be read. idle 0: it is in the middle of one. Returns the value from
- * before. */
+ * what has arrived can still be read. idle 0: it is in the middle of one. A session ends so when
+ * draining begins whatever was said here, and a datagram never waits for input. Returns the value
+ * from before. */
 HD_API_ int hd_set_idle(struct hd_request *req, int idle);
 
 #ifdef __cplusplus
