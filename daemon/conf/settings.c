@@ -178,7 +178,7 @@ const struct setting settings[] = {
 		 "be forged. At most three decimals count. 0 sets no limit."},
 	{SETTING_LISTENER, "limits", "reply_to_low_ports", SETTING_BOOL,
 	 LISTENER_AT(limits.reply_to_low_ports), .default_text = "true", .protocols = FOR_UDP,
-	 .help = "Whether datagrams that come from ports below 1024 are served. Where they are "
+	 .help = "Whether datagrams that come from ports below 1024 are answered. Where they are "
 		 "not, two servers cannot be made to answer each other for ever."},
 
 	{SETTING_LISTENER, "", "socket", SETTING_GROUP, 0,
