@@ -21,6 +21,7 @@
 #include "handlerctl/exchange.h"
 
 #define STREAM_BUFFER_SIZE 65536
+#define STREAM_MOMENT_MS 100
 
 struct stream {
 	const struct exchange *exchange;
@@ -152,10 +153,21 @@ stream_end_sending(struct stream *stream)
 		(void)shutdown(stream->fd, SHUT_WR);
 }
 
-static struct outcome
-stream_judge_end(const struct stream *stream)
+/* Whether there is input that the peer did not wait for. Whoever writes it is given a moment: he may
+ * have been waiting for room. */
+static bool
+stream_has_more_input(struct stream *stream)
 {
-	if (stream->error == 0 && stream->left_length == 0)
+	struct pollfd row = {.fd = stream->input, .events = POLLIN};
+
+	return stream->input >= 0 && poll(&row, 1, STREAM_MOMENT_MS) > 0 &&
+	       read(stream->input, stream->from_input, sizeof(stream->from_input)) > 0;
+}
+
+static struct outcome
+stream_judge_end(struct stream *stream)
+{
+	if (stream->error == 0 && stream->left_length == 0 && !stream_has_more_input(stream))
 		return (struct outcome){.end = OUTCOME_ANSWERED};
 	if (stream->has_answer && !stream->exchange->is_half_close)
 		return (struct outcome){.end = OUTCOME_ANSWERED};
