@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <handlerd/socket.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -85,12 +86,12 @@ reply_measure(const struct iovec *iov, int count)
 static ssize_t
 reply_transmit(struct hd_request *req, const struct iovec *iov, int count, size_t size)
 {
-	ssize_t n;
+	ssize_t n = -EDESTADDRREQ;
 
-	if (req->client_length == 0 || req->client.ss_family == AF_UNSPEC)
-		return -EDESTADDRREQ;
-	n = datagram_send(req->socket, iov, count, (const struct sockaddr *)&req->client,
-			  req->client_length, &req->path);
+	/* a Unix client that has not bound its socket cannot be answered */
+	if (req->client_length > 0 && req->client.ss_family != AF_UNSPEC)
+		n = datagram_send(req->socket, iov, count, (const struct sockaddr *)&req->client,
+				  req->client_length, &req->path);
 	if (n < 0) {
 		scoreboard_drop(req->server->board, SCOREBOARD_UNSENT, 1);
 		return n;
@@ -130,6 +131,21 @@ reply_add(struct hd_request *req, const struct iovec *iov, int count)
 	return (ssize_t)size;
 }
 
+/* In one datagram, in however many pieces it comes. */
+static ssize_t
+reply_transmit_all(struct hd_request *req, const struct iovec *iov, int count, size_t size)
+{
+	struct iovec whole;
+	ssize_t n;
+
+	if (count <= IOV_MAX)
+		return reply_transmit(req, iov, count, size);
+	n = reply_add(req, iov, count);
+	whole = (struct iovec){.iov_base = req->reply.data, .iov_len = req->reply.end};
+	req->has_reply = false;
+	return n < 0 ? n : reply_transmit(req, &whole, 1, size);
+}
+
 ssize_t
 reply_send(struct hd_request *req, const struct iovec *iov, int count)
 {
@@ -142,7 +158,7 @@ reply_send(struct hd_request *req, const struct iovec *iov, int count)
 	if (size > DATAGRAM_MOST)
 		return -EMSGSIZE;
 	if (reply_may_leave(req, size))
-		(void)reply_transmit(req, iov, count, size);
+		(void)reply_transmit_all(req, iov, count, size);
 	return (ssize_t)size;
 }
 

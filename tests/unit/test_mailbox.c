@@ -3,6 +3,8 @@
  */
 #include "datagram_cases.h"
 
+#include <limits.h>
+
 #include "base/clock.h"
 
 #define LONG_NS (60 * CLOCK_NS_PER_S)
@@ -279,6 +281,22 @@ START_TEST(each_output_is_a_datagram_at_once)
 }
 END_TEST
 
+START_TEST(many_pieces_are_one_datagram)
+{
+	enum { PIECES = IOV_MAX + 76 };
+	static struct iovec iov[PIECES];
+	static char got[PIECES + 1];
+
+	mailbox.asked = 10000;
+	for (int i = 0; i < PIECES; i++)
+		iov[i] = (struct iovec){.iov_base = (void *)(uintptr_t) "p", .iov_len = 1};
+	ck_assert_int_eq(hd_sendallv(&req, iov, PIECES), 0);
+	ck_assert_int_eq(recv(client, got, sizeof(got), 0), PIECES);
+	ck_assert_uint_eq(strspn(got, "p"), PIECES);
+	client_expect_nothing();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -297,5 +315,6 @@ main(void)
 	tcase_add_loop_test(cases, timeout_of_the_session_reads_as_the_end, 0, 2);
 	tcase_add_test(cases, every_datagram_begins_the_time_anew_even_one_thrown_away);
 	tcase_add_test(cases, each_output_is_a_datagram_at_once);
+	tcase_add_test(cases, many_pieces_are_one_datagram);
 	return unit_run("mailbox", cases);
 }

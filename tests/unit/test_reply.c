@@ -338,6 +338,7 @@ START_TEST(sender_without_an_address_is_served_and_not_answered)
 	reply_finish(&req);
 	client_expect_nothing();
 	ck_assert_uint_eq(req.answered, 0);
+	ck_assert_uint_eq(board->dropped[SCOREBOARD_UNSENT], 1);
 }
 END_TEST
 
