@@ -216,6 +216,9 @@ hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct soc
 		return -EOPNOTSUPP;
 	if (addr == NULL || len < sizeof(sa_family_t))
 		return -EDESTADDRREQ;
+	/* which the kernel would take for IPv4 */
+	if (addr->sa_family == AF_UNSPEC)
+		return -EAFNOSUPPORT;
 	if (size > DATAGRAM_MOST)
 		return -EMSGSIZE;
 	is_client = reply_is_client(req, addr, len);
