@@ -48,6 +48,7 @@ local_open(const char *path, struct stat *ret)
 {
 	CLEANUP_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
+	*ret = (struct stat){0};
 	if (fd < 0 || fstat(fd, ret) < 0)
 		return -errno;
 	return S_ISSOCK(ret->st_mode) ? take_fd(&fd) : -ENOTSOCK;

@@ -169,6 +169,17 @@ adopted_claim(struct adopted *adopted, const struct conf_listener *listener, con
 }
 
 void
+adopted_free(struct adopted *adopted)
+{
+	for (size_t i = 0; i < adopted->count; i++) {
+		(void)close(adopted->items[i].fd);
+		free(adopted->items[i].name);
+	}
+	free(adopted->items);
+	*adopted = (struct adopted){0};
+}
+
+void
 adopted_close_rest(struct adopted *adopted)
 {
 	for (size_t i = 0; i < adopted->count; i++) {
@@ -182,9 +193,6 @@ adopted_close_rest(struct adopted *adopted)
 			    adopted->items[i].name,
 			    peer_format((struct sockaddr *)&addr, length, text, sizeof(text)),
 			    adopted->items[i].name);
-		(void)close(adopted->items[i].fd);
-		free(adopted->items[i].name);
 	}
-	free(adopted->items);
-	*adopted = (struct adopted){0};
+	adopted_free(adopted);
 }

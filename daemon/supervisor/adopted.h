@@ -39,6 +39,8 @@ size_t adopted_count(const struct adopted *adopted, const char *name);
 int adopted_claim(struct adopted *adopted, const struct conf_listener *listener, const char *name,
 		  struct report *report);
 
+void adopted_free(struct adopted *adopted);
+
 /* Closes what no listener has taken, with a warning for each. */
 void adopted_close_rest(struct adopted *adopted);
 

@@ -59,6 +59,7 @@ supervisor_destroy(struct supervisor *supervisor)
 	free(supervisor->listeners);
 	free(supervisor->leaving);
 	sockets_close_all(&supervisor->sockets);
+	adopted_free(&supervisor->sockets.adopted);
 	config_free(supervisor->config);
 	places_free(&supervisor->places);
 	if (supervisor->world.journal_fd >= 0)

@@ -13,6 +13,7 @@ import pytest
 
 import procfs
 import sockets
+import harness
 from harness import NOBODY, PROGRAM, WAIT_S, config, listener
 from sockets import Stream, ask, echoes, mode_of
 
@@ -230,6 +231,7 @@ def trace(place, run, protocol, user, socket_keys):
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.skipif(harness.IS_SANITIZED, reason="sanitizers do not bear to be traced")
 def test_the_socket_is_closed_from_its_bind_to_its_mode(place, run, protocol, who):
     keys = {"mode": "0640"}
     if who == "root":
