@@ -183,7 +183,7 @@ int
 local_bind(int fd, const struct sockaddr *addr, socklen_t length, mode_t mode, uid_t owner,
 	   gid_t group, const char **ret_step)
 {
-	struct local_identity identity;
+	struct local_identity identity = {0};
 	char path[LOCAL_PATH_SIZE];
 	int r = local_bind_closed(fd, addr, length, owner, ret_step);
 
