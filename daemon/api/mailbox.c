@@ -23,9 +23,13 @@ struct mail {
 };
 
 int
-mailbox_init(struct mailbox *mailbox, int64_t timeout_ns)
+mailbox_init(struct mailbox *mailbox, int64_t timeout_ns, _Atomic uint64_t *queued)
 {
-	*mailbox = (struct mailbox){.timeout_ns = timeout_ns, .last_ns = clock_now_ns()};
+	*mailbox = (struct mailbox){
+		.timeout_ns = timeout_ns,
+		.last_ns = clock_now_ns(),
+		.queued = queued,
+	};
 	mailbox->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (mailbox->event_fd < 0)
 		return -errno;
@@ -33,15 +37,24 @@ mailbox_init(struct mailbox *mailbox, int64_t timeout_ns)
 	return 0;
 }
 
+/* Under the lock, or with nobody else about: the oldest, which must be there. */
+static struct mail *
+mailbox_pop(struct mailbox *mailbox)
+{
+	struct mail *mail = mailbox->first;
+
+	mailbox->first = mail->next;
+	(void)atomic_fetch_sub(mailbox->queued, mail->length);
+	if (--mailbox->count == 0 && !mailbox->is_closed)
+		fd_clear_event(mailbox->event_fd);
+	return mail;
+}
+
 void
 mailbox_destroy(struct mailbox *mailbox)
 {
-	while (mailbox->first != NULL) {
-		struct mail *mail = mailbox->first;
-
-		mailbox->first = mail->next;
-		free(mail);
-	}
+	while (mailbox->first != NULL)
+		free(mailbox_pop(mailbox));
 	(void)close(mailbox->event_fd);
 	(void)pthread_mutex_destroy(&mailbox->lock);
 }
@@ -55,7 +68,8 @@ mailbox_put(struct mailbox *mailbox, const void *data, size_t length, uint32_t m
 	(void)pthread_mutex_lock(&mailbox->lock);
 	/* one that is thrown away is a sign of life all the same */
 	mailbox->last_ns = clock_now_ns();
-	if (r == 0 && mailbox->count >= most) {
+	if (r == 0 && (mailbox->count >= most ||
+		       atomic_load(mailbox->queued) + length > MAILBOX_MOST_QUEUED)) {
 		free(mail);
 		r = -ENOBUFS;
 	}
@@ -67,6 +81,7 @@ mailbox_put(struct mailbox *mailbox, const void *data, size_t length, uint32_t m
 		else
 			mailbox->last->next = mail;
 		mailbox->last = mail;
+		(void)atomic_fetch_add(mailbox->queued, length);
 		(void)atomic_fetch_add(&mailbox->asked, length + REPLY_HEADER_SIZE);
 		if (mailbox->count++ == 0 && !mailbox->is_closed)
 			fd_raise_event(mailbox->event_fd);
@@ -85,17 +100,19 @@ mailbox_close(struct mailbox *mailbox)
 }
 
 bool
-mailbox_begin_again(struct mailbox *mailbox)
+mailbox_begin_again(struct mailbox *mailbox, uint64_t *ret_unread)
 {
-	uint64_t asked = 0;
+	bool has_more;
 
 	(void)pthread_mutex_lock(&mailbox->lock);
-	for (const struct mail *mail = mailbox->first; mail != NULL; mail = mail->next)
-		asked += mail->length + REPLY_HEADER_SIZE;
-	/* what was answered is forgotten, so must be what was asked */
-	atomic_store(&mailbox->asked, asked);
+	if (!mailbox->was_read && mailbox->first != NULL) {
+		free(mailbox_pop(mailbox));
+		(*ret_unread)++;
+	}
+	mailbox->was_read = false;
+	has_more = mailbox->first != NULL;
 	(void)pthread_mutex_unlock(&mailbox->lock);
-	return asked > 0;
+	return has_more;
 }
 
 int64_t
@@ -116,13 +133,9 @@ mailbox_take(struct mailbox *mailbox, bool *ret_is_closed)
 	struct mail *mail;
 
 	(void)pthread_mutex_lock(&mailbox->lock);
-	mail = mailbox->first;
+	mail = mailbox->first != NULL ? mailbox_pop(mailbox) : NULL;
+	mailbox->was_read = mailbox->was_read || mail != NULL;
 	*ret_is_closed = mailbox->is_closed;
-	if (mail != NULL) {
-		mailbox->first = mail->next;
-		if (--mailbox->count == 0 && !mailbox->is_closed)
-			fd_clear_event(mailbox->event_fd);
-	}
 	(void)pthread_mutex_unlock(&mailbox->lock);
 	return mail;
 }

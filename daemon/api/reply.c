@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "api/mailbox.h"
 #include "api/request.h"
@@ -37,15 +38,39 @@ reply_port(const struct hd_request *req)
 	return ntohs(in.sin_port);
 }
 
+/* Bytes that have left for the client: a peer may have had sessions before. */
+static uint64_t *
+reply_answered(struct hd_request *req)
+{
+	return req->mailbox != NULL ? &req->mailbox->answered : &req->answered;
+}
+
 /* Whether so many bytes more would be too many for what was asked. */
 static bool
-reply_is_amplified(const struct hd_request *req, size_t size)
+reply_is_amplified(struct hd_request *req, size_t size)
 {
 	uint64_t factor = req->server->amplification;
 	uint64_t asked = req->mailbox != NULL ? atomic_load(&req->mailbox->asked) : req->asked;
 
 	return factor != 0 && (req->answered + size + REPLY_HEADER_SIZE) * 1000 > asked * factor &&
 	       !peer_is_near((const struct sockaddr *)&req->client, req->client_length);
+}
+
+/* Whether a Unix client's address leads elsewhere than to the client: a relative path was meant for
+ * another directory than ours, and one of this daemon's own sockets would answer the answer. */
+static bool
+reply_is_unix_trap(const struct hd_request *req)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&req->client;
+	size_t length = req->client_length;
+
+	if (un->sun_family != AF_UNIX || length <= offsetof(struct sockaddr_un, sun_path))
+		return false;
+	if (un->sun_path[0] != '/' && un->sun_path[0] != '\0')
+		return true;
+	return req->server->ports != NULL &&
+	       ports_has_name(req->server->ports,
+			      ports_hash_name((const struct sockaddr *)un, req->client_length));
 }
 
 /* Whether an answer of this size may leave for the client; if not, it is counted. */
@@ -55,9 +80,11 @@ reply_may_leave(struct hd_request *req, size_t size)
 	const struct hd_server *server = req->server;
 	enum scoreboard_drop reason;
 
-	if (!reply_is_ip(req))
-		return true;
-	if (!server->answers_low_ports && reply_port(req) < REPLY_LOW_PORT)
+	if (!reply_is_ip(req)) {
+		if (!reply_is_unix_trap(req))
+			return true;
+		reason = SCOREBOARD_OWN_PORT;
+	} else if (!server->answers_low_ports && reply_port(req) < REPLY_LOW_PORT)
 		reason = SCOREBOARD_LOW_PORT;
 	else if (server->ports != NULL && ports_has(server->ports, reply_port(req)) &&
 		 peer_is_local((const struct sockaddr *)&req->client, req->client_length))
@@ -96,7 +123,7 @@ reply_transmit(struct hd_request *req, const struct iovec *iov, int count, size_
 		scoreboard_drop(req->server->board, SCOREBOARD_UNSENT, 1);
 		return n;
 	}
-	req->answered += size + REPLY_HEADER_SIZE;
+	*reply_answered(req) += size + REPLY_HEADER_SIZE;
 	req->bytes_out += size;
 	return n;
 }
@@ -234,7 +261,7 @@ hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct soc
 		if (n >= 0) {
 			req->bytes_out += (uint64_t)n;
 			if (is_client)
-				req->answered += size + REPLY_HEADER_SIZE;
+				*reply_answered(req) += size + REPLY_HEADER_SIZE;
 			return n;
 		}
 		/* a full Unix receiver cannot be waited for: the socket itself is ready */

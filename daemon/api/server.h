@@ -50,7 +50,7 @@ struct hd_server {
 	size_t max_datagram;	/* bytes */
 	uint32_t amplification; /* answer to question, in thousandths; 0: any */
 	bool answers_low_ports;
-	const struct port_page *ports; /* NULL: not a UDP listener; not owned */
+	const struct port_page *ports; /* NULL: it serves connections; not owned */
 	bool is_sharing_over;	       /* hd_server_shared is refused from now on */
 
 	/* Set once by the control flow, read by every flow. */

@@ -96,6 +96,10 @@ acceptor_is_passing(int error)
 size_t
 acceptor_reach(const struct concurrency *mode)
 {
+	/* what it was woken for may be anywhere, and is nobody else's */
+	if (atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
+	    atomic_load_explicit(&mode->board->child_phase, memory_order_relaxed) != 0)
+		return mode->socket_count;
 	return mode->socket_count < ACCEPTOR_REACH ? mode->socket_count : ACCEPTOR_REACH;
 }
 
@@ -145,6 +149,7 @@ int
 acceptor_wait(struct acceptor *acceptor, int timeout_ms)
 {
 	struct epoll_event events[8];
+	bool is_draining = false;
 	int result = 0;
 	int n;
 
@@ -154,12 +159,14 @@ acceptor_wait(struct acceptor *acceptor, int timeout_ms)
 	if (n < 0)
 		return errno == EINTR ? 1 : -errno;
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.u64 == ACCEPTOR_DRAIN)
-			return -ECANCELED;
+		if (events[i].data.u64 == ACCEPTOR_DRAIN) {
+			is_draining = true;
+			continue;
+		}
 		acceptor->next = (size_t)events[i].data.u64;
 		result = 1;
 	}
-	return result;
+	return is_draining ? -ECANCELED : result;
 }
 
 bool

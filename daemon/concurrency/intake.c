@@ -17,6 +17,9 @@
  * TCP fail with EINVAL. */
 #define INTAKE_MOST_EMPTY 16
 
+/* Datagrams that are too long, in a row, before draining and other sockets are looked at. */
+#define INTAKE_MOST_TOO_LONG 64
+
 /* How long a datagram is left to a flow that is busy with others. */
 #define INTAKE_WAY_NS (250 * INT64_C(1000))
 
@@ -56,13 +59,14 @@ static int
 intake_receive_from(const struct concurrency *mode, const struct datagram_socket *socket,
 		    struct datagram *ret)
 {
-	for (;;) {
+	for (int i = 0; i < INTAKE_MOST_TOO_LONG; i++) {
 		int r = datagram_receive(socket, ret);
 
 		if (r != -EMSGSIZE)
 			return r;
 		scoreboard_drop(mode->board, SCOREBOARD_TOO_LONG, 1);
 	}
+	return -EAGAIN;
 }
 
 /* The next one of those that were taken together; the buffers change places. */
@@ -90,13 +94,11 @@ intake_receive_batch(const struct concurrency *mode, const struct datagram_socke
 		r = intake_make_room(mode, &batch->items[i]);
 	if (r < 0)
 		return r;
-	do {
-		n = datagram_receive_batch(socket, batch->items, INTAKE_BATCH, &too_long);
-		if (too_long > 0)
-			scoreboard_drop(mode->board, SCOREBOARD_TOO_LONG, too_long);
-	} while (n == 0);
-	if (n < 0)
-		return n;
+	n = datagram_receive_batch(socket, batch->items, INTAKE_BATCH, &too_long);
+	if (too_long > 0)
+		scoreboard_drop(mode->board, SCOREBOARD_TOO_LONG, too_long);
+	if (n <= 0)
+		return n < 0 ? n : -EAGAIN;
 	batch->socket = socket;
 	batch->next = 0;
 	batch->count = n;

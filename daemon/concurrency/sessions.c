@@ -35,6 +35,7 @@ struct sessions {
 	void (*over)(void *);
 	void *argument;
 	struct datagram batch[DATAGRAM_BATCH];
+	_Atomic uint64_t queued; /* bytes in all mailboxes */
 
 	pthread_mutex_t lock; /* guards what follows */
 	void *tree;	      /* tsearch(3) */
@@ -109,7 +110,7 @@ sessions_add(struct sessions *sessions, const struct session *key)
 	*session = *key;
 	session->first.data = NULL;
 	session->first.room = session->first.length = 0;
-	if (mailbox_init(&session->mailbox, mode->session_timeout_ns) < 0) {
+	if (mailbox_init(&session->mailbox, mode->session_timeout_ns, &sessions->queued) < 0) {
 		free(session);
 		return NULL;
 	}
@@ -185,15 +186,16 @@ sessions_run(void *argument)
 	int r = acceptor_wait_open(mode) ? 0 : -ECANCELED;
 
 	while (r >= 0) {
-		const struct datagram_socket *socket;
 		int failed;
 
 		r = acceptor_wait(&sessions->acceptor, -1);
-		socket = &mode->receivers[sessions->acceptor.next];
-		failed = sessions_receive(sessions, socket);
+		failed = sessions_receive(sessions, &mode->receivers[sessions->acceptor.next]);
 		if (failed < 0 && r >= 0)
 			acceptor_pause(mode, failed);
 	}
+	/* what it was last woken for is nobody else's, and may be anywhere */
+	for (size_t i = 0; i < mode->socket_count; i++)
+		(void)sessions_receive(sessions, &mode->receivers[i]);
 	sessions->over(sessions->argument);
 	return NULL;
 }
@@ -268,10 +270,13 @@ void
 session_close_peer(struct session *session)
 {
 	struct sessions *sessions = session->sessions;
+	uint64_t unread = 0;
 	bool has_more;
 
 	(void)pthread_mutex_lock(&sessions->lock);
-	has_more = mailbox_begin_again(&session->mailbox);
+	has_more = mailbox_begin_again(&session->mailbox, &unread);
+	if (unread > 0)
+		scoreboard_drop(sessions->mode->board, SCOREBOARD_UNREAD, unread);
 	if (has_more) {
 		sessions_queue(sessions, session);
 	} else {

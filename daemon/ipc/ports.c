@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -49,8 +52,45 @@ ports_close(struct port_page *page)
 }
 
 void
-ports_replace(struct port_page *page, const uint64_t words[PORTS_WORDS])
+ports_replace(struct port_page *page, const struct port_list *list)
 {
 	for (uint32_t i = 0; i < PORTS_WORDS; i++)
-		atomic_store_explicit(&page->words[i], words[i], memory_order_relaxed);
+		atomic_store_explicit(&page->words[i], list->words[i], memory_order_relaxed);
+	for (uint32_t i = 0; i < PORTS_NAMES; i++)
+		atomic_store_explicit(&page->names[i], list->names[i], memory_order_relaxed);
+}
+
+/* FNV-1a, 64 bits. */
+uint64_t
+ports_hash_name(const struct sockaddr *addr, socklen_t length)
+{
+	const unsigned char *bytes = (const unsigned char *)addr;
+	size_t first = offsetof(struct sockaddr_un, sun_path), end = length;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	/* a path ends where its text does, an abstract name where its length says */
+	if (end > first && bytes[first] != '\0')
+		end = first + strnlen((const char *)bytes + first, end - first);
+	for (size_t i = first; i < end; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash != 0 ? hash : 1;
+}
+
+bool
+ports_has_name(const struct port_page *page, uint64_t hash)
+{
+	for (uint32_t i = 0; i < PORTS_NAMES; i++) {
+		uint64_t name = atomic_load_explicit(&page->names[i], memory_order_relaxed);
+
+		if (name == 0 || name == hash)
+			return name != 0;
+	}
+	return false;
+}
+
+void
+ports_add_name(struct port_list *list, uint64_t hash)
+{
+	if (list->name_count < PORTS_NAMES)
+		list->names[list->name_count++] = hash;
 }

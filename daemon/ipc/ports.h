@@ -1,6 +1,7 @@
 /*
- * ports.h - the UDP ports that the daemon itself serves, as one page that every UDP worker reads:
- * an answer to one of them on this machine could be answered in turn, for ever.
+ * ports.h - the UDP ports and the names of Unix datagram sockets that the daemon itself serves, as
+ * one piece of memory that every worker of such sockets reads: an answer to one of them on this
+ * machine could be answered in turn, for ever.
  *
  * The supervisor writes it; a seal keeps everybody else from it.
  */
@@ -10,11 +11,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define PORTS_WORDS 1024
+#define PORTS_NAMES 1024
 
 struct port_page {
 	_Atomic uint64_t words[PORTS_WORDS]; /* a bit for each port */
+	_Atomic uint64_t names[PORTS_NAMES]; /* hashes; 0 ends them */
 };
 
 /* A page without ports, writable here and nowhere else. Returns its descriptor, close-on-exec, or a
@@ -24,13 +28,26 @@ int ports_open(struct port_page **ret);
 const struct port_page *ports_map(int fd);
 void ports_close(struct port_page *page);
 
-/* The page holds these bits from now on; no port of both the old and the new is ever missing. */
-void ports_replace(struct port_page *page, const uint64_t words[PORTS_WORDS]);
+/* What a page shows. */
+struct port_list {
+	uint64_t words[PORTS_WORDS];
+	uint64_t names[PORTS_NAMES];
+	uint32_t name_count;
+};
+
+/* The page shows this list from now on; no port of both the old and the new is ever missing. */
+void ports_replace(struct port_page *page, const struct port_list *list);
+
+/* Of an address of a Unix socket; never 0. Who finds another name with the same hash is not
+ * answered there; nothing else comes of it. */
+uint64_t ports_hash_name(const struct sockaddr *addr, socklen_t length);
+bool ports_has_name(const struct port_page *page, uint64_t hash);
+void ports_add_name(struct port_list *list, uint64_t hash);
 
 static inline void
-ports_add(uint64_t words[PORTS_WORDS], uint16_t port)
+ports_add(struct port_list *list, uint16_t port)
 {
-	words[port / 64] |= UINT64_C(1) << (port % 64);
+	list->words[port / 64] |= UINT64_C(1) << (port % 64);
 }
 
 static inline bool

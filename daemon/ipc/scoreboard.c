@@ -11,6 +11,7 @@ static const char *const scoreboard_drop_names[SCOREBOARD_DROPS] = {
 	[SCOREBOARD_EMPTY] = "empty",
 	[SCOREBOARD_SESSIONS_FULL] = "above max_sessions",
 	[SCOREBOARD_QUEUE_FULL] = "faster than its session reads",
+	[SCOREBOARD_UNREAD] = "unread by their session",
 	[SCOREBOARD_AMPLIFIED] = "unanswered by limits.amplification",
 	[SCOREBOARD_LOW_PORT] = "unanswered by limits.reply_to_low_ports",
 	[SCOREBOARD_OWN_PORT] = "unanswered as from a port of this daemon",

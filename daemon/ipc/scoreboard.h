@@ -30,6 +30,7 @@ enum scoreboard_drop {
 	SCOREBOARD_EMPTY,	  /* without a byte, for a session */
 	SCOREBOARD_SESSIONS_FULL, /* of a new peer, with max_sessions open */
 	SCOREBOARD_QUEUE_FULL,	  /* of a peer whose session does not read as fast */
+	SCOREBOARD_UNREAD,	  /* of a peer whose session ended without reading any */
 	SCOREBOARD_AMPLIFIED,	  /* an answer that was too long for its question */
 	SCOREBOARD_LOW_PORT,	  /* an answer to a port below 1024 */
 	SCOREBOARD_OWN_PORT,	  /* an answer to a port that the daemon itself serves */
@@ -45,7 +46,7 @@ struct scoreboard {
 	uint32_t reserved;
 	_Atomic int64_t took_datagram_ns; /* when the flow did that takes one after the other; 0:
 					     none does */
-	char reserved_too[32];
+	char reserved_too[24];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct scoreboard_slot slots[];
 };

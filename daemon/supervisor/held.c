@@ -113,6 +113,8 @@ held_open(int64_t protocol, const struct conf_address *asked, size_t index,
 				    : held_bind(held, asked, ret_step);
 	if (held->fd < 0) {
 		*ret_error = held->fd;
+		if (adopted_fd >= 0)
+			(void)close(adopted_fd);
 		free(held);
 		return NULL;
 	}

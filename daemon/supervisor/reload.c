@@ -96,6 +96,7 @@ reload_fail(struct supervisor *supervisor, int exit_status)
 
 	/* before it is told: who hears of it may want those addresses at once */
 	sockets_roll_back(&supervisor->sockets);
+	sockets_show_ports(&supervisor->sockets, supervisor->world.ports);
 	reload_log_report(&reload->report);
 	if (is_start) {
 		log_error("not started: %zu error%s", reload->report.errors,
@@ -478,8 +479,10 @@ reload_abandon(struct supervisor *supervisor)
 {
 	if (supervisor->reload.phase == RELOAD_IDLE)
 		return;
-	if (supervisor->reload.phase != RELOAD_SETTLING)
+	if (supervisor->reload.phase != RELOAD_SETTLING) {
 		sockets_roll_back(&supervisor->sockets);
+		sockets_show_ports(&supervisor->sockets, supervisor->world.ports);
+	}
 	reload_clear(supervisor);
 	supervisor->reload.is_again = false;
 }

@@ -358,13 +358,17 @@ sockets_close_all(struct sockets *sockets)
 void
 sockets_show_ports(const struct sockets *sockets, struct port_page *page)
 {
-	uint64_t words[PORTS_WORDS] = {0};
+	struct port_list list = {0};
 
 	for (size_t i = 0; i < sockets->count; i++) {
 		const struct held_socket *held = sockets->items[i];
 
 		if (held->protocol == CONF_UDP)
-			ports_add(words, (uint16_t)conf_address_port(&held->bound));
+			ports_add(&list, (uint16_t)conf_address_port(&held->bound));
+		else if (held->protocol == CONF_UNIXGRAM)
+			ports_add_name(&list,
+				       ports_hash_name((const struct sockaddr *)&held->bound.addr,
+						       held->bound.length));
 	}
-	ports_replace(page, words);
+	ports_replace(page, &list);
 }

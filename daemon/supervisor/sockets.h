@@ -51,7 +51,7 @@ void sockets_close_all(struct sockets *sockets);
 /* What a listener's sockets have set on them. */
 struct socket_options sockets_options(const struct conf_listener *listener);
 
-/* Shows every UDP port that is held in the page. */
+/* Shows every UDP port and every Unix datagram socket that is held in the page. */
 void sockets_show_ports(const struct sockets *sockets, struct port_page *page);
 
 #endif

@@ -317,7 +317,7 @@ serve_take_sockets(struct worker *worker)
 	worker->server.max_datagram = settings->max_datagram;
 	worker->server.amplification = settings->amplification;
 	worker->server.answers_low_ports = settings->answers_low_ports;
-	if (settings->protocol != WORKER_UDP)
+	if (!serve_is_datagram(settings))
 		return 0;
 	worker->server.ports = ports_map(WORKER_FD_PORTS);
 	return worker->server.ports == NULL ? -EBADF : 0;

@@ -133,3 +133,43 @@ def test_a_stale_path_is_replaced(start, protocol, place):
         stale.bind(str(path))
     daemon = start(listener("d", "sys_datagram", address=str(path), protocol=protocol))
     assert ask(daemon, "cred", protocol).startswith("0 ")
+
+
+# Addresses that lead back to the daemon
+
+@pytest.fixture
+def echoes(start, mode, place):
+    """Two echoes over Unix datagrams, for whom an answer would be a question."""
+    paths = [place / name for name in ("a", "b")]
+    daemon = start(*[listener(path.name, "echo", mode, protocol="unixgram", address=str(path),
+                              socket={"mode": "0666"}) for path in paths])
+    return daemon, *paths
+
+
+def unanswered(daemon, name):
+    return daemon.status()[name].drops.get("unanswered as from a port of this daemon", 0)
+
+
+def test_a_relative_path_of_a_client_is_no_way_back(echoes, place, monkeypatch):
+    """The client meant its own directory; from ours the same path may be anybody's socket."""
+    daemon, path, _ = echoes
+    inside = place / "x"
+    (inside / str(path.parent).lstrip("/")).mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.bind(str(path).lstrip("/"))
+        client.sendto(b"loop", str(path))
+    daemon.until(lambda state: state["a"].finished == 1, "served")
+    assert unanswered(daemon, "a") == 1
+
+
+def test_a_path_that_leads_to_another_listener_is_answered_once(echoes, place):
+    daemon, first, second = echoes
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        client.bind(str(place / "client"))
+        (place / "client").unlink()
+        (place / "client").symlink_to(second)
+        client.sendto(b"loop", str(first))
+    daemon.until(lambda state: state["b"].finished == 1, "the answer was taken for a question")
+    assert daemon.status()["a"].accepted == 1
+    assert unanswered(daemon, "b") == 1

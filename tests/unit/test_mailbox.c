@@ -11,13 +11,14 @@
 #define MOST 64
 
 static struct mailbox mailbox;
+static _Atomic uint64_t queued;
 
 /* A request that serves the client of this test. */
 static void
 open_peer(int64_t timeout_ns)
 {
 	udp_arrive("first", 5);
-	ck_assert_int_eq(mailbox_init(&mailbox, timeout_ns), 0);
+	ck_assert_int_eq(mailbox_init(&mailbox, timeout_ns, &queued), 0);
 	request_open_peer(&req, &receiver, &arrived, &mailbox);
 }
 
@@ -62,19 +63,57 @@ expect(const char *text)
 
 START_TEST(each_call_receives_one_datagram_in_order)
 {
-	ck_assert(!mailbox_begin_again(&mailbox));
+	uint64_t unread = 0;
+
 	put("one");
 	put("two");
 	expect("one");
 	put("three");
 	expect("two");
 	ck_assert_uint_eq(mailbox.asked, 11 + 3 * REPLY_HEADER_SIZE);
-	/* another session begins with what is left, and with nothing else */
-	ck_assert(mailbox_begin_again(&mailbox));
-	ck_assert_uint_eq(mailbox.asked, 5 + REPLY_HEADER_SIZE);
+	ck_assert_uint_eq(queued, 5);
+	/* another session begins with what is left */
+	ck_assert(mailbox_begin_again(&mailbox, &unread));
 	expect("three");
-	ck_assert(!mailbox_begin_again(&mailbox));
+	ck_assert(!mailbox_begin_again(&mailbox, &unread));
+	ck_assert_uint_eq(unread, 0);
+	ck_assert_uint_eq(queued, 0);
 	ck_assert_uint_eq(req.bytes_in, 11);
+}
+END_TEST
+
+START_TEST(session_that_reads_nothing_costs_the_oldest)
+{
+	uint64_t unread = 0, asked;
+
+	put("one");
+	put("two");
+	asked = mailbox.asked;
+	mailbox.answered = 7;
+	ck_assert(mailbox_begin_again(&mailbox, &unread));
+	ck_assert_uint_eq(unread, 1);
+	expect("two");
+	ck_assert(!mailbox_begin_again(&mailbox, &unread));
+	ck_assert_uint_eq(unread, 1);
+	put("three");
+	ck_assert(!mailbox_begin_again(&mailbox, &unread));
+	ck_assert_uint_eq(unread, 2);
+	/* nothing is asked twice, and nothing that was answered is forgotten */
+	ck_assert_uint_eq(mailbox.asked, asked + 5 + REPLY_HEADER_SIZE);
+	ck_assert_uint_eq(mailbox.answered, 7);
+}
+END_TEST
+
+START_TEST(all_mailboxes_together_have_a_bound)
+{
+	queued = MAILBOX_MOST_QUEUED - 3;
+	put("one");
+	ck_assert_int_eq(mailbox_put(&mailbox, "x", 1, MOST), -ENOBUFS);
+	expect("one");
+	put("two");
+	expect("two");
+	ck_assert_uint_eq(queued, MAILBOX_MOST_QUEUED - 3);
+	queued = 0;
 }
 END_TEST
 
@@ -271,7 +310,7 @@ START_TEST(each_output_is_a_datagram_at_once)
 	ck_assert_int_eq(hd_flush(&req), 0);
 	udp_expect("printed");
 	ck_assert_int_eq(hd_send(&req, big, DATAGRAM_MOST + 1), -EMSGSIZE);
-	ck_assert_uint_eq(req.answered, 3 + 0 + 2 + 7 + 4 * REPLY_HEADER_SIZE);
+	ck_assert_uint_eq(mailbox.answered, 3 + 0 + 2 + 7 + 4 * REPLY_HEADER_SIZE);
 	ck_assert_int_eq(hd_shutdown_write(&req), 0);
 	ck_assert_int_eq(hd_send(&req, "x", 1), -EPIPE);
 	client_expect_nothing();
@@ -305,6 +344,8 @@ main(void)
 	tcase_add_checked_fixture(cases, open_flow, close_flow);
 	tcase_add_test(cases, each_call_receives_one_datagram_in_order);
 	tcase_add_test(cases, one_that_is_too_many_is_thrown_away);
+	tcase_add_test(cases, session_that_reads_nothing_costs_the_oldest);
+	tcase_add_test(cases, all_mailboxes_together_have_a_bound);
 	tcase_add_test(cases, rest_of_one_that_does_not_fit_is_gone);
 	tcase_add_test(cases, lines_and_files_see_one_stream_of_all_datagrams);
 	tcase_add_loop_test(cases, waiting_ends_with_mail, 0, 2);

@@ -4,6 +4,7 @@
  */
 #include "mode_cases.h"
 
+#include "concurrency/acceptor.h"
 #include "concurrency/forked.h"
 
 static int begun_fd, asker;
@@ -314,6 +315,37 @@ START_TEST(child_that_was_woken_serves_though_draining_has_begun)
 }
 END_TEST
 
+/* A wake-up that comes with the drain event is nobody else's. */
+START_TEST(socket_that_is_ready_when_draining_begins_is_told)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct concurrency many = mode;
+	struct acceptor acceptor;
+	int fds[6];
+
+	for (int i = 0; i < UNIT_COUNT(fds); i++) {
+		fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		in.sin_port = 0;
+		ck_assert_int_eq(bind(fds[i], (struct sockaddr *)&in, sizeof(in)), 0);
+	}
+	many.sockets = fds;
+	many.socket_count = UNIT_COUNT(fds);
+	ck_assert_int_eq(acceptor_open(&acceptor, &many), 0);
+	ck_assert_uint_eq(acceptor_reach(&many), 4);
+	/* the event comes first */
+	fd_raise_event(many.drain_fd);
+	ck_assert_int_eq(getsockname(fds[4], (struct sockaddr *)&in, &(socklen_t){sizeof(in)}), 0);
+	ck_assert_int_eq(sendto(fds[0], "x", 1, 0, (struct sockaddr *)&in, sizeof(in)), 1);
+	ck_assert_int_eq(acceptor_wait(&acceptor, -1), -ECANCELED);
+	ck_assert_uint_eq(acceptor.next, 4);
+	server.is_draining = true;
+	ck_assert_uint_eq(acceptor_reach(&many), 6);
+	acceptor_close(&acceptor);
+	for (int i = 0; i < UNIT_COUNT(fds); i++)
+		(void)close(fds[i]);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -335,5 +367,6 @@ main(void)
 	tcase_add_loop_test(cases, socket_that_a_handler_shut_down_is_told, 0, 3);
 	tcase_add_loop_test(cases, child_serves_its_share_of_datagrams_and_no_more, 0, 3);
 	tcase_add_test(cases, child_that_was_woken_serves_though_draining_has_begun);
+	tcase_add_test(cases, socket_that_is_ready_when_draining_begins_is_told);
 	return unit_run("modes_datagrams", cases);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 
 static struct mailbox mailbox;
+static _Atomic uint64_t queued;
 static struct pollfd rows[2];
 static int pipe_ends[2];
 static int timeout_ms;
@@ -14,7 +15,7 @@ static void
 open_peer(int64_t timeout_ns)
 {
 	udp_arrive("first", 5);
-	ck_assert_int_eq(mailbox_init(&mailbox, timeout_ns), 0);
+	ck_assert_int_eq(mailbox_init(&mailbox, timeout_ns, &queued), 0);
 	request_open_peer(&req, &receiver, &arrived, &mailbox);
 }
 

@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 
 #include "unit.h"
 
@@ -30,11 +31,12 @@ START_TEST(port_stands_alone_at_every_place)
 	static const uint16_t ports[] = {0, 1, 63, 64, 65, 1023, 1024, 32767, 65471, 65472, 65535};
 
 	for (int i = 0; i < UNIT_COUNT(ports); i++) {
-		uint64_t words[PORTS_WORDS] = {0};
+		static struct port_list list;
 		int others = 0;
 
-		ports_add(words, ports[i]);
-		ports_replace(page, words);
+		memset(&list, 0, sizeof(list));
+		ports_add(&list, ports[i]);
+		ports_replace(page, &list);
 		ck_assert(ports_has(page, ports[i]));
 		for (unsigned port = 0; port <= UINT16_MAX; port++)
 			others += port != ports[i] && ports_has(page, (uint16_t)port);
@@ -43,18 +45,53 @@ START_TEST(port_stands_alone_at_every_place)
 }
 END_TEST
 
+static uint64_t
+hash_of(const char *path, size_t more)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t length = path[0] == '@' ? strlen(path) : strlen(path) + more;
+
+	memcpy(un.sun_path, path, strlen(path));
+	if (path[0] == '@')
+		un.sun_path[0] = '\0';
+	return ports_hash_name((struct sockaddr *)&un,
+			       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+}
+
+START_TEST(names_are_known_however_long_their_address_is)
+{
+	static struct port_list list;
+
+	ck_assert(!ports_has_name(page, hash_of("/run/a", 1)));
+	ports_add_name(&list, hash_of("/run/a", 1));
+	ports_add_name(&list, hash_of("@b", 0));
+	ports_replace(page, &list);
+	ck_assert(ports_has_name(page, hash_of("/run/a", 0)));
+	ck_assert(ports_has_name(page, hash_of("/run/a", 1)));
+	ck_assert(ports_has_name(page, hash_of("/run/a", 20)));
+	ck_assert(ports_has_name(page, hash_of("@b", 0)));
+	ck_assert(!ports_has_name(page, hash_of("@bb", 0)));
+	ck_assert(!ports_has_name(page, hash_of("/run/ab", 1)));
+	for (int i = 0; i < 2 * PORTS_NAMES; i++)
+		ports_add_name(&list, (uint64_t)i + 1);
+	ports_replace(page, &list);
+	ck_assert(ports_has_name(page, hash_of("/run/a", 1)));
+	ck_assert(!ports_has_name(page, 2 * PORTS_NAMES));
+}
+END_TEST
+
 START_TEST(reader_sees_what_is_written_later)
 {
 	const struct port_page *seen = ports_map(page_fd);
-	uint64_t words[PORTS_WORDS] = {0};
+	static struct port_list list;
 
 	ck_assert_ptr_nonnull(seen);
 	ck_assert(!ports_has(seen, 5353));
-	ports_add(words, 5353);
-	ports_replace(page, words);
+	ports_add(&list, 5353);
+	ports_replace(page, &list);
 	ck_assert(ports_has(seen, 5353));
-	memset(words, 0, sizeof(words));
-	ports_replace(page, words);
+	memset(&list, 0, sizeof(list));
+	ports_replace(page, &list);
 	ck_assert(!ports_has(seen, 5353));
 	ports_close((struct port_page *)(uintptr_t)seen);
 }
@@ -146,6 +183,7 @@ main(void)
 
 	tcase_add_checked_fixture(cases, open_page, close_page);
 	tcase_add_test(cases, port_stands_alone_at_every_place);
+	tcase_add_test(cases, names_are_known_however_long_their_address_is);
 	tcase_add_test(cases, reader_sees_what_is_written_later);
 	tcase_add_test(cases, descriptor_is_close_on_exec);
 	tcase_add_test(cases, nobody_else_can_write_the_page);

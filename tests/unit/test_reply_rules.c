@@ -114,11 +114,11 @@ END_TEST
 START_TEST(own_ports_are_not_answered_on_this_machine)
 {
 	struct port_page *page = calloc(1, sizeof(*page));
-	uint64_t words[PORTS_WORDS] = {0};
+	static struct port_list list;
 
 	ck_assert_ptr_nonnull(page);
-	ports_add(words, 4711);
-	ports_replace(page, words);
+	ports_add(&list, 4711);
+	ports_replace(page, &list);
 	server.ports = page;
 	server.amplification = 1000;
 	open_from("127.0.0.3", 4711, 1);

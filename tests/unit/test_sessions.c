@@ -139,6 +139,65 @@ many_peers(void)
 	return 0;
 }
 
+/* Answers without reading. */
+static int
+handle_unread(struct hd_request *req)
+{
+	return hd_sendall(req, "no", 2);
+}
+
+static int
+refuse(struct hd_request *req)
+{
+	(void)req;
+	return -EACCES;
+}
+
+static int
+three_for_nothing(void)
+{
+	int fd = call("127.0.0.1");
+
+	return ask(fd, "a") && hears(fd, "no") && ask(fd, "b") && hears(fd, "no") && ask(fd, "c") &&
+			       hears(fd, "no")
+		       ? 0
+		       : 1;
+}
+
+START_TEST(session_that_reads_nothing_begins_once_for_each_datagram)
+{
+	server.handler.handle = handle_unread;
+	serve(&concurrency_threading, three_for_nothing, drain);
+	ck_assert_int_eq(clients_status, 0);
+	check_totals(3, 0);
+	ck_assert_uint_eq(count_drops(SCOREBOARD_UNREAD), 3);
+}
+END_TEST
+
+static int
+three_refused(void)
+{
+	int fd = call("127.0.0.1");
+
+	for (int i = 0; i < 3; i++) {
+		if (!ask(fd, "a"))
+			return 1;
+		while (count_drops(SCOREBOARD_UNREAD) <= (uint64_t)i)
+			(void)sched_yield();
+	}
+	return 0;
+}
+
+START_TEST(peer_that_is_refused_is_refused_once_for_each_datagram)
+{
+	server.handler.descriptor.verify = refuse;
+	serve(&concurrency_threading, three_refused, drain);
+	ck_assert_int_eq(clients_status, 0);
+	check_totals(3, 0);
+	ck_assert_uint_eq(scoreboard_sum(board, LIMIT).refused, 3);
+}
+END_TEST
+
 static const struct concurrency_ops *const pools[] = {&concurrency_threading, &concurrency_serial};
 
 START_TEST(peers_above_the_number_of_threads_wait_their_turn)
@@ -345,6 +404,8 @@ main(void)
 	tcase_add_test(cases, each_peer_has_its_own_session);
 	tcase_add_test(cases, peer_of_two_addresses_has_two_sessions);
 	tcase_add_test(cases, mail_that_was_not_read_begins_another_session);
+	tcase_add_test(cases, session_that_reads_nothing_begins_once_for_each_datagram);
+	tcase_add_test(cases, peer_that_is_refused_is_refused_once_for_each_datagram);
 	tcase_add_loop_test(cases, peers_above_the_number_of_threads_wait_their_turn, 0, 2);
 	tcase_add_loop_test(cases, session_that_times_out_makes_room, 0, 2);
 	tcase_add_test(cases, peer_above_max_sessions_is_dropped_until_one_ends);
