@@ -33,6 +33,9 @@
  * between a client and the child that is to serve it. */
 #define FORKING_BATCH_NS (5 * CLOCK_NS_PER_MS)
 
+/* As long as datagrams are taken, those who take them are enough, however few wait. */
+#define FORKING_RUN_NS CLOCK_NS_PER_MS
+
 struct forking {
 	struct concurrency *mode;
 	pid_t *pids; /* of each slot; 0: free */
@@ -41,6 +44,7 @@ struct forking {
 	bool is_once_over;
 	struct loop_source deaths; /* signalfd: SIGCHLD */
 	struct loop_timer retry;
+	struct loop_timer run;
 	struct loop_timer batch; /* armed: deaths are not in the loop */
 	struct log_limiter crash_limiter;
 };
@@ -75,6 +79,20 @@ forking_spawn(struct forking *forking)
 	return 0;
 }
 
+/* Whether children go on taking datagrams, though all may be busy with one; if so, it is looked at
+ * again when that may be over. */
+static bool
+forking_is_in_run(struct forking *forking)
+{
+	struct concurrency *mode = forking->mode;
+	int64_t until_ns = atomic_load(&mode->board->last_datagram_ns) + FORKING_RUN_NS;
+
+	if (!mode->takes_in_runs || until_ns <= clock_now_ns())
+		return false;
+	loop_arm(mode->loop, &forking->run, until_ns);
+	return true;
+}
+
 /* Forks until enough children wait; not for each that is missing, but when few are left: so most
  * clients find the machine free of forks. */
 static void
@@ -86,7 +104,7 @@ forking_fill(struct forking *forking)
 	if (forking->is_draining || forking->is_once_over || forking->retry.is_armed)
 		return;
 	waiting = atomic_load(&mode->board->waiting_children);
-	if (waiting > forked_few(mode))
+	if (waiting > forked_few(mode) || forking_is_in_run(forking))
 		return;
 	while (waiting < mode->spare_children && forking->child_count < mode->limit) {
 		uint64_t suppressed = 0;
@@ -293,6 +311,12 @@ forking_on_retry(struct loop_timer *timer)
 	forking_look(CONTAINER_OF(timer, struct forking, retry));
 }
 
+static void
+forking_on_run(struct loop_timer *timer)
+{
+	forking_look(CONTAINER_OF(timer, struct forking, run));
+}
+
 static int
 forking_prepare(struct concurrency *mode)
 {
@@ -306,6 +330,7 @@ forking_prepare(struct concurrency *mode)
 	forking->mode = mode;
 	forking->retry.on_timer = forking_on_retry;
 	forking->batch.on_timer = forking_on_batch;
+	forking->run.on_timer = forking_on_run;
 	forking->pids = calloc(mode->limit, sizeof(*forking->pids));
 	if (forking->pids == NULL)
 		return -ENOMEM;

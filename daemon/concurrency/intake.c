@@ -120,6 +120,15 @@ intake_give_way(const struct concurrency *mode)
 		(void)ppoll(&row, 1, &moment, NULL);
 }
 
+static void
+intake_note_taking(const struct concurrency *mode)
+{
+	int64_t now_ns = clock_now_ns();
+
+	atomic_store_explicit(&mode->board->took_datagram_ns, now_ns, memory_order_relaxed);
+	atomic_store_explicit(&mode->board->last_datagram_ns, now_ns, memory_order_relaxed);
+}
+
 void
 intake_stop_taking(const struct concurrency *mode)
 {
@@ -161,8 +170,7 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 		if (r == 0) {
 			acceptor->next = at;
 			if (mode->takes_in_runs)
-				atomic_store_explicit(&mode->board->took_datagram_ns,
-						      clock_now_ns(), memory_order_relaxed);
+				intake_note_taking(mode);
 			ret->socket = socket;
 			ret->empty_count = 0;
 			return 0;

@@ -46,7 +46,8 @@ struct scoreboard {
 	uint32_t reserved;
 	_Atomic int64_t took_datagram_ns; /* when the flow did that takes one after the other; 0:
 					     none does */
-	char reserved_too[24];
+	_Atomic int64_t last_datagram_ns; /* the same, when the last one was taken */
+	char reserved_too[16];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct scoreboard_slot slots[];
 };
