@@ -153,8 +153,8 @@ stream_end_sending(struct stream *stream)
 		(void)shutdown(stream->fd, SHUT_WR);
 }
 
-/* Whether there is input that the peer did not wait for. Whoever writes it is given a moment: he may
- * have been waiting for room. */
+/* Whether there is input that the peer did not wait for. Whoever writes it is given a moment: he
+ * may have been waiting for room. */
 static bool
 stream_has_more_input(struct stream *stream)
 {
