@@ -149,6 +149,8 @@ config_free(struct config *config)
 	conf_texts_free(&config->handler_path);
 	free(config->user);
 	free(config->group);
+	free(config->control);
+	free(config->control_group);
 	for (size_t i = 0; i < config->file_count; i++)
 		free(config->files[i]);
 	free(config->files);

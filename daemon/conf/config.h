@@ -29,6 +29,11 @@ enum conf_concurrency {
 	CONF_SERIAL,
 };
 
+enum conf_start {
+	CONF_START_NOW,
+	CONF_START_ON_DEMAND,
+};
+
 enum conf_log_target {
 	CONF_LOG_AUTO,
 	CONF_LOG_STDERR,
@@ -130,6 +135,15 @@ struct conf_limits {
 	bool reply_to_low_ports;
 };
 
+struct conf_timeouts {
+	int64_t handler_ms; /* PARSE_NONE: none */
+};
+
+struct conf_rollback {
+	int64_t crashes; /* 0: off */
+	int64_t within_ms;
+};
+
 struct conf_listener {
 	char *name;
 	int64_t protocol; /* enum conf_protocol */
@@ -143,6 +157,8 @@ struct conf_listener {
 	struct conf_option *options;
 	size_t option_count;
 	bool is_enabled;
+	int64_t start;		 /* enum conf_start */
+	int64_t idle_exit_ms;	 /* PARSE_NONE: never */
 	int64_t backlog;	 /* 0: somaxconn */
 	int64_t max_connections; /* 0: no limit of its own */
 	int64_t max_datagram;	 /* bytes */
@@ -150,6 +166,8 @@ struct conf_listener {
 	struct conf_forking forking;
 	struct conf_udp udp;
 	struct conf_limits limits;
+	struct conf_timeouts timeouts;
+	struct conf_rollback rollback;
 	struct conf_socket socket;
 	struct conf_variable *environment;
 	size_t environment_count;
@@ -166,6 +184,8 @@ struct config {
 	struct conf_texts handler_path;
 	char *user; /* NULL: not given */
 	char *group;
+	char *control;	     /* NULL: the default; "": none */
+	char *control_group; /* NULL: none */
 	int64_t start_timeout_ms;
 	int64_t drain_timeout_ms;
 	int64_t max_generations;

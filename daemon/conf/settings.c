@@ -35,6 +35,7 @@
 /* in the order of enum conf_protocol */
 static const char *const protocols[] = {"tcp", "udp", "unix", "unixgram", NULL};
 static const char *const concurrencies[] = {"threading", "forking", "serial", NULL};
+static const char *const starts[] = {"now", "on_demand", NULL};
 static const char *const log_targets[] = {"auto", "stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -51,6 +52,14 @@ const struct setting settings[] = {
 		 "where there is no such account. Started by another user, no other name is allowed."},
 	{SETTING_TOP, "", "group", SETTING_TEXT, TOP_AT(group),
 	 .help = "The group that the workers run as. Unset: the user's own group."},
+	{SETTING_TOP, "", "control", SETTING_TEXT, TOP_AT(control),
+	 .help = "The path of the Unix socket that handlerctl(8) talks to. Unset: control.sock in "
+		 "$RUNTIME_DIRECTORY where systemd sets that, else in /run/handlerd, or, not started "
+		 "by root, in $XDG_RUNTIME_DIR/handlerd. An empty string: none. A reload cannot "
+		 "change it."},
+	{SETTING_TOP, "", "control_group", SETTING_TEXT, TOP_AT(control_group),
+	 .help = "A group whose members may ask handlerctl what there is to see (status, "
+		 "connections, wait), and change nothing. It may not be a group of any worker."},
 	{SETTING_TOP, "", "start_timeout", SETTING_DURATION, TOP_AT(start_timeout_ms),
 	 .min = 100, .max = MS_PER_H, .default_text = "10s",
 	 .help = "A worker that is not ready by then has failed."},
@@ -110,6 +119,15 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "", "enabled", SETTING_BOOL, LISTENER_AT(is_enabled),
 	 .default_text = "true",
 	 .help = "A listener that is switched off is checked but not served."},
+	{SETTING_LISTENER, "", "start", SETTING_CHOICE, LISTENER_AT(start),
+	 .default_text = "now", .choices = starts, .first_choice = CONF_START_NOW,
+	 .help = "When the worker is started: with the daemon, or on demand, by the first connection "
+		 "or datagram."},
+	{SETTING_LISTENER, "", "idle_exit", SETTING_DURATION, LISTENER_AT(idle_exit_ms),
+	 .min = 100, .max = MS_PER_D, .default_text = "1min", .none = PARSE_NONE,
+	 .flags = SETTING_OR_NONE,
+	 .help = "A worker that was started on demand ends after it had nothing to do for so long; "
+		 "the next client starts it again."},
 	{SETTING_LISTENER, "", "backlog", SETTING_INT, LISTENER_AT(backlog),
 	 .min = 0, .max = 65535, .default_text = "0",
 	 .help = "How many connections the kernel keeps waiting until they are accepted. 0 takes "
@@ -168,6 +186,25 @@ const struct setting settings[] = {
 	 .min = 1, .max = 1000000, .default_text = "4096", .protocols = FOR_UDP,
 	 .help = "The most sessions at once; datagrams of further clients are dropped and "
 		 "counted."},
+
+	{SETTING_LISTENER, "", "timeouts", SETTING_GROUP, 0,
+	 .help = "How long things may take."},
+	{SETTING_LISTENER, "timeouts", "handler", SETTING_DURATION,
+	 LISTENER_AT(timeouts.handler_ms), .min = 100, .max = MS_PER_D, .default_text = "none",
+	 .none = PARSE_NONE, .flags = SETTING_OR_NONE,
+	 .help = "How long one connection or datagram may be in the handler's hands, by the clock. "
+		 "Then what it waits for fails with ECANCELED; a handler that has not returned 1 s "
+		 "later is ended, under concurrency forking with its child, else with its worker."},
+
+	{SETTING_LISTENER, "", "rollback", SETTING_GROUP, 0,
+	 .help = "When a listener that a reload has changed keeps crashing, it goes back to the "
+		 "settings and the handler file that it had before."},
+	{SETTING_LISTENER, "rollback", "crashes", SETTING_INT, LISTENER_AT(rollback.crashes),
+	 .min = 0, .max = 1000, .default_text = "3",
+	 .help = "How many crashes bring the listener back. 0: none does."},
+	{SETTING_LISTENER, "rollback", "within", SETTING_DURATION,
+	 LISTENER_AT(rollback.within_ms), .min = MS_PER_S, .max = MS_PER_D, .default_text = "1min",
+	 .help = "How soon one after the other."},
 
 	{SETTING_LISTENER, "", "limits", SETTING_GROUP, 0,
 	 .help = "What clients may do."},

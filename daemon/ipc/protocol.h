@@ -16,11 +16,13 @@
 enum protocol_type {
 	/* worker to supervisor */
 	PROTOCOL_HELLO = 1, /* executed, speaks this version */
-	PROTOCOL_READY,	    /* loaded, server_start done, children forked; accepts nothing yet */
+	PROTOCOL_READY,	    /* loaded, server_start done, children forked; accepts nothing yet;
+			       text: the handler's version */
 	PROTOCOL_QUIET,	    /* no flow of control of this worker can accept any more */
 	PROTOCOL_FAILED, /* stage u32, file text, line u32, text: why it cannot serve; may repeat */
 	PROTOCOL_WARNING,     /* file text, line u32, text: found by a probe */
 	PROTOCOL_DESCRIPTION, /* text: a piece of what a handler says of itself */
+	PROTOCOL_KILLED,      /* id u64: this worker had that connection, and ends it */
 
 	/* supervisor to worker */
 	PROTOCOL_ACCEPT = 64, /* begin to accept */
@@ -28,6 +30,8 @@ enum protocol_type {
 	PROTOCOL_STOP,	      /* end at once */
 	PROTOCOL_LOG_LEVEL,   /* level u32 */
 	PROTOCOL_ALONE,	      /* no older generation of this listener is left */
+	PROTOCOL_KILL,	      /* id u64: end this connection; a worker that has it answers */
+	PROTOCOL_PAUSE,	      /* accept no more until ACCEPT comes; what is served goes on */
 };
 
 /* How far a worker came. */

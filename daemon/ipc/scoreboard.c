@@ -3,7 +3,8 @@
  */
 #include "ipc/scoreboard.h"
 
-_Static_assert(sizeof(struct scoreboard_slot) == 64, "a slot is one cache line");
+_Static_assert(sizeof(struct scoreboard_slot) == 128, "a slot is two cache lines");
+_Static_assert(offsetof(struct scoreboard_slot, opened_ns) == 64, "counters have one of their own");
 _Static_assert(offsetof(struct scoreboard, slots) == 128, "slots begin on a cache line");
 
 static const char *const scoreboard_drop_names[SCOREBOARD_DROPS] = {
@@ -22,6 +23,39 @@ const char *
 scoreboard_drop_name(enum scoreboard_drop reason)
 {
 	return scoreboard_drop_names[reason];
+}
+
+const char *
+scoreboard_phase_name(enum scoreboard_phase phase)
+{
+	static const char *const names[SCOREBOARD_PHASES] = {
+		[SCOREBOARD_VERIFY] = "setup",	[SCOREBOARD_HANDLE] = "handle",
+		[SCOREBOARD_IDLE] = "idle",	[SCOREBOARD_FINISH] = "finish",
+		[SCOREBOARD_CLOSE] = "closing",
+	};
+
+	return names[phase];
+}
+
+bool
+scoreboard_read_connection(const struct scoreboard *board, size_t slot,
+			   struct scoreboard_connection *ret)
+{
+	const struct scoreboard_slot *from = &board->slots[slot];
+	uint32_t phase = atomic_load_explicit(&from->phase, memory_order_relaxed);
+
+	*ret = (struct scoreboard_connection){
+		.id = atomic_load_explicit(&from->connection_id, memory_order_acquire),
+		.opened_ns = atomic_load_explicit(&from->opened_ns, memory_order_relaxed),
+		.bytes_in = atomic_load_explicit(&from->bytes_in, memory_order_relaxed),
+		.bytes_out = atomic_load_explicit(&from->bytes_out, memory_order_relaxed),
+		.peer_kind = atomic_load_explicit(&from->peer_kind, memory_order_relaxed),
+		.phase = phase < SCOREBOARD_PHASES ? (enum scoreboard_phase)phase
+						   : SCOREBOARD_HANDLE,
+	};
+	for (size_t i = 0; i < 2; i++)
+		ret->peer[i] = atomic_load_explicit(&from->peer[i], memory_order_relaxed);
+	return ret->id != 0;
 }
 
 size_t

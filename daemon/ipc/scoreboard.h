@@ -1,6 +1,6 @@
 /*
- * scoreboard.h - the numbers a worker shows: one memory file for each worker, a cache line for each
- * flow of control (thread or child), written by that flow alone and read by anybody.
+ * scoreboard.h - the numbers a worker shows: one memory file for each worker, two cache lines
+ * for each flow of control (thread or child), written by that flow alone and read by anybody.
  *
  * The supervisor reads each field once, believes nothing but that it is a number, and follows none
  * as an index, pid or pointer.
@@ -9,8 +9,19 @@
 #define IPC_SCOREBOARD_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What a connection is doing. */
+enum scoreboard_phase {
+	SCOREBOARD_VERIFY, /* and setup */
+	SCOREBOARD_HANDLE,
+	SCOREBOARD_IDLE, /* the handler has said hd_set_idle */
+	SCOREBOARD_FINISH,
+	SCOREBOARD_CLOSE, /* flushing and lingering */
+	SCOREBOARD_PHASES,
+};
 
 struct scoreboard_slot {
 	_Atomic uint64_t accepted;
@@ -20,9 +31,34 @@ struct scoreboard_slot {
 	_Atomic uint64_t crashed;	/* ended with the child that served it */
 	_Atomic uint64_t connection_id; /* being served, 0: none */
 	_Atomic uint32_t state;		/* of a forked child; the worker's own business */
-	uint32_t reserved;
+	_Atomic uint32_t order;		/* to a forked child: enum scoreboard_order */
+	uint64_t reserved;
+
+	/* The second cache line: of the connection that is being served. */
+	_Atomic int64_t opened_ns; /* monotonic */
+	_Atomic uint64_t bytes_in;
+	_Atomic uint64_t bytes_out;
+	_Atomic uint64_t peer[2];   /* an address; of a Unix peer: pid and uid */
+	_Atomic uint32_t peer_kind; /* AF_INET, AF_INET6, AF_UNIX, or 0; above 16 bits: the port */
+	_Atomic uint32_t phase;	    /* enum scoreboard_phase */
 	uint64_t reserved_too;
 } __attribute__((aligned(64)));
+
+/* What the parent wants of a forked child, told by SIGTERM. */
+enum scoreboard_order {
+	SCOREBOARD_GO_ON,
+	SCOREBOARD_END_CONNECTION,
+};
+
+/* A copy of what a slot tells of its connection. */
+struct scoreboard_connection {
+	uint64_t id; /* 0: none */
+	int64_t opened_ns;
+	uint64_t bytes_in, bytes_out;
+	uint64_t peer[2];
+	uint32_t peer_kind;
+	enum scoreboard_phase phase;
+};
 
 /* Why a datagram went unserved or unanswered. Seldom; so all flows count in the same place. */
 enum scoreboard_drop {
@@ -43,10 +79,10 @@ struct scoreboard {
 	_Atomic uint32_t child_phase;	   /* what a forked child must do, see forking */
 	_Atomic uint32_t used_slots;	   /* slots from this one on were never written */
 	_Atomic uint32_t waiting_children; /* forked ones that may accept at any moment */
-	uint32_t reserved;
-	_Atomic int64_t took_datagram_ns; /* when the flow did that takes one after the other; 0:
-					     none does */
-	_Atomic int64_t last_datagram_ns; /* the same, when the last one was taken */
+	_Atomic uint32_t is_paused;	   /* no flow may accept until the worker is told to */
+	_Atomic int64_t took_datagram_ns;  /* when the flow did that takes one after the other; 0:
+					      none does */
+	_Atomic int64_t last_datagram_ns;  /* the same, when the last one was taken */
 	char reserved_too[16];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct scoreboard_slot slots[];
@@ -67,6 +103,12 @@ void scoreboard_use_slot(struct scoreboard *board, uint32_t slot);
 /* Connections that have been accepted and have not come to an end. */
 uint64_t scoreboard_count_open(const struct scoreboard *board, size_t slot_count);
 struct scoreboard_totals scoreboard_sum(const struct scoreboard *board, size_t slot_count);
+
+/* Copies what a slot tells of its connection. Returns whether it serves one; numbers that a worker
+ * is just writing may not fit each other. */
+bool scoreboard_read_connection(const struct scoreboard *board, size_t slot,
+				struct scoreboard_connection *ret);
+const char *scoreboard_phase_name(enum scoreboard_phase phase);
 
 /* What a reason is called where it is shown. */
 const char *scoreboard_drop_name(enum scoreboard_drop reason);

@@ -268,6 +268,7 @@ START_TEST(row_is_in_what_is_written_out)
 	const struct setting *row = &settings[_i];
 	struct config *config = cases_accept(
 		"user = \"nobody\"; group = \"nogroup\"; defaults = { };\n"
+		"control = \"/run/c\"; control_group = \"adm\";\n"
 		"listeners = ( { name = \"a\"; address = \"*:1\"; handler = \"x\"; "
 		"socket = { device = \"lo\"; congestion = \"cubic\"; keepalive = { }; }; "
 		"options = { a = 1; }; environment = { A = \"1\"; }; },\n"
