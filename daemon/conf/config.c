@@ -138,11 +138,22 @@ conf_listener_free(struct conf_listener *listener)
 	free(listener->origins);
 }
 
+struct config *
+config_hold(struct config *config)
+{
+	config->holders++;
+	return config;
+}
+
 void
 config_free(struct config *config)
 {
 	if (config == NULL)
 		return;
+	if (config->holders > 0) {
+		config->holders--;
+		return;
+	}
 	for (size_t i = 0; i < config->listener_count; i++)
 		conf_listener_free(&config->listeners[i]);
 	free(config->listeners);

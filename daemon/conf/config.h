@@ -201,6 +201,7 @@ struct config {
 
 	char **files; /* every file that was read; what origins point to */
 	size_t file_count;
+	unsigned holders; /* beside the first, see config_hold */
 };
 
 /*
@@ -247,6 +248,12 @@ bool conf_listener_takes(const struct conf_listener *listener, const struct sett
 /* Writes the configuration as a valid file, defaults filled in. */
 void config_emit(const struct config *config, FILE *out);
 
+/* Writes one entry of the list of listeners, defaults filled in. */
+void config_emit_listener(const struct conf_listener *listener, FILE *out);
+
+/* One more that keeps it: it takes one config_free more until it is gone. Returns it. */
+struct config *config_hold(struct config *config);
+/* Accepts NULL. */
 void config_free(struct config *config);
 
 #endif

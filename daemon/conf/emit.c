@@ -274,3 +274,11 @@ config_emit(const struct config *config, FILE *out)
 
 	emit_group(&emit, SETTING_TOP, "", config);
 }
+
+void
+config_emit_listener(const struct conf_listener *listener, FILE *out)
+{
+	struct emit emit = {.out = out};
+
+	emit_group(&emit, SETTING_LISTENER, "", listener);
+}

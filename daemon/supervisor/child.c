@@ -412,3 +412,17 @@ child_drain(struct child *child, int64_t deadline_ns)
 	child->deadline_ns = deadline_ns;
 	child_handle(child, CHILD_DRAIN);
 }
+
+void
+child_hold(struct child *child)
+{
+	if (child != NULL && child->state == CHILD_BACKOFF)
+		loop_disarm(child->loop, &child->timer);
+}
+
+void
+child_release(struct child *child)
+{
+	if (child != NULL && child->state == CHILD_BACKOFF && !child->timer.is_armed)
+		loop_arm(child->loop, &child->timer, clock_now_ns());
+}

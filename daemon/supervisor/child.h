@@ -121,6 +121,10 @@ void child_handle(struct child *child, enum child_event event);
 /* Tells it to end by then; a later call can only bring that nearer. */
 void child_drain(struct child *child, int64_t deadline_ns);
 
+/* One that waits to be started again waits until it is released. Accept NULL. */
+void child_hold(struct child *child);
+void child_release(struct child *child);
+
 const char *child_state_name(enum child_state state);
 
 #endif

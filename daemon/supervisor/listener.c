@@ -31,32 +31,8 @@ listener_copy_identity(struct identity *to, const struct identity *from)
 	to->home = memory_text(from->home);
 }
 
-/* Everything a worker is told, as bytes. */
-static void
-listener_make_image(struct listener *listener)
-{
-	struct worker_settings settings = listener_settings(listener, 0, WORKER_SERVE);
-	char **environment = listener_environment(&listener->identity, listener->conf);
-	struct socket_options options = sockets_options(listener->conf);
-
-	worker_settings_write(&settings, &listener->image);
-	for (char **entry = environment; *entry != NULL; entry++)
-		buf_add_text(&listener->image, *entry);
-	for (size_t i = 0; i < listener->conf->address_texts.count; i++)
-		buf_add_text(&listener->image, listener->conf->address_texts.items[i]);
-	buf_add(&listener->image, &options, sizeof(options));
-	buf_add_u64(&listener->image, (uint64_t)listener->conf->socket.reuse_port);
-	buf_add_u64(&listener->image, (uint64_t)listener->conf->socket.mode);
-	buf_add_text(&listener->image, listener->conf->socket.owner);
-	buf_add_text(&listener->image, listener->conf->socket.group);
-	listener_free_environment(environment);
-	free(settings.options);
-}
-
 struct listener *
-listener_new(struct listener_world *world, const struct config *config,
-	     const struct conf_listener *conf, const struct identity *identity,
-	     struct report *report)
+listener_make(struct listener_world *world, struct config *config, const struct conf_listener *conf)
 {
 	struct listener *listener = memory_zero(1, sizeof(*listener));
 
@@ -67,7 +43,17 @@ listener_new(struct listener_world *world, const struct config *config,
 	listener->handler = memory_text(conf->handler);
 	listener->protocol = conf->protocol;
 	listener->pin = PIN_NONE;
+	listener->fallback = FALLBACK_NONE;
 	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return listener;
+}
+
+struct listener *
+listener_new(struct listener_world *world, struct config *config, const struct conf_listener *conf,
+	     const struct identity *identity, struct report *report)
+{
+	struct listener *listener = listener_make(world, config, conf);
+
 	if (!pin_open(&listener->pin, conf->handler, &config->handler_path, &conf->handler_origin,
 		      report) ||
 	    !names_look_up_socket(conf, &listener->socket_owner.uid, &listener->socket_owner.gid,
@@ -114,18 +100,13 @@ listener_free(struct listener *listener)
 	pin_close(&listener->pin);
 	identity_free(&listener->identity);
 	buf_free(&listener->image);
+	buf_free(&listener->address_image);
+	fallback_clear(&listener->fallback);
+	config_free(listener->own_config);
 	free(listener->sockets);
 	free(listener->name);
 	free(listener->handler);
 	free(listener);
-}
-
-bool
-listener_equal(const struct listener *a, const struct listener *b)
-{
-	return a->image.length == b->image.length &&
-	       memcmp(a->image.data, b->image.data, a->image.length) == 0 &&
-	       pin_equal(&a->pin, &b->pin);
 }
 
 /* All sockets of an entry, in the order of its addresses; false: some are missing. */
@@ -209,7 +190,10 @@ listener_on_end(struct child *child, bool was_asked)
 	struct scoreboard_totals sum;
 	uint64_t lost;
 
-	(void)was_asked;
+	if (!was_asked && child == listener->current &&
+	    (child->state == CHILD_SERVING || child->state == CHILD_REPLACING) &&
+	    fallback_is_crash(child->last_status))
+		fallback_note_crash(listener);
 	if (child->board == NULL)
 		return;
 	sum = scoreboard_sum(child->board, child->board_slots);
@@ -345,11 +329,15 @@ listener_start(struct listener *listener, uint32_t generation)
 }
 
 void
-listener_set_config(struct listener *listener, const struct config *config,
+listener_set_config(struct listener *listener, struct config *config,
 		    const struct conf_listener *conf)
 {
 	listener->config = config;
 	listener->conf = conf;
+	/* what the file says now is what serves */
+	config_free(listener->own_config);
+	listener->own_config = NULL;
+	listener->is_rolled_back = false;
 	/* for the workers that replace this one after a crash */
 	if (listener->current != NULL)
 		listener->current->start_timeout_ms = config->start_timeout_ms;
@@ -368,6 +356,7 @@ listener_push_old(struct listener *listener, struct child *child)
 void
 listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns)
 {
+	uint32_t generation = replaced->current != NULL ? replaced->current->generation : 0;
 	struct child *reversed = NULL;
 
 	listener->replaces = NULL;
@@ -390,6 +379,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 		child_drain(listener->old, deadline_ns);
 	}
 	scoreboard_add(&listener->totals, &replaced->totals);
+	fallback_keep(listener, replaced, generation);
 }
 
 void
@@ -402,8 +392,24 @@ listener_drain(struct listener *listener, int64_t deadline_ns)
 		child_drain(child, deadline_ns);
 }
 
+/* One generation too many. */
+static void
+listener_cut(const struct listener *listener, const struct child *child, int64_t most,
+	     struct report *report)
+{
+	CLEANUP_FREE char *text =
+		memory_format("'%s': worker of generation %" PRIu32
+			      " is ended before its drain deadline: more than max_generations "
+			      "(%" PRId64 ") old ones are left",
+			      listener->name, child->generation, most);
+
+	log_warning("%s", text);
+	if (report != NULL)
+		report_warning(report, NULL, 0, "%s", text);
+}
+
 void
-listener_tidy(struct listener *listener, int64_t most)
+listener_tidy(struct listener *listener, int64_t most, struct report *report)
 {
 	struct child **slot = &listener->old;
 	bool had_old = listener->old != NULL;
@@ -418,11 +424,7 @@ listener_tidy(struct listener *listener, int64_t most)
 			continue;
 		}
 		if (++count > most) {
-			log_warning(
-				"'%s': worker of generation %" PRIu32
-				" is ended before its drain deadline: more than max_generations "
-				"(%" PRId64 ") old ones are left",
-				listener->name, child->generation, most);
+			listener_cut(listener, child, most, report);
 			child_handle(child, CHILD_STOP);
 		}
 		slot = &child->next;
@@ -473,4 +475,19 @@ listener_count(const struct listener *listener)
 	for (const struct child *child = listener->old; child != NULL; child = child->next)
 		listener_add_live(&totals, child);
 	return totals;
+}
+
+uint64_t
+listener_count_open(const struct listener *listener)
+{
+	uint64_t count = 0;
+
+	if (listener->current != NULL && listener->current->board != NULL)
+		count = scoreboard_count_open(listener->current->board,
+					      listener->current->board_slots);
+	for (const struct child *child = listener->old; child != NULL; child = child->next) {
+		if (child->board != NULL)
+			count += scoreboard_count_open(child->board, child->board_slots);
+	}
+	return count;
 }

@@ -12,6 +12,7 @@
 #include "conf/config.h"
 #include "ipc/worker_settings.h"
 #include "supervisor/child.h"
+#include "supervisor/fallback.h"
 #include "supervisor/names.h"
 #include "supervisor/pin.h"
 #include "supervisor/places.h"
@@ -32,7 +33,7 @@ struct listener_world {
 
 struct listener {
 	struct listener_world *world;	  /* not owned */
-	const struct config *config;	  /* not owned; replaced at each commit */
+	struct config *config;		  /* not owned; replaced at each commit */
 	const struct conf_listener *conf; /* in config */
 	char *name;
 	char *handler;
@@ -43,25 +44,38 @@ struct listener {
 	struct held_socket **sockets; /* owned by the table */
 	size_t socket_count;
 	struct buf image;	   /* all that a worker is told, to see whether it changes */
+	struct buf address_image;  /* the same, of its addresses */
 	int vacancy_fd;		   /* event that all its generations share */
 	struct listener *replaces; /* until the commit; not owned */
 	struct child *current;
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
+
+	struct fallback fallback;  /* what it was before the reload that changed it */
+	struct config *own_config; /* held: that of one that went back; else NULL */
+	bool is_rolled_back;
+	bool wants_back; /* it has crashed too often since it was changed */
 };
 
 /* A listener without sockets and workers. NULL, told in the report, if its handler is not there. */
-struct listener *listener_new(struct listener_world *world, const struct config *config,
+struct listener *listener_new(struct listener_world *world, struct config *config,
 			      const struct conf_listener *conf, const struct identity *identity,
 			      struct report *report);
+/* The first step of making one: without handler file, identity and image. */
+struct listener *listener_make(struct listener_world *world, struct config *config,
+			       const struct conf_listener *conf);
 
 /* This listener is to replace a running one: their connections count together. */
 void listener_set_replaces(struct listener *listener, struct listener *running);
 /* Kills what still runs. Accepts NULL. */
 void listener_free(struct listener *listener);
 
-/* Whether workers of both would be told the same: then the running one may stay. */
-bool listener_equal(const struct listener *a, const struct listener *b);
+/* What workers of the second would be told differently from those of the first, as bits of enum
+ * plan_change; 0: the running one may stay. In image.c, as what follows. */
+unsigned listener_compare(const struct listener *a, const struct listener *b);
+/* Whether the entry says what the listener's says. */
+bool listener_is_entry_same(const struct listener *listener, const struct conf_listener *conf);
+void listener_make_image(struct listener *listener);
 
 /* Finds or opens its sockets. Returns whether all are there. */
 bool listener_want_sockets(struct listener *listener, struct sockets *sockets,
@@ -72,7 +86,7 @@ bool listener_keep_sockets(const struct listener *listener, const struct conf_li
 			   struct sockets *sockets, struct report *report);
 
 /* At the commit: what the supervisor itself goes by, for listeners that stay as they are too. */
-void listener_set_config(struct listener *listener, const struct config *config,
+void listener_set_config(struct listener *listener, struct config *config,
 			 const struct conf_listener *conf);
 
 /* Starts its worker, which accepts nothing until CHILD_COMMIT. */
@@ -82,8 +96,9 @@ void listener_start(struct listener *listener, uint32_t generation);
 void listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns);
 /* Tells all its workers to drain, for good: its sockets are somebody else's from now on. */
 void listener_drain(struct listener *listener, int64_t deadline_ns);
-/* Frees the old workers that are gone; ends the oldest where there are more than the most. */
-void listener_tidy(struct listener *listener, int64_t most);
+/* Frees the old workers that are gone; ends the oldest where there are more than the most, which
+ * the report, unless it is NULL, tells too. */
+void listener_tidy(struct listener *listener, int64_t most, struct report *report);
 
 /* Whether no old worker can accept any more; whether no worker is left. */
 bool listener_is_quiet(const struct listener *listener);
@@ -91,6 +106,8 @@ bool listener_is_gone(const struct listener *listener);
 
 /* The numbers of all its workers, gone and living. */
 struct scoreboard_totals listener_count(const struct listener *listener);
+/* Connections that are open, of all of them. */
+uint64_t listener_count_open(const struct listener *listener);
 
 /* The settings of a worker for this listener. Texts and lists are borrowed but for `options`, which
  * the caller frees. Without a generation: only what makes a difference, for comparing. */

@@ -60,6 +60,7 @@ supervisor_destroy(struct supervisor *supervisor)
 	free(supervisor->leaving);
 	sockets_close_all(&supervisor->sockets);
 	adopted_free(&supervisor->sockets.adopted);
+	reload_record_free(&supervisor->last_reload);
 	config_free(supervisor->config);
 	places_free(&supervisor->places);
 	if (supervisor->world.journal_fd >= 0)
@@ -131,7 +132,7 @@ serve_look(struct supervisor *supervisor)
 		supervisor->leaving = NULL;
 	}
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
-		listener_tidy(supervisor->listeners[i], supervisor->config->max_generations);
+		listener_tidy(supervisor->listeners[i], supervisor->config->max_generations, NULL);
 		living += !listener_is_gone(supervisor->listeners[i]);
 	}
 	if (living + left > 0 || supervisor->config == NULL)
@@ -212,13 +213,10 @@ supervisor_stop(struct supervisor *supervisor, bool is_at_once)
 static void
 serve_reload(struct supervisor *supervisor)
 {
-	if (supervisor->is_stopping)
-		return;
-	if (cmdline_has_no_file(supervisor->cmdline)) {
-		log_notice("nothing to reload: there is no configuration file");
-		return;
-	}
-	reload_begin(supervisor);
+	const char *reason;
+
+	if (reload_ask(supervisor, RELOAD_FILE, &reason) == 0)
+		log_notice("nothing to reload: %s", reason);
 }
 
 static void
@@ -306,7 +304,7 @@ supervisor_serve(struct supervisor *supervisor)
 	supervisor->look.on_timer = serve_on_look;
 	supervisor->world.on_change = serve_on_change;
 	notify_open(&supervisor->loop);
-	reload_begin(supervisor);
+	reload_start(supervisor);
 	r = loop_run(&supervisor->loop);
 	if (r < 0) {
 		log_error("the event loop failed: %s", strerror(-r));

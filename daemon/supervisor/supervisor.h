@@ -15,33 +15,11 @@
 #include "supervisor/cmdline.h"
 #include "supervisor/listener.h"
 #include "supervisor/places.h"
-#include "supervisor/probe.h"
+#include "supervisor/reload.h"
 #include "supervisor/sockets.h"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG */
 #define EXIT_USAGE 2
-
-enum reload_phase {
-	RELOAD_IDLE,
-	RELOAD_PROBING,	 /* changed handlers are loaded on trial */
-	RELOAD_STARTING, /* replacement workers get ready */
-	RELOAD_SETTLING, /* committed; old workers stop accepting */
-};
-
-/* One start or reload under way; start is the first reload. */
-struct reload {
-	enum reload_phase phase;
-	bool is_start;
-	bool is_again; /* another was asked for meanwhile */
-	int64_t began_ns;
-	uint32_t generation;
-	struct config *config;
-	struct listener **next; /* in the file's order; the unchanged ones are the running ones */
-	size_t next_count;
-	struct probe *probes;
-	size_t probe_count;
-	struct report report;
-};
 
 struct supervisor {
 	const struct cmdline *cmdline;
@@ -57,6 +35,11 @@ struct supervisor {
 	size_t leaving_count;
 	struct sockets sockets;
 	struct reload reload;
+	struct reload_queue reload_queue;
+	struct reload_record last_reload;
+	/* Who shows reloads to those who asked for them; NULL: nobody. */
+	void (*on_plan)(struct supervisor *supervisor, uint64_t ticket, const struct plan *plan);
+	void (*on_reload)(struct supervisor *supervisor, const struct reload_outcome *outcome);
 	int64_t inetd_protocol; /* of the connection that --inetd serves */
 	uint32_t generation;	/* of the last commit */
 	bool is_stopping;
@@ -82,13 +65,6 @@ char *supervisor_absolute_handler(const char *handler);
 void supervisor_find_missing_handlers(const struct config *config, struct report *report);
 /* Logs as the configuration says, from now on. */
 void supervisor_open_log(struct supervisor *supervisor, const struct config *config);
-
-/* Starts a reload, or queues one behind the one under way. In reload.c. */
-void reload_begin(struct supervisor *supervisor);
-/* Goes on with the reload under way if what it waits for has happened. */
-void reload_look(struct supervisor *supervisor);
-/* Gives up the reload under way: what was prepared goes, what was stays. */
-void reload_abandon(struct supervisor *supervisor);
 
 /* Writes the state of everything to the log. In status.c. */
 void status_log(const struct supervisor *supervisor);
