@@ -72,8 +72,7 @@ adopted_option(int fd, int option)
 	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
 }
 
-/* The protocol that the socket could serve; -1: none of ours. */
-static int64_t
+int64_t
 adopted_protocol(int fd)
 {
 	int domain = adopted_option(fd, SO_DOMAIN), type = adopted_option(fd, SO_TYPE);

@@ -31,6 +31,9 @@ void adopted_add(struct adopted *adopted, int fd, const char *name);
 /* CONF_TCP or CONF_UNIX of a connected stream socket; -1: it is none. */
 int64_t adopted_connection_protocol(int fd);
 
+/* The protocol that the socket could serve; -1: none of ours. */
+int64_t adopted_protocol(int fd);
+
 /* How many of this name are left. */
 size_t adopted_count(const struct adopted *adopted, const char *name);
 

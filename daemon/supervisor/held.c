@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/parse.h"
+#include "supervisor/store.h"
 
 static int
 held_type(const struct held_socket *held)
@@ -22,8 +23,7 @@ held_type(const struct held_socket *held)
 	return conf_protocol_is_datagram(held->protocol) ? SOCK_DGRAM : SOCK_STREAM;
 }
 
-/* The path of a Unix socket that is ours to remove; NULL: it has none. */
-static const char *
+const char *
 held_path(const struct held_socket *held)
 {
 	const struct sockaddr *addr = (const struct sockaddr *)&held->bound.addr;
@@ -95,8 +95,8 @@ held_find_bound(struct held_socket *held)
 
 struct held_socket *
 held_open(int64_t protocol, const struct conf_address *asked, size_t index,
-	  const struct held_settings *settings, int adopted_fd, const char **ret_step,
-	  int *ret_error)
+	  const struct held_settings *settings, const struct held_source *source,
+	  const char **ret_step, int *ret_error)
 {
 	struct held_socket *held = memory_zero(1, sizeof(*held));
 
@@ -105,22 +105,28 @@ held_open(int64_t protocol, const struct conf_address *asked, size_t index,
 		.asked = *asked,
 		.index = index,
 		.bound = *asked,
-		.is_adopted = adopted_fd >= 0,
+		.is_adopted = source->fd >= 0 && source->store_name == NULL,
+		.store_name = source->store_name,
 		.settings = *settings,
 		.is_new = true,
 	};
-	held->fd = held->is_adopted ? held_adopt(held, adopted_fd, ret_step)
-				    : held_bind(held, asked, ret_step);
+	held->fd = source->fd >= 0 ? held_adopt(held, source->fd, ret_step)
+				   : held_bind(held, asked, ret_step);
 	if (held->fd < 0) {
 		*ret_error = held->fd;
-		if (adopted_fd >= 0)
-			(void)close(adopted_fd);
+		if (source->fd >= 0)
+			(void)close(source->fd);
+		free(held->store_name);
 		free(held);
 		return NULL;
 	}
 	held_find_bound(held);
 	if (held_path(held) != NULL)
 		(void)local_identify(held_path(held), &held->identity);
+	/* it may have had others before */
+	if (held->store_name != NULL && held_path(held) != NULL)
+		(void)local_change(held_path(held), &held->identity, settings->mode,
+				   settings->owner, settings->group);
 	return held;
 }
 
@@ -128,10 +134,11 @@ void
 held_free(struct held_socket *held)
 {
 	if (held->fd >= 0) {
-		if (held_path(held) != NULL)
+		if (held_path(held) != NULL && !held->leaves_path)
 			local_remove(held_path(held), &held->identity);
 		(void)close(held->fd);
 	}
+	free(held->store_name);
 	free(held->owner);
 	free(held->next_owner);
 	free(held);
@@ -198,6 +205,7 @@ held_revive(struct held_socket *held)
 			  held->owner);
 		return true;
 	}
+	store_drop(held);
 	if (held->fd >= 0 && path != NULL)
 		local_remove(path, &held->identity);
 	if (held->fd >= 0)

@@ -28,7 +28,9 @@ struct held_socket {
 	struct conf_address asked;	/* as configured; with port 0, `owner` tells which it is */
 	size_t index;			/* among those of this address: reuse_port, or systemd's */
 	struct conf_address bound;	/* with its real port */
-	bool is_adopted;		/* bound by systemd */
+	bool is_adopted;		/* bound by a .socket unit of systemd's */
+	char *store_name;		/* in systemd's store; NULL: not there */
+	bool leaves_path;		/* the store goes on with it when we close it */
 	bool is_connection;		/* adopted, and no socket that clients come to */
 	struct local_identity identity; /* of a path that we have bound */
 	char *owner;			/* the listener's name */
@@ -39,11 +41,21 @@ struct held_socket {
 	bool is_new;	/* opened for it */
 };
 
-/* Opens a socket for address `asked`, or takes over `adopted_fd` if that is not -1. NULL with
- * *ret_error, a negative errno of the step in *ret_step (static). */
+/* Where a socket comes from that is bound already. */
+struct held_source {
+	int fd;		  /* -1: it is to be bound here */
+	char *store_name; /* of one that comes back from systemd's store; NULL: a .socket unit's */
+};
+
+/* Opens a socket for address `asked`, or takes over what the source has. NULL with *ret_error, a
+ * negative errno of the step in *ret_step (static). */
 struct held_socket *held_open(int64_t protocol, const struct conf_address *asked, size_t index,
-			      const struct held_settings *settings, int adopted_fd,
-			      const char **ret_step, int *ret_error);
+			      const struct held_settings *settings,
+			      const struct held_source *source, const char **ret_step,
+			      int *ret_error);
+
+/* The path of a Unix socket that is ours to remove; NULL: it has none. */
+const char *held_path(const struct held_socket *held);
 
 /* Closes it; the path of a Unix socket goes with it. */
 void held_free(struct held_socket *held);

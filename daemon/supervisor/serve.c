@@ -135,6 +135,9 @@ serve_look(struct supervisor *supervisor)
 		listener_tidy(supervisor->listeners[i], supervisor->config->max_generations, NULL);
 		living += !listener_is_gone(supervisor->listeners[i]);
 	}
+	/* one that was opened anew */
+	if (supervisor->reload.phase == RELOAD_IDLE)
+		sockets_store(&supervisor->sockets);
 	if (living + left > 0 || supervisor->config == NULL)
 		return;
 	if (supervisor->world.is_once && !supervisor->is_stopping &&
@@ -292,6 +295,8 @@ supervisor_serve(struct supervisor *supervisor)
 			return EXIT_FAILURE;
 	} else {
 		adopted_take(&supervisor->sockets.adopted);
+		if (!supervisor->world.is_once)
+			store_open(&supervisor->sockets.store, &supervisor->sockets.adopted);
 	}
 	r = serve_open_signals(supervisor);
 	if (r >= 0)

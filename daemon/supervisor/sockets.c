@@ -243,16 +243,19 @@ sockets_want(struct sockets *sockets, const struct conf_listener *listener, size
 	struct held_settings settings = sockets_settings(listener, owner);
 	struct held_socket *held = sockets_find(sockets, listener, asked, index, &settings.options);
 	const char *step = "";
-	int adopted_fd = -1, r = 0;
+	struct held_source source = {.fd = -1};
+	int r = 0;
 
 	if (held == NULL && asked->kind == CONF_ADDRESS_SYSTEMD) {
-		adopted_fd = adopted_claim(&sockets->adopted, listener, asked->name, report);
-		if (adopted_fd < 0)
+		source.fd = adopted_claim(&sockets->adopted, listener, asked->name, report);
+		if (source.fd < 0)
 			return NULL;
+	} else if (held == NULL) {
+		source.fd = store_claim(&sockets->store, listener, asked, &settings.options,
+					&source.store_name);
 	}
 	if (held == NULL) {
-		held = held_open(listener->protocol, asked, index, &settings, adopted_fd, &step,
-				 &r);
+		held = held_open(listener->protocol, asked, index, &settings, &source, &step, &r);
 		if (held != NULL) {
 			held->is_connection = sockets->adopted.is_connection;
 			sockets->items = memory_grow(sockets->items, sockets->count,
@@ -283,6 +286,8 @@ sockets_keep(struct sockets *sockets, bool (*is_kept)(const struct held_socket *
 
 	for (size_t i = 0; i < sockets->count; i++) {
 		if (!is_kept(sockets->items[i])) {
+			if (!sockets->items[i]->leaves_path)
+				store_drop(sockets->items[i]);
 			held_free(sockets->items[i]);
 			continue;
 		}
@@ -328,11 +333,21 @@ sockets_commit_one(struct held_socket *held)
 }
 
 void
+sockets_store(const struct sockets *sockets)
+{
+	for (size_t i = 0; i < sockets->count; i++)
+		store_put(&sockets->store, sockets->items[i], sockets->items, sockets->count);
+}
+
+void
 sockets_commit(struct sockets *sockets)
 {
 	for (size_t i = 0; i < sockets->count; i++)
 		sockets_commit_one(sockets->items[i]);
 	sockets_keep(sockets, sockets_keep_wanted);
+	/* names of what goes are free for what comes */
+	store_close_rest(&sockets->store, sockets->items, sockets->count);
+	sockets_store(sockets);
 	adopted_close_rest(&sockets->adopted);
 }
 
@@ -352,6 +367,9 @@ sockets_keep_none(const struct held_socket *held)
 void
 sockets_close_all(struct sockets *sockets)
 {
+	/* what is stored waits for the next start, its path too */
+	for (size_t i = 0; i < sockets->count; i++)
+		sockets->items[i]->leaves_path = sockets->items[i]->store_name != NULL;
 	sockets_keep(sockets, sockets_keep_none);
 }
 

@@ -14,11 +14,13 @@
 #include "ipc/ports.h"
 #include "supervisor/adopted.h"
 #include "supervisor/held.h"
+#include "supervisor/store.h"
 
 struct sockets {
 	struct held_socket **items;
 	size_t count;
 	struct adopted adopted; /* passed by systemd, not taken yet */
+	struct store store;
 };
 
 /* The numbers of a listener's socket.owner and socket.group; (uid_t)-1, (gid_t)-1: as they come. */
@@ -45,6 +47,9 @@ struct held_socket *sockets_want(struct sockets *sockets, const struct conf_list
 void sockets_commit(struct sockets *sockets);
 /* It failed: closes what is new. */
 void sockets_roll_back(struct sockets *sockets);
+
+/* Gives systemd's store what it does not have yet. */
+void sockets_store(const struct sockets *sockets);
 
 void sockets_close_all(struct sockets *sockets);
 

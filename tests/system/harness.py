@@ -382,7 +382,7 @@ class Daemon:
 
 
 class Notify:
-    """The socket that systemd would listen on."""
+    """The socket that systemd would listen on. What is put into its store is left out."""
 
     def __init__(self, address):
         self.address = self.path = str(address)
@@ -392,9 +392,15 @@ class Notify:
         if self.address[0] != "@":
             os.chmod(self.address, 0o666)
 
+    def _next(self):
+        text = "FDSTORE"
+        while text.startswith("FDSTORE"):
+            text = self._socket.recv(8192).decode()
+        return text
+
     def receive(self):
         self._socket.settimeout(WAIT_S)
-        return self._socket.recv(8192).decode()
+        return self._next()
 
     def wait(self, text):
         while text not in self.receive():
@@ -406,7 +412,7 @@ class Notify:
         found = []
         try:
             while True:
-                found.append(self._socket.recv(8192).decode())
+                found.append(self._next())
         except BlockingIOError:
             return found
 
