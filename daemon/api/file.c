@@ -283,7 +283,7 @@ hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 			return n;
 		if (n == 0)
 			break;
-		req->bytes_out += (uint64_t)n;
+		request_count_out(req, (uint64_t)n);
 		sent += (uint64_t)n;
 	}
 	return sent < count && !is_to_end ? -ENODATA : (int64_t)sent;

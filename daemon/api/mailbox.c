@@ -169,7 +169,7 @@ mailbox_receive(struct hd_request *req, void *buf, size_t size)
 
 			memcpy(buf, mail->data, length < size ? length : size);
 			free(mail);
-			req->bytes_in += length;
+			request_count_in(req, length);
 			return length <= size ? (ssize_t)length : -EMSGSIZE;
 		}
 		if (is_closed)

@@ -124,7 +124,7 @@ reply_transmit(struct hd_request *req, const struct iovec *iov, int count, size_
 		return n;
 	}
 	*reply_answered(req) += size + REPLY_HEADER_SIZE;
-	req->bytes_out += size;
+	request_count_out(req, size);
 	return n;
 }
 
@@ -259,7 +259,7 @@ hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct soc
 			return request_note_error(req, -ECANCELED);
 		n = datagram_send(req->socket, &iov, 1, addr, len, &req->path);
 		if (n >= 0) {
-			req->bytes_out += (uint64_t)n;
+			request_count_out(req, (uint64_t)n);
 			if (is_client)
 				*reply_answered(req) += size + REPLY_HEADER_SIZE;
 			return n;

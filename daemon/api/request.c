@@ -88,10 +88,45 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->opened_ns = clock_now_ns();
 	atomic_store_explicit(&req->id, atomic_fetch_add(&server->board->next_connection_id, 1) + 1,
 			      memory_order_relaxed);
-	if (req->slot != NULL) {
-		scoreboard_count(&req->slot->accepted);
-		atomic_store_explicit(&req->slot->connection_id, req->id, memory_order_relaxed);
-	}
+}
+
+/* Who is at the other end, in numbers; of a Unix socket the kernel knows more than an address. */
+static uint32_t
+request_find_peer(const struct hd_request *req, int fd, uint64_t ret_words[2], uint32_t *ret_scope)
+{
+	struct ucred cred = req->credentials;
+	socklen_t length = sizeof(cred);
+
+	if (req->client.ss_family == AF_INET || req->client.ss_family == AF_INET6)
+		return peer_to_words(&req->client, ret_words, ret_scope);
+	if (req->kind == REQUEST_STREAM
+		    ? getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0
+		    : !req->has_credentials)
+		return 0;
+	return peer_to_words_unix(cred.pid, cred.uid, ret_words);
+}
+
+/* Shows the connection to whoever looks on: the id comes last, so what goes with it is there. */
+static void
+request_show(struct hd_request *req, int fd)
+{
+	struct scoreboard_slot *slot = req->slot;
+	uint64_t peer[2] = {0};
+	uint32_t scope = 0, kind;
+
+	if (slot == NULL)
+		return;
+	kind = request_find_peer(req, fd, peer, &scope);
+	scoreboard_count(&slot->accepted);
+	atomic_store_explicit(&slot->opened_ns, req->opened_ns, memory_order_relaxed);
+	atomic_store_explicit(&slot->bytes_in, req->bytes_in, memory_order_relaxed);
+	atomic_store_explicit(&slot->bytes_out, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->peer[0], peer[0], memory_order_relaxed);
+	atomic_store_explicit(&slot->peer[1], peer[1], memory_order_relaxed);
+	atomic_store_explicit(&slot->peer_kind, kind, memory_order_relaxed);
+	atomic_store_explicit(&slot->peer_scope, scope, memory_order_relaxed);
+	atomic_store_explicit(&slot->phase, SCOREBOARD_VERIFY, memory_order_relaxed);
+	atomic_store_explicit(&slot->connection_id, req->id, memory_order_release);
 }
 
 /* From here on other flows may cancel it. */
@@ -114,6 +149,7 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 	     socklen_t client_length)
 {
 	request_begin(req, REQUEST_STREAM, client, client_length);
+	request_show(req, fd);
 	request_publish(req, fd, NULL);
 }
 
@@ -150,6 +186,7 @@ request_open_datagram(struct hd_request *req, const struct datagram_socket *sock
 	req->asked = datagram->length + REPLY_HEADER_SIZE;
 	if (datagram->length > 0)
 		req->buffered |= REQUEST_HAS_INPUT;
+	request_show(req, socket->fd);
 	request_publish(req, socket->fd, NULL);
 }
 
@@ -158,6 +195,7 @@ request_open_peer(struct hd_request *req, const struct datagram_socket *socket,
 		  const struct datagram *first, struct mailbox *mailbox)
 {
 	request_begin_datagram(req, REQUEST_PEER, socket, first);
+	request_show(req, socket->fd);
 	request_publish(req, socket->fd, mailbox);
 }
 
@@ -447,6 +485,9 @@ hd_set_idle(struct hd_request *req, int idle)
 	if (idle != 0)
 		atomic_store(&req->has_partial,
 			     (req->buffered & REQUEST_HAS_INPUT) != 0 || file_has_read_ahead(req));
+	/* in setup the handler only says how it begins */
+	if (req->slot != NULL && req->slot->phase != SCOREBOARD_VERIFY)
+		request_show_phase(req, idle != 0 ? SCOREBOARD_IDLE : SCOREBOARD_HANDLE);
 	return atomic_exchange(&req->is_idle, idle != 0) ? 1 : 0;
 }
 

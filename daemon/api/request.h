@@ -155,6 +155,31 @@ int request_note_error(struct hd_request *req, int error);
 /* Whether a handler that returns this error only tells how its connection ended. */
 bool request_is_reason(const struct hd_request *req, int error);
 
+/* Bytes that the client has sent, and that were sent to it; for whoever looks on, too. */
+static inline void
+request_count_in(struct hd_request *req, uint64_t bytes)
+{
+	req->bytes_in += bytes;
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->bytes_in, req->bytes_in, memory_order_relaxed);
+}
+
+static inline void
+request_count_out(struct hd_request *req, uint64_t bytes)
+{
+	req->bytes_out += bytes;
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->bytes_out, req->bytes_out, memory_order_relaxed);
+}
+
+/* Tells whoever looks on what the connection is doing. */
+static inline void
+request_show_phase(const struct hd_request *req, enum scoreboard_phase phase)
+{
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->phase, phase, memory_order_relaxed);
+}
+
 struct log_context request_log_context(const struct hd_request *req);
 
 #endif

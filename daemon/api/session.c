@@ -174,12 +174,17 @@ session_run_handler(struct hd_request *req)
 
 	if (r >= 0) {
 		where = "handle";
+		request_show_phase(req, atomic_load_explicit(&req->is_idle, memory_order_relaxed)
+						? SCOREBOARD_IDLE
+						: SCOREBOARD_HANDLE);
 		r = handler->handle(req);
+		request_show_phase(req, SCOREBOARD_FINISH);
 		if (handler->finish != NULL)
 			handler->finish(req);
 	}
 	if (r < 0 && !request_is_reason(req, r))
 		session_fail(req, where, r);
+	request_show_phase(req, SCOREBOARD_CLOSE);
 	session_close(req, r);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->finished);

@@ -60,7 +60,7 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 		if (n > 0) {
 			if (req->bytes_in == 0)
 				atomic_store(&req->is_silent, false);
-			req->bytes_in += (uint64_t)n;
+			request_count_in(req, (uint64_t)n);
 			return n;
 		}
 		if (n == 0) {
@@ -103,7 +103,7 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 		else
 			n = sendmsg(req->fd, &msg, MSG_NOSIGNAL | req->io_flags);
 		if (n >= 0) {
-			req->bytes_out += (uint64_t)n;
+			request_count_out(req, (uint64_t)n);
 			return n;
 		}
 		if (errno == EINTR)

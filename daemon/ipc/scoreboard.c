@@ -3,6 +3,8 @@
  */
 #include "ipc/scoreboard.h"
 
+#include "net/peer.h"
+
 _Static_assert(sizeof(struct scoreboard_slot) == 128, "a slot is two cache lines");
 _Static_assert(offsetof(struct scoreboard_slot, opened_ns) == 64, "counters have one of their own");
 _Static_assert(offsetof(struct scoreboard, slots) == 128, "slots begin on a cache line");
@@ -42,20 +44,31 @@ scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 			   struct scoreboard_connection *ret)
 {
 	const struct scoreboard_slot *from = &board->slots[slot];
+	uint64_t id = atomic_load_explicit(&from->connection_id, memory_order_acquire);
 	uint32_t phase = atomic_load_explicit(&from->phase, memory_order_relaxed);
 
 	*ret = (struct scoreboard_connection){
-		.id = atomic_load_explicit(&from->connection_id, memory_order_acquire),
+		.id = id,
 		.opened_ns = atomic_load_explicit(&from->opened_ns, memory_order_relaxed),
 		.bytes_in = atomic_load_explicit(&from->bytes_in, memory_order_relaxed),
 		.bytes_out = atomic_load_explicit(&from->bytes_out, memory_order_relaxed),
 		.peer_kind = atomic_load_explicit(&from->peer_kind, memory_order_relaxed),
+		.peer_scope = atomic_load_explicit(&from->peer_scope, memory_order_relaxed),
 		.phase = phase < SCOREBOARD_PHASES ? (enum scoreboard_phase)phase
 						   : SCOREBOARD_HANDLE,
 	};
 	for (size_t i = 0; i < 2; i++)
 		ret->peer[i] = atomic_load_explicit(&from->peer[i], memory_order_relaxed);
-	return ret->id != 0;
+	/* the flow may have gone on to another meanwhile */
+	atomic_thread_fence(memory_order_acquire);
+	return id != 0 && atomic_load_explicit(&from->connection_id, memory_order_relaxed) == id;
+}
+
+const char *
+scoreboard_format_peer(const struct scoreboard_connection *connection, char *buf, size_t size)
+{
+	return peer_format_words(connection->peer_kind, connection->peer_scope, connection->peer,
+				 buf, size);
 }
 
 size_t

@@ -32,16 +32,17 @@ struct scoreboard_slot {
 	_Atomic uint64_t connection_id; /* being served, 0: none */
 	_Atomic uint32_t state;		/* of a forked child; the worker's own business */
 	_Atomic uint32_t order;		/* to a forked child: enum scoreboard_order */
-	uint64_t reserved;
+	_Atomic uint64_t ordered_id;	/* the connection that the order is about */
 
 	/* The second cache line: of the connection that is being served. */
 	_Atomic int64_t opened_ns; /* monotonic */
 	_Atomic uint64_t bytes_in;
 	_Atomic uint64_t bytes_out;
-	_Atomic uint64_t peer[2];   /* an address; of a Unix peer: pid and uid */
-	_Atomic uint32_t peer_kind; /* AF_INET, AF_INET6, AF_UNIX, or 0; above 16 bits: the port */
-	_Atomic uint32_t phase;	    /* enum scoreboard_phase */
-	uint64_t reserved_too;
+	_Atomic uint64_t peer[2];    /* an address; of a Unix peer: pid and uid */
+	_Atomic uint32_t peer_kind;  /* AF_INET, AF_INET6, AF_UNIX, or 0; above 16 bits: the port */
+	_Atomic uint32_t phase;	     /* enum scoreboard_phase */
+	_Atomic uint32_t peer_scope; /* of a link-local IPv6 address: the number of the link */
+	uint32_t reserved_too;
 } __attribute__((aligned(64)));
 
 /* What the parent wants of a forked child, told by SIGTERM. */
@@ -56,7 +57,7 @@ struct scoreboard_connection {
 	int64_t opened_ns;
 	uint64_t bytes_in, bytes_out;
 	uint64_t peer[2];
-	uint32_t peer_kind;
+	uint32_t peer_kind, peer_scope;
 	enum scoreboard_phase phase;
 };
 
@@ -108,6 +109,9 @@ struct scoreboard_totals scoreboard_sum(const struct scoreboard *board, size_t s
  * is just writing may not fit each other. */
 bool scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 				struct scoreboard_connection *ret);
+/* The peer as hd_client_name has it; PEER_NAME_SIZE is enough. Returns buf. */
+const char *scoreboard_format_peer(const struct scoreboard_connection *connection, char *buf,
+				   size_t size);
 const char *scoreboard_phase_name(enum scoreboard_phase phase);
 
 /* What a reason is called where it is shown. */
@@ -121,6 +125,11 @@ scoreboard_drop(struct scoreboard *board, enum scoreboard_drop reason, uint64_t 
 {
 	(void)atomic_fetch_add_explicit(&board->dropped[reason], count, memory_order_relaxed);
 }
+
+/* Connection ids of one worker: from this one on. They are unique in the daemon as long as no more
+ * workers than that were ever started. */
+#define SCOREBOARD_IDS_PER_WORKER UINT64_C(1000000000000)
+#define SCOREBOARD_MOST_SERIALS UINT64_C(9000000)
 
 /* Adds 1 to a field of a slot that only this flow writes. */
 static inline void

@@ -98,6 +98,58 @@ peer_format_unix(pid_t pid, uid_t uid, char *buf, size_t size)
 	return buf;
 }
 
+uint32_t
+peer_to_words(const struct sockaddr_storage *addr, uint64_t ret_words[2], uint32_t *ret_scope)
+{
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+
+	ret_words[0] = ret_words[1] = 0;
+	*ret_scope = 0;
+	if (addr->ss_family == AF_INET) {
+		memcpy(&in, addr, sizeof(in));
+		ret_words[0] = in.sin_addr.s_addr;
+		return (uint32_t)ntohs(in.sin_port) << 16 | AF_INET;
+	}
+	if (addr->ss_family != AF_INET6)
+		return 0;
+	memcpy(&in6, addr, sizeof(in6));
+	memcpy(ret_words, &in6.sin6_addr, sizeof(in6.sin6_addr));
+	*ret_scope = in6.sin6_scope_id;
+	return (uint32_t)ntohs(in6.sin6_port) << 16 | AF_INET6;
+}
+
+uint32_t
+peer_to_words_unix(pid_t pid, uid_t uid, uint64_t ret_words[2])
+{
+	ret_words[0] = (uint64_t)pid;
+	ret_words[1] = uid;
+	return AF_UNIX;
+}
+
+const char *
+peer_format_words(uint32_t kind, uint32_t scope, const uint64_t words[2], char *buf, size_t size)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_scope_id = scope};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+
+	switch (kind & 0xffff) {
+	case AF_INET:
+		in.sin_addr.s_addr = (in_addr_t)words[0];
+		in.sin_port = htons((uint16_t)(kind >> 16));
+		return peer_format((const struct sockaddr *)&in, sizeof(in), buf, size);
+	case AF_INET6:
+		memcpy(&in6.sin6_addr, words, sizeof(in6.sin6_addr));
+		in6.sin6_port = htons((uint16_t)(kind >> 16));
+		return peer_format((const struct sockaddr *)&in6, sizeof(in6), buf, size);
+	case AF_UNIX:
+		return peer_format_unix((pid_t)words[0], (uid_t)words[1], buf, size);
+	default:
+		(void)snprintf(buf, size, "unknown");
+		return buf;
+	}
+}
+
 int
 peer_credentials(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid)
 {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -22,6 +23,18 @@ const char *peer_format(const struct sockaddr *addr, socklen_t length, char *buf
 
 /* "unix pid 42 uid 1000": clients of Unix sockets seldom have a name. Returns buf. */
 const char *peer_format_unix(pid_t pid, uid_t uid, char *buf, size_t size);
+
+/*
+ * A peer in three numbers, for memory that others read: the address as it stands in the packet, or
+ * pid and uid; the family, and above 16 bits the port; the link of an IPv6 address. What has no
+ * such form has the kind 0.
+ */
+uint32_t peer_to_words(const struct sockaddr_storage *addr, uint64_t ret_words[2],
+		       uint32_t *ret_scope);
+uint32_t peer_to_words_unix(pid_t pid, uid_t uid, uint64_t ret_words[2]);
+/* The same text as peer_format and peer_format_unix, whatever the numbers are. Returns buf. */
+const char *peer_format_words(uint32_t kind, uint32_t scope, const uint64_t words[2], char *buf,
+			      size_t size);
 
 /*
  * Whether an IP address belongs to this machine. Yes, too, for all that is no IP address, where it

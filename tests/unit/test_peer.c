@@ -238,6 +238,67 @@ START_TEST(what_is_no_ip_address_is_local_but_not_near)
 }
 END_TEST
 
+/* Every address that has such a form reads the same from its numbers. */
+START_TEST(numbers_give_the_text_of_the_address)
+{
+	static const struct {
+		const char *host, *expected;
+		unsigned scope;
+	} word_rows[] = {
+		{"192.0.2.1", "192.0.2.1:4711", 0},
+		{"2001:db8::1", "[2001:db8::1]:4711", 0},
+		{"fe80::1", "[fe80::1%lo]:4711", 1},
+		{"fe80::1", "[fe80::1%77777]:4711", 77777},
+	};
+	struct sockaddr_storage addr = {0};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(4711)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(4711)};
+	char name[PEER_NAME_SIZE], same[PEER_NAME_SIZE];
+	uint64_t words[2];
+	uint32_t kind, scope;
+
+	in6.sin6_scope_id = word_rows[_i].scope;
+	if (inet_pton(AF_INET, word_rows[_i].host, &in.sin_addr) == 1)
+		memcpy(&addr, &in, sizeof(in));
+	else if (inet_pton(AF_INET6, word_rows[_i].host, &in6.sin6_addr) == 1)
+		memcpy(&addr, &in6, sizeof(in6));
+	kind = peer_to_words(&addr, words, &scope);
+	ck_assert_str_eq(peer_format_words(kind, scope, words, name, sizeof(name)),
+			 word_rows[_i].expected);
+	ck_assert_str_eq(peer_format((struct sockaddr *)&addr, sizeof(addr), same, sizeof(same)),
+			 name);
+}
+END_TEST
+
+START_TEST(numbers_of_a_unix_peer_are_pid_and_uid)
+{
+	char name[PEER_NAME_SIZE];
+	uint64_t words[2];
+	uint32_t kind = peer_to_words_unix(42, 4294967294U, words);
+
+	ck_assert_str_eq(peer_format_words(kind, 0, words, name, sizeof(name)),
+			 "unix pid 42 uid 4294967294");
+}
+END_TEST
+
+START_TEST(numbers_that_mean_nothing_are_unknown)
+{
+	struct sockaddr_storage addr = {.ss_family = AF_UNIX};
+	char name[PEER_NAME_SIZE];
+	uint64_t words[2] = {1, 2};
+	uint32_t scope;
+
+	ck_assert_uint_eq(peer_to_words(&addr, words, &scope), 0);
+	ck_assert_uint_eq(words[0], 0);
+	for (uint32_t kind = 0; kind < 65536; kind++) {
+		words[0] = words[1] = UINT64_MAX;
+		(void)peer_format_words(kind << 3, UINT32_MAX, words, name, sizeof(name));
+		ck_assert_uint_lt(strlen(name), sizeof(name));
+	}
+	ck_assert_str_eq(peer_format_words(77, 0, words, name, sizeof(name)), "unknown");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -253,5 +314,8 @@ main(void)
 			    UNIT_COUNT(place_rows));
 	tcase_add_test(cases, what_is_no_ip_address_is_local_but_not_near);
 	tcase_add_test(cases, credentials_are_there_on_unix_sockets_only);
+	tcase_add_loop_test(cases, numbers_give_the_text_of_the_address, 0, 4);
+	tcase_add_test(cases, numbers_of_a_unix_peer_are_pid_and_uid);
+	tcase_add_test(cases, numbers_that_mean_nothing_are_unknown);
 	return unit_run("peer", cases);
 }

@@ -144,6 +144,55 @@ START_TEST(every_reason_has_a_name_of_its_own)
 }
 END_TEST
 
+static void
+put_connection(struct scoreboard_slot *slot)
+{
+	slot->connection_id = 17;
+	slot->opened_ns = 18;
+	slot->bytes_in = 19;
+	slot->bytes_out = 20;
+	slot->peer[0] = 42;
+	slot->peer[1] = 1000;
+	slot->peer_kind = 1; /* AF_UNIX */
+	slot->phase = SCOREBOARD_FINISH;
+}
+
+START_TEST(what_a_slot_tells_of_its_connection_is_copied)
+{
+	struct scoreboard *board = new_board();
+	struct scoreboard_connection connection;
+	char name[128];
+
+	put_connection(&board->slots[1]);
+	ck_assert(scoreboard_read_connection(board, 1, &connection));
+	ck_assert_uint_eq(connection.id, 17);
+	ck_assert_int_eq(connection.opened_ns, 18);
+	ck_assert_uint_eq(connection.bytes_in, 19);
+	ck_assert_uint_eq(connection.bytes_out, 20);
+	ck_assert_int_eq(connection.phase, SCOREBOARD_FINISH);
+	ck_assert_str_eq(scoreboard_format_peer(&connection, name, sizeof(name)),
+			 "unix pid 42 uid 1000");
+	board->slots[1].connection_id = 0;
+	ck_assert(!scoreboard_read_connection(board, 1, &connection));
+	free(board);
+}
+END_TEST
+
+START_TEST(garbage_in_a_slot_is_a_phase_and_a_peer_all_the_same)
+{
+	struct scoreboard *board = new_board();
+	struct scoreboard_connection connection;
+	char name[128];
+
+	memset(&board->slots[1], 0xff, sizeof(board->slots[1]));
+	ck_assert(scoreboard_read_connection(board, 1, &connection));
+	ck_assert_int_lt(connection.phase, SCOREBOARD_PHASES);
+	ck_assert_ptr_nonnull(scoreboard_phase_name(connection.phase));
+	ck_assert_str_eq(scoreboard_format_peer(&connection, name, sizeof(name)), "unknown");
+	free(board);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -157,5 +206,7 @@ main(void)
 	tcase_add_test(cases, drops_are_counted_by_reason_whatever_slots_were_used);
 	tcase_add_test(cases, adding_takes_every_number);
 	tcase_add_test(cases, every_reason_has_a_name_of_its_own);
+	tcase_add_test(cases, what_a_slot_tells_of_its_connection_is_copied);
+	tcase_add_test(cases, garbage_in_a_slot_is_a_phase_and_a_peer_all_the_same);
 	return unit_run("scoreboard", cases);
 }
