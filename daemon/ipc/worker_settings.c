@@ -33,6 +33,7 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, PROTOCOL_VERSION);
 	buf_add_u32(out, settings->purpose);
 	buf_add_u32(out, settings->generation);
+	buf_add_u64(out, settings->serial);
 	buf_add_u32(out, (uint32_t)settings->supervisor_pid);
 	buf_add_u32(out, settings->supervisor_uid);
 	buf_add_text(out, settings->listener);
@@ -102,6 +103,7 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 		return -EBADMSG;
 	ret->purpose = buf_read_u32(reader);
 	ret->generation = buf_read_u32(reader);
+	ret->serial = buf_read_u64(reader);
 	ret->supervisor_pid = (pid_t)buf_read_u32(reader);
 	ret->supervisor_uid = buf_read_u32(reader);
 	ret->listener = buf_read_text(reader);

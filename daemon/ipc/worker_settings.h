@@ -59,6 +59,7 @@ struct worker_option {
 struct worker_settings {
 	uint32_t purpose; /* enum worker_purpose */
 	uint32_t generation;
+	uint64_t serial; /* of this worker, in the daemon: its connections' ids begin there */
 	pid_t supervisor_pid;
 	uid_t supervisor_uid;
 	char *listener;	    /* its name */

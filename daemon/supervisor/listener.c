@@ -282,6 +282,7 @@ listener_start_child(struct child *child, uint32_t generation)
 		memory_zero(settings.socket_count + COUNT_OF(older) + 1, sizeof(int));
 	int r;
 
+	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
 	settings.older_slots = older_slots;
 	settings.older_count = (uint32_t)listener_find_older(listener, older, LISTENER_MOST_OLDER);
 	r = listener_open_board(child, settings.limit);

@@ -25,6 +25,7 @@ struct listener_world {
 	int journal_fd; /* -1: workers log to standard error */
 	int ports_fd;	/* the page of UDP ports that are served; -1: none */
 	struct port_page *ports;
+	uint64_t next_serial; /* of workers, ever */
 	bool is_once;
 	bool is_connection; /* --inetd: the only socket is the connection to be served */
 	/* Something about some child has changed: look again, soon. */

@@ -260,6 +260,8 @@ serve_map_board(struct worker *worker)
 	if (board == MAP_FAILED)
 		return -errno;
 	worker->server.board = worker->mode.board = board;
+	atomic_store(&worker->server.board->next_connection_id,
+		     worker->settings.serial * SCOREBOARD_IDS_PER_WORKER);
 	return 0;
 }
 

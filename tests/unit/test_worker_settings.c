@@ -26,6 +26,7 @@ static struct worker_option options[] = {
 static const struct worker_settings full = {
 	.purpose = WORKER_DESCRIBE_JSON,
 	.generation = 11,
+	.serial = UINT64_C(1) << 39,
 	.supervisor_pid = 12,
 	.supervisor_uid = 13,
 	.listener = TEXT("front"),
@@ -105,6 +106,7 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 #define SAME(field) ck_assert_int_eq((int64_t)a->field, (int64_t)b->field)
 	SAME(purpose);
 	SAME(generation);
+	SAME(serial);
 	SAME(supervisor_pid);
 	SAME(supervisor_uid);
 	check_text(a->listener, b->listener);
