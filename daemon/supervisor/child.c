@@ -15,11 +15,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 /* A worker ends itself 1 s after the drain deadline; one that does not is killed a little later. */
 #define CHILD_GRACE_NS (CLOCK_NS_PER_S + 200 * CLOCK_NS_PER_MS)
 /* What a worker may say of itself. */
 #define CHILD_MOST_FAILURES 100
+#define CHILD_VERSION_SIZE 64
 
 #define STAY(state)                                                                                \
 	{                                                                                          \
@@ -162,12 +164,27 @@ child_note_failure(struct child *child, struct buf_reader *payload)
 }
 
 static void
+child_note_version(struct child *child, struct buf_reader *payload)
+{
+	CLEANUP_FREE char *version = buf_read_text(payload);
+	char escaped[CHILD_VERSION_SIZE];
+
+	free(child->version);
+	child->version = NULL;
+	if (version == NULL)
+		return;
+	(void)text_escape(version, strlen(version), escaped, sizeof(escaped));
+	child->version = memory_text(escaped);
+}
+
+static void
 child_on_message(struct process *process, struct channel_message *message)
 {
 	struct child *child = CONTAINER_OF(process, struct child, process);
 
 	switch (message->type) {
 	case PROTOCOL_READY:
+		child_note_version(child, &message->payload);
 		child_handle(child, CHILD_SAID_READY);
 		break;
 	case PROTOCOL_FAILED:

@@ -96,6 +96,7 @@ struct child {
 	bool is_quiet;	/* cannot accept any more */
 	bool was_ready; /* this process */
 	int64_t ready_ns;
+	char *version; /* of the handler, as this process told it, safe to print; NULL; owned */
 	int64_t start_timeout_ms; /* -1: none */
 	int64_t deadline_ns;	  /* of draining */
 	struct loop_timer timer;

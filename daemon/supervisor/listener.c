@@ -80,6 +80,7 @@ listener_free_child(struct child *child)
 		return;
 	child_handle(child, CHILD_STOP);
 	report_free(&child->failures);
+	free(child->version);
 	free(child);
 }
 

@@ -30,6 +30,9 @@
 /* For answers that are on their way when a worker ends because its listening socket is gone. */
 #define SERVE_BROKEN_NS (50 * CLOCK_NS_PER_MS)
 
+/* What is told of a handler's version. */
+#define SERVE_VERSION_SIZE 256
+
 static void
 serve_send(const struct worker *worker, enum protocol_type type)
 {
@@ -405,6 +408,20 @@ serve_prepare(struct worker *worker)
 	return r >= 0;
 }
 
+static void
+serve_send_ready(const struct worker *worker)
+{
+	const char *version = worker->server.handler.descriptor.version;
+	char start[SERVE_VERSION_SIZE];
+	struct buf payload = {0};
+
+	if (version != NULL)
+		(void)snprintf(start, sizeof(start), "%s", version);
+	buf_add_text(&payload, version != NULL ? start : NULL);
+	worker_send(worker, PROTOCOL_READY, &payload);
+	buf_free(&payload);
+}
+
 int
 worker_serve(struct worker *worker)
 {
@@ -414,7 +431,7 @@ worker_serve(struct worker *worker)
 		return 1;
 	if (descriptor->service_actions != NULL)
 		loop_arm(&worker->loop, &worker->service, clock_now_ns() + SERVE_SERVICE_NS);
-	serve_send(worker, PROTOCOL_READY);
+	serve_send_ready(worker);
 	if (loop_run(&worker->loop) < 0)
 		serve_end_at_once(worker, 1);
 	if (descriptor->server_stop != NULL)

@@ -1,0 +1,131 @@
+/*
+ * test_supervisor_child_says.c - what a worker says on its channel, and what is made of it.
+ */
+#include <signal.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "supervisor/child.h"
+#include "unit.h"
+
+static struct loop loop;
+static struct child child;
+
+static int
+on_start(struct child *which, uint32_t generation)
+{
+	(void)which, (void)generation;
+	return 0;
+}
+
+static void
+on_change(struct child *which)
+{
+	(void)which;
+}
+
+static void
+on_end(struct child *which, bool was_asked)
+{
+	(void)which, (void)was_asked;
+}
+
+static const struct child_owner owner = {
+	.start = on_start,
+	.on_change = on_change,
+	.on_end = on_end,
+};
+
+static void
+prepare(void)
+{
+	ck_assert_int_eq(loop_init(&loop), 0);
+	log_set_level(0);
+	child = (struct child){
+		.owner = &owner,
+		.name = "front",
+		.handler = "echo",
+		.loop = &loop,
+		.start_timeout_ms = 10000,
+	};
+	child_start(&child, 7);
+}
+
+static void
+clean(void)
+{
+	report_free(&child.failures);
+	free(child.version);
+	loop_close(&loop);
+}
+
+/* The worker sends one message. */
+static void
+say(enum protocol_type type, const struct buf *payload)
+{
+	static struct channel_message message;
+
+	message = (struct channel_message){.type = type, .generation = 7};
+	if (payload != NULL) {
+		memcpy(message.bytes, payload->data, payload->length);
+		message.payload = (struct buf_reader){
+			.data = message.bytes,
+			.length = payload->length,
+		};
+	}
+	child.process.on_message(&child.process, &message);
+}
+
+static void
+say_ready(const char *version)
+{
+	struct buf payload = {0};
+
+	buf_add_text(&payload, version);
+	say(PROTOCOL_READY, &payload);
+	buf_free(&payload);
+}
+
+START_TEST(ready_brings_the_version_of_the_handler)
+{
+	say_ready("1.2.3");
+	ck_assert_int_eq(child.state, CHILD_READY);
+	ck_assert_str_eq(child.version, "1.2.3");
+	/* the next process is another handler file's, perhaps */
+	say_ready(NULL);
+	ck_assert_ptr_null(child.version);
+}
+END_TEST
+
+START_TEST(version_is_bounded_and_safe_to_print)
+{
+	char longest[10000];
+
+	memset(longest, 'v', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	memcpy(longest, "1\n\x1b[2J", 6);
+	say_ready(longest);
+	ck_assert_int_eq(strncmp(child.version, "1\\n\\x1b[2Jvvv", 13), 0);
+	ck_assert_uint_lt(strlen(child.version), 64);
+}
+END_TEST
+
+START_TEST(ready_without_a_version_is_ready)
+{
+	say(PROTOCOL_READY, NULL);
+	ck_assert_int_eq(child.state, CHILD_READY);
+	ck_assert_ptr_null(child.version);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("child_says");
+
+	tcase_add_checked_fixture(cases, prepare, clean);
+	tcase_add_test(cases, ready_brings_the_version_of_the_handler);
+	tcase_add_test(cases, version_is_bounded_and_safe_to_print);
+	tcase_add_test(cases, ready_without_a_version_is_ready);
+	return unit_run("supervisor_child_says", cases);
+}
