@@ -180,10 +180,26 @@ check_handler_path(const struct config *config, struct report *report)
 	}
 }
 
+static void
+check_control(const struct config *config, struct report *report)
+{
+	const char *path = config->control;
+
+	if (path != NULL && path[0] != '\0' && path[0] != '/')
+		check_error(report, config->control_origin,
+			    "control: '%s' must be an absolute path, beginning with /, or \"\" "
+			    "for none",
+			    path);
+	if (config->control_group != NULL && config->control_group[0] == '\0')
+		check_error(report, config->control_group_origin,
+			    "control_group: the name is empty; leave the key out for none");
+}
+
 void
 config_check(struct config *config, struct report *report)
 {
 	check_handler_path(config, report);
+	check_control(config, report);
 	for (size_t i = 0; i < config->listener_count; i++) {
 		struct conf_listener *listener = &config->listeners[i];
 

@@ -198,6 +198,8 @@ struct config {
 	struct conf_origin handler_path_origin;
 	struct conf_origin user_origin;
 	struct conf_origin group_origin;
+	struct conf_origin control_origin;
+	struct conf_origin control_group_origin;
 
 	char **files; /* every file that was read; what origins point to */
 	size_t file_count;

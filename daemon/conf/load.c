@@ -250,6 +250,9 @@ load_fill_top(struct load *load, const struct load_file *file)
 		origins[setting_find(SETTING_TOP, "", "handler_path") - settings];
 	config->user_origin = origins[setting_find(SETTING_TOP, "", "user") - settings];
 	config->group_origin = origins[setting_find(SETTING_TOP, "", "group") - settings];
+	config->control_origin = origins[setting_find(SETTING_TOP, "", "control") - settings];
+	config->control_group_origin =
+		origins[setting_find(SETTING_TOP, "", "control_group") - settings];
 	if (origins[setting_find(SETTING_TOP, "", "listeners") - settings].file == NULL)
 		report_error(load->report, file->path, 0,
 			     "has no 'listeners'; write listeners = ( ); if there are none yet");

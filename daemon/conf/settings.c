@@ -53,10 +53,11 @@ const struct setting settings[] = {
 	{SETTING_TOP, "", "group", SETTING_TEXT, TOP_AT(group),
 	 .help = "The group that the workers run as. Unset: the user's own group."},
 	{SETTING_TOP, "", "control", SETTING_TEXT, TOP_AT(control),
-	 .help = "The path of the Unix socket that handlerctl(8) talks to. Unset: control.sock in "
-		 "$RUNTIME_DIRECTORY where systemd sets that, else in /run/handlerd, or, not started "
-		 "by root, in $XDG_RUNTIME_DIR/handlerd. An empty string: none. A reload cannot "
-		 "change it."},
+	 .help = "The path of the Unix socket that handlerctl(8) talks to; --control on the command "
+		 "line goes before it. Unset: the path in the environment variable HANDLERD_CONTROL; "
+		 "else control.sock in $RUNTIME_DIRECTORY where systemd sets that, else in "
+		 "/run/handlerd, or, not started by root, in $XDG_RUNTIME_DIR/handlerd. An empty "
+		 "string: none. A reload cannot change it."},
 	{SETTING_TOP, "", "control_group", SETTING_TEXT, TOP_AT(control_group),
 	 .help = "A group whose members may ask handlerctl what there is to see (status, "
 		 "connections, wait), and change nothing. It may not be a group of any worker."},

@@ -252,6 +252,47 @@ names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t
 	return r >= 0;
 }
 
+static bool
+names_is_member(const struct identity *identity, gid_t gid)
+{
+	for (uint32_t i = 0; i < identity->group_count; i++) {
+		if (identity->groups[i] == gid)
+			return true;
+	}
+	return identity->gid == gid;
+}
+
+bool
+names_look_up_control(const struct config *config, const struct identity *workers,
+		      bool *ret_is_given, gid_t *ret_gid, struct report *report)
+{
+	const struct conf_origin *origin = &config->control_group_origin;
+	struct identity found = {0};
+	size_t errors = report->errors;
+	int r;
+
+	*ret_is_given = config->control_group != NULL;
+	if (config->control_group == NULL)
+		return true;
+	r = names_ask(NULL, config->control_group, &found);
+	*ret_gid = found.gid;
+	identity_free(&found);
+	if (r == -ESRCH)
+		report_error(report, origin->file, origin->line,
+			     "control_group: there is no group '%s'", config->control_group);
+	else if (r < 0)
+		report_error(report, origin->file, origin->line,
+			     "control_group: '%s' cannot be looked up: %s", config->control_group,
+			     strerror(-r));
+	else if (workers->is_dropped && workers->uid != 0 && names_is_member(workers, *ret_gid))
+		/* workers that are who we are may ask anything, whatever their groups */
+		report_error(report, origin->file, origin->line,
+			     "control_group: '%s' is a group of the workers (user '%s'): handlers "
+			     "could look at everybody's connections; take a group of its own",
+			     config->control_group, workers->user != NULL ? workers->user : "");
+	return report->errors == errors;
+}
+
 bool
 names_look_up(const struct config *config, struct identity *ret, struct report *report)
 {

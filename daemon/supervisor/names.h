@@ -32,6 +32,11 @@ bool names_look_up(const struct config *config, struct identity *ret, struct rep
 bool names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,
 			  struct report *report);
 
+/* The group of control_group, which may be none of the workers' (as names_look_up has found them).
+ * Returns whether all is good; if not, the report tells. */
+bool names_look_up_control(const struct config *config, const struct identity *workers,
+			   bool *ret_is_given, gid_t *ret_gid, struct report *report);
+
 void identity_free(struct identity *identity);
 
 #endif
