@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -65,15 +67,34 @@ local_set_mode(int fd, mode_t mode)
 }
 
 static int
-local_set_owner(int fd, const struct stat *st, uid_t owner, gid_t group)
+local_set_owner(int fd, uid_t owner, gid_t group)
 {
-	if (owner == st->st_uid)
-		owner = (uid_t)-1;
-	if (group == st->st_gid)
-		group = (gid_t)-1;
-	if (owner == (uid_t)-1 && group == (gid_t)-1)
-		return 0;
 	return fchownat(fd, "", owner, group, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/*
+ * Gives the socket, which is ours and looks like `st`, its mode, group and owner. The mode may be
+ * changed by the owner only, so the owner is last: root needs no capability but CAP_CHOWN. The
+ * group is first, so that no other one can ever do what the mode lets its group do.
+ */
+static int
+local_give(int fd, const struct stat *st, mode_t mode, uid_t owner, gid_t group,
+	   const char **ret_step)
+{
+	int r = 0;
+
+	*ret_step = "change the owner of";
+	if (group != (gid_t)-1 && group != st->st_gid)
+		r = local_set_owner(fd, (uid_t)-1, group);
+	if (r >= 0 && mode != (st->st_mode & LOCAL_MODE_BITS)) {
+		*ret_step = "change the mode of";
+		r = local_set_mode(fd, mode);
+	}
+	if (r >= 0 && owner != (uid_t)-1 && owner != st->st_uid) {
+		*ret_step = "change the owner of";
+		r = local_set_owner(fd, owner, (gid_t)-1);
+	}
+	return r;
 }
 
 static bool
@@ -82,19 +103,40 @@ local_is_same(const struct stat *st, const struct local_identity *identity)
 	return st->st_dev == identity->device && st->st_ino == identity->inode;
 }
 
+/* Connects as `uid`, for a root that lacks the capability to pass over the mode of what `uid` owns.
+ * Returns 0 or a negative errno. */
+static int
+local_connect_as(int fd, const struct sockaddr *addr, socklen_t length, uid_t uid)
+{
+	int is_dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+	int before = setfsuid(uid);
+	int r = connect(fd, addr, length) < 0 ? -errno : 0;
+
+	(void)setfsuid((uid_t)before);
+	/* the kernel takes the change for a program that may have learned what it must not show */
+	if (is_dumpable == 1)
+		(void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+	return r;
+}
+
 /*
- * Whether no process has the socket at `path` open: 1 or 0, or a negative errno. A datagram socket
- * asks, because it can ask a stream socket too and leaves no connection there: that one answers
- * EPROTOTYPE, even between its bind and its listen, where a stream socket would be refused.
+ * Whether no process has the socket at `path`, which `owner` owns, open: 1 or 0, or a negative
+ * errno. A datagram socket asks, because it can ask a stream socket too and leaves no connection
+ * there: that one answers EPROTOTYPE, even between its bind and its listen, where a stream socket
+ * would be refused.
  */
 static int
-local_is_stale(const struct sockaddr *addr, socklen_t length)
+local_is_stale(const struct sockaddr *addr, socklen_t length, uid_t owner)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	return connect(fd, addr, length) < 0 && errno == ECONNREFUSED;
+	r = connect(fd, addr, length) < 0 ? -errno : 0;
+	if (r == -EACCES && geteuid() == 0)
+		r = local_connect_as(fd, addr, length, owner);
+	return r == -ECONNREFUSED;
 }
 
 /* Removes a stale socket. 0 if there is nothing any more, or why that name cannot be had. */
@@ -113,7 +155,7 @@ local_make_way(const struct sockaddr *addr, socklen_t length, const char *path, 
 		return inode;
 	if (geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != owner)
 		return -EPERM;
-	r = local_is_stale(addr, length);
+	r = local_is_stale(addr, length, st.st_uid);
 	if (r <= 0)
 		return r < 0 ? r : -EADDRINUSE;
 	if (lstat(path, &again) < 0)
@@ -163,7 +205,6 @@ local_admit(const char *path, mode_t mode, uid_t owner, gid_t group, const char 
 {
 	struct stat st;
 	CLEANUP_CLOSE int inode = local_open(path, &st);
-	int r;
 
 	*ret_step = "find what was bound at";
 	if (inode < 0)
@@ -171,12 +212,7 @@ local_admit(const char *path, mode_t mode, uid_t owner, gid_t group, const char 
 	/* who may write to the directory can put something else there, but not one that looks so */
 	if (st.st_uid != geteuid() || st.st_nlink != 1 || (st.st_mode & LOCAL_MODE_BITS) != 0)
 		return -ESTALE;
-	*ret_step = "change the owner of";
-	r = local_set_owner(inode, &st, owner, group);
-	if (r < 0)
-		return r;
-	*ret_step = "change the mode of";
-	return local_set_mode(inode, mode & LOCAL_MODE_BITS);
+	return local_give(inode, &st, mode & LOCAL_MODE_BITS, owner, group, ret_step);
 }
 
 int
@@ -228,27 +264,38 @@ int
 local_change(const char *path, const struct local_identity *identity, mode_t mode, uid_t owner,
 	     gid_t group)
 {
-	struct stat st = {0};
-	CLEANUP_CLOSE int inode = local_open(path, &st);
-	mode_t old = st.st_mode & LOCAL_MODE_BITS;
+	struct stat before = {0}, st;
+	CLEANUP_CLOSE int inode = local_open(path, &before);
+	mode_t old = before.st_mode & LOCAL_MODE_BITS;
+	const char *step;
 	int r = 0;
 
 	if (inode < 0)
 		return inode;
-	if (!local_is_same(&st, identity))
+	if (!local_is_same(&before, identity))
 		return -ESTALE;
 	mode &= LOCAL_MODE_BITS;
+	st = before;
+	if (owner == (uid_t)-1)
+		owner = before.st_uid;
+	if (mode != old && before.st_uid != geteuid()) {
+		r = local_set_owner(inode, geteuid(), (gid_t)-1);
+		if (r < 0)
+			return r;
+		st.st_uid = geteuid();
+	}
 	/* what is left while the owner changes, the old ones had and the new ones may have */
-	if (old != (old & mode))
+	if (old != (old & mode)) {
 		r = local_set_mode(inode, old & mode);
+		st.st_mode = (st.st_mode & ~(mode_t)LOCAL_MODE_BITS) | (old & mode);
+	}
 	if (r >= 0)
-		r = local_set_owner(inode, &st, owner, group);
-	if (r >= 0 && mode != (old & mode))
-		r = local_set_mode(inode, mode);
+		r = local_give(inode, &st, mode, owner, group, &step);
 	if (r >= 0)
 		return 0;
 	/* back to what was; there is nothing more to do if that fails too */
-	if (fchownat(inode, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) == 0)
-		(void)local_set_mode(inode, old);
+	if (local_set_owner(inode, st.st_uid, before.st_gid) == 0 &&
+	    local_set_mode(inode, old) == 0)
+		(void)local_set_owner(inode, before.st_uid, (gid_t)-1);
 	return r;
 }

@@ -3,8 +3,11 @@
  */
 #include "net/local.h"
 
+#include <linux/capability.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -321,6 +324,56 @@ START_TEST(ordinary_user_needs_no_privileges_for_what_is_its_own)
 }
 END_TEST
 
+/* Root as a service manager may leave it: of what is asked of it here, only giving files away and
+ * becoming somebody else. */
+static bool
+drop_most_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	data[0].permitted = 1U << CAP_CHOWN | 1U << CAP_SETUID;
+	data[0].effective = data[0].permitted;
+	return syscall(SYS_capset, &header, data) == 0;
+}
+
+static int
+bounded_root_does_it_all(void)
+{
+	const char *path = unit_path("given"), *stale = unit_path("stale"), *step;
+	struct local_identity identity;
+	int fd = make(SOCK_STREAM), next = make(SOCK_STREAM);
+
+	leave_stale(stale, SOCK_STREAM);
+	if (chmod(stale, 0600) < 0 || chown(stale, DAEMON, DAEMON) < 0 || !drop_most_capabilities())
+		return 1;
+	if (bind_to(fd, path, 0660, DAEMON, NOBODY, &step) != 0)
+		return 2;
+	if (look(path).st_mode != (S_IFSOCK | 0660) || look(path).st_uid != DAEMON ||
+	    look(path).st_gid != NOBODY || local_identify(path, &identity) != 0)
+		return 3;
+	if (local_change(path, &identity, 0606, NOBODY, DAEMON) != 0 ||
+	    look(path).st_mode != (S_IFSOCK | 0606) || look(path).st_uid != NOBODY ||
+	    look(path).st_gid != DAEMON)
+		return 4;
+	if (local_change(path, &identity, 0600, KEEP, KEEP) != 0 || look(path).st_uid != NOBODY ||
+	    look(path).st_mode != (S_IFSOCK | 0600))
+		return 5;
+	/* live, though its mode lets nobody but its owner ask */
+	if (bind_to(next, path, 0600, KEEP, KEEP, &step) != -EADDRINUSE)
+		return 6;
+	if (bind_to(next, stale, 0600, KEEP, KEEP, &step) != 0 || look(stale).st_uid != 0)
+		return 7;
+	return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1 ? 0 : 8;
+}
+
+START_TEST(root_needs_few_capabilities)
+{
+	if (is_root())
+		ck_assert_int_eq(as_user(0, bounded_root_does_it_all), 0);
+}
+END_TEST
+
 START_TEST(only_the_very_socket_is_removed_or_changed)
 {
 	const char *path = unit_path("s"), *step;
@@ -391,6 +444,7 @@ main(void)
 	tcase_add_test(cases, longest_path_needs_no_nul);
 	tcase_add_test(cases, somebody_else_s_stale_socket_is_replaced_by_root_alone);
 	tcase_add_test(cases, ordinary_user_needs_no_privileges_for_what_is_its_own);
+	tcase_add_test(cases, root_needs_few_capabilities);
 	tcase_add_test(cases, only_the_very_socket_is_removed_or_changed);
 	tcase_add_test(cases, kept_socket_gets_another_mode_and_owner);
 	return unit_run("local", cases);
