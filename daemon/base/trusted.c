@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/filesystem.h"
 #include "base/memory.h"
 #include "base/parse.h"
 
@@ -45,15 +45,15 @@ trusted_check(int fd, const char *path, const struct trusted_owner *owner, bool 
 	      char **ret_reason, char **ret_warning)
 {
 	struct stat st;
-	struct statvfs fs;
 	bool must_own = *is_sticky;
-	bool is_directory;
+	bool is_directory, is_suspect;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	is_directory = S_ISDIR(st.st_mode);
 	*is_sticky = is_directory && (st.st_mode & S_ISVTX) != 0;
-	if (fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0)
+	is_suspect = !trusted_is_owner(owner, st.st_uid) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+	if (is_suspect && filesystem_is_read_only(fd))
 		return 0;
 	if (!trusted_is_owner(owner, st.st_uid)) {
 		*ret_reason =
@@ -100,11 +100,10 @@ static bool
 trusted_is_open_to_others(int fd)
 {
 	struct stat st;
-	struct statvfs fs;
 
-	if (fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0)
+	if (fstat(fd, &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)) == 0)
 		return false;
-	return fstat(fd, &st) < 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+	return !filesystem_is_read_only(fd);
 }
 
 /* Walks `path`, which is canonical, and opens its last component. */

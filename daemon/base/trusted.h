@@ -3,8 +3,9 @@
  *
  * The path is made canonical first and then walked with openat, component by component; the file
  * and every directory must belong to root or the allowed owner and must not be writable by group
- * or others. A sticky directory passes if its next component is so owned; a read-only mount
- * passes. The descriptor that was checked is the one that is returned.
+ * or others. A sticky directory passes if its next component is so owned; a
+ * read-only file system passes, one that is only mounted so does not. The descriptor that was
+ * checked is the one that is returned.
  */
 #ifndef BASE_TRUSTED_H
 #define BASE_TRUSTED_H

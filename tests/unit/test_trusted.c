@@ -4,6 +4,8 @@
  */
 #include "base/trusted.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -271,6 +273,50 @@ START_TEST(sticky_directory_at_the_end_of_the_path_is_open_to_others)
 }
 END_TEST
 
+/* In a mount namespace of its own: a file system that is mounted read-only in one place. */
+static int
+look_at_mounts(void)
+{
+	char reason[256], warning[256], path[160];
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", unit_path("d"), "tmpfs", 0, "mode=0777") < 0)
+		return 77;
+	(void)snprintf(path, sizeof(path), "%s", unit_path("d/f"));
+	unit_write_file(path, "x", 1);
+	if (chown(path, STRANGER, STRANGER) < 0)
+		return 1;
+	if (mount("none", unit_path("d"), NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
+		return 2;
+	if (try_open(path, TRUSTED_FILE, &strict, reason, warning) != -EPERM)
+		return 3;
+	if (mount("none", unit_path("d"), NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		return 4;
+	return try_open(path, TRUSTED_FILE, &strict, reason, warning) == 0 ? 0 : 5;
+}
+
+START_TEST(read_only_file_system_is_trusted_and_a_read_only_mount_is_not)
+{
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		(void)fprintf(stderr, "skipped: needs root\n");
+		return;
+	}
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		_exit(look_at_mounts());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		(void)fprintf(stderr, "skipped: cannot mount\n");
+	else
+		ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
 START_TEST(nothing_stays_open_whatever_the_answer)
 {
 	struct trusted_owner owner = trusted_owner_self(false);
@@ -305,6 +351,7 @@ main(void)
 	tcase_add_test(cases, only_a_regular_file_is_a_file);
 	tcase_add_test(cases, what_is_not_there_is_told_as_such);
 	tcase_add_test(cases, sticky_directory_at_the_end_of_the_path_is_open_to_others);
+	tcase_add_test(cases, read_only_file_system_is_trusted_and_a_read_only_mount_is_not);
 	tcase_add_test(cases, nothing_stays_open_whatever_the_answer);
 	return unit_run("trusted", cases);
 }
