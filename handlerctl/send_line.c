@@ -10,19 +10,16 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/memory.h"
 #include "base/parse.h"
-#include "base/suggest.h"
 #include "handlerctl/ctl.h"
 #include "handlerctl/exchange.h"
+#include "handlerctl/options.h"
 #include "handlerctl/summary.h"
 
 #define SEND_TIMEOUT_MS 5000
-/* Nobody waits for longer, and the clock's arithmetic has room for it. */
-#define SEND_LONGEST_MS (INT64_C(24) * 60 * 60 * 1000)
 
 enum {
-	OPTION_TIMEOUT = 256,
+	OPTION_TIMEOUT = OPTIONS_FIRST,
 	OPTION_HALF_CLOSE,
 	OPTION_COUNT,
 	OPTION_INTERVAL,
@@ -67,58 +64,12 @@ send_line_print_help(void)
 		EXCHANGE_PAUSE_MS);
 }
 
-/* getopt_long has found an option that there is not, or that lacks or must not have its value. */
 static int
 send_line_refuse_option(int option, const char *word)
 {
-	/* one letter of several in a word, or the whole word */
-	CLEANUP_FREE char *name = optopt > 0 && optopt < OPTION_TIMEOUT
-					  ? memory_format("-%c", optopt)
-					  : memory_format("%.*s", (int)strcspn(word, "="), word);
-	struct suggest suggest = {.word = name};
-
-	if (option == ':') {
-		(void)ctl_complain_usage("send", "%s needs a value", name);
-		return -EINVAL;
-	}
-	for (const struct option *at = send_options; at->name != NULL; at++) {
-		if (strncmp(name, "--", 2) != 0)
-			break;
-		suggest.word = name + 2;
-		if (strcmp(name + 2, at->name) == 0) {
-			(void)ctl_complain_usage("send", "%s takes no value", name);
-			return -EINVAL;
-		}
-		suggest_offer(&suggest, at->name);
-	}
-	if (suggest.nearest != NULL)
-		(void)ctl_complain_usage("send", "there is no option '%s'; did you mean '--%s'?",
-					 name, suggest.nearest);
-	else
-		(void)ctl_complain_usage(
-			"send",
-			"there is no option '%s'; a TEXT that begins with '-' stands behind --",
-			name);
+	options_refuse("send", send_options, option, word,
+		       "; a TEXT that begins with '-' stands behind --");
 	return -EINVAL;
-}
-
-static int
-send_line_take_duration(const char *name, const char *text, int64_t least_ms, int64_t *ret_ms)
-{
-	int64_t ms;
-
-	if (parse_duration(text, &ms) < 0) {
-		(void)ctl_complain_usage("send", "%s '%s' is no duration, such as 250ms or 2s",
-					 name, text);
-		return -EINVAL;
-	}
-	if (ms > SEND_LONGEST_MS || (ms < least_ms && !(ms == PARSE_NONE && least_ms > 0))) {
-		(void)ctl_complain_usage("send", "%s must be from %s to 1d, not '%s'", name,
-					 least_ms > 0 ? "1ms" : "0s", text);
-		return -EINVAL;
-	}
-	*ret_ms = ms;
-	return 0;
 }
 
 static int
@@ -126,7 +77,7 @@ send_line_take_option(struct send_line *line, int option, const char *word)
 {
 	switch (option) {
 	case OPTION_TIMEOUT:
-		return send_line_take_duration("--timeout", optarg, 1, &line->timeout_ms);
+		return options_take_duration("send", "--timeout", optarg, 1, &line->timeout_ms);
 	case OPTION_HALF_CLOSE:
 		line->is_half_close = true;
 		return 0;
@@ -139,7 +90,7 @@ send_line_take_option(struct send_line *line, int option, const char *word)
 		return -EINVAL;
 	case OPTION_INTERVAL:
 		line->has_interval = true;
-		return send_line_take_duration("--interval", optarg, 0, &line->interval_ms);
+		return options_take_duration("send", "--interval", optarg, 0, &line->interval_ms);
 	case OPTION_JSON:
 		line->is_json = true;
 		return 0;
