@@ -43,8 +43,11 @@ ctl_complain_usage(const char *command, const char *format, ...)
 int
 ctl_flush(int status)
 {
-	if (fflush(stdout) == 0)
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
-	ctl_complain("cannot write to standard output: %s", strerror(errno));
+	/* what failed before has been forgotten since */
+	ctl_complain("cannot write to standard output%s%s", errno == 0 ? "" : ": ",
+		     errno == 0 ? "" : strerror(errno));
 	return CTL_FAILED;
 }
