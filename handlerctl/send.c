@@ -145,11 +145,12 @@ send_to_target(struct send_line *line)
 }
 
 int
-send_run(int argc, char **argv)
+send_run(const struct verb *verb, int argc, char **argv)
 {
 	struct send_line line;
 	int status = CTL_USAGE;
 
+	(void)verb;
 	if (send_line_parse(&line, argc, argv) >= 0) {
 		if (line.is_help) {
 			send_line_print_help();

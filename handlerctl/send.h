@@ -4,7 +4,9 @@
 #ifndef HANDLERCTL_SEND_H
 #define HANDLERCTL_SEND_H
 
+#include "handlerctl/verb.h"
+
 /* The command; argv[0] is its name. Returns the exit status. */
-int send_run(int argc, char **argv);
+int send_run(const struct verb *verb, int argc, char **argv);
 
 #endif
