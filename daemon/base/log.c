@@ -29,6 +29,17 @@
 
 #define LOG_JOURNAL_PATH "/run/systemd/journal/socket"
 
+static const struct log_row {
+	const char *name;
+	const char *id;
+	int level;
+} log_rows[LOG_EVENTS] = {
+#define LOG_EVENT(symbol, name, level, id, meaning, action)                                        \
+	[LOG_EVENT_##symbol] = {name, id, level},
+#include "base/log_events.inc"
+#undef LOG_EVENT
+};
+
 static struct {
 	enum log_target target;
 	int fd;
@@ -215,6 +226,7 @@ log_format_json(struct log_record *record, int level, const struct log_context *
 	log_add_time(record);
 	log_add(record, "\",\"level\":\"%s\",\"pid\":%d", log_level_name(level), (int)getpid());
 	if (context != NULL) {
+		log_add_json(record, "event", log_rows[context->event].name);
 		log_add_json(record, "listener", context->listener);
 		log_add_json(record, "handler", context->handler);
 		log_add_json(record, "peer", context->peer);
@@ -235,6 +247,8 @@ log_format_journal(struct log_record *record, int level, const struct log_contex
 {
 	log_add(record, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n", level, log_sink.program);
 	if (context != NULL) {
+		if (context->event != LOG_NO_EVENT)
+			log_add(record, "MESSAGE_ID=%s\n", log_rows[context->event].id);
 		if (context->listener != NULL)
 			log_add(record, "HANDLERD_LISTENER=%s\n", context->listener);
 		if (context->handler != NULL)
@@ -334,7 +348,8 @@ log_vwrite(int level, const struct log_context *context, const char *format, va_
 		(void)snprintf(message, sizeof(message),
 			       "%" PRIu64 " log records were dropped: the log does not keep up",
 			       dropped);
-		log_write_message(LOG_LEVEL_WARNING, NULL, message);
+		log_write_message(LOG_LEVEL_WARNING,
+				  &(struct log_context){.event = LOG_EVENT_LOG_DROPPED}, message);
 		/* a count that did not get out is told later, its own record not counted */
 		if (atomic_load(&log_dropped) > 0)
 			(void)atomic_fetch_add(&log_dropped, dropped - 1);
@@ -349,6 +364,17 @@ log_write(int level, const struct log_context *context, const char *format, ...)
 
 	va_start(args, format);
 	log_vwrite(level, context, format, args);
+	va_end(args);
+}
+
+void
+log_event(enum log_event event, const char *listener, const char *format, ...)
+{
+	struct log_context context = {.event = event, .listener = listener};
+	va_list args;
+
+	va_start(args, format);
+	log_vwrite(log_rows[event].level, &context, format, args);
 	va_end(args);
 }
 

@@ -20,6 +20,14 @@ enum log_level {
 	LOG_LEVEL_DEBUG = 7,
 };
 
+enum log_event {
+	LOG_NO_EVENT,
+#define LOG_EVENT(symbol, name, level, id, meaning, action) LOG_EVENT_##symbol,
+#include "base/log_events.inc"
+#undef LOG_EVENT
+	LOG_EVENTS,
+};
+
 enum log_target {
 	LOG_TARGET_STDERR,
 	LOG_TARGET_JOURNAL,
@@ -32,6 +40,7 @@ struct log_context {
 	const char *peer;
 	uint64_t connection_id;
 	uint32_t generation;
+	enum log_event event;
 	bool is_prefix; /* the text form names listener, id and peer before the message */
 };
 
@@ -50,6 +59,10 @@ void log_write(int level, const struct log_context *context, const char *format,
 	__attribute__((format(printf, 3, 4)));
 void log_vwrite(int level, const struct log_context *context, const char *format, va_list args)
 	__attribute__((format(printf, 3, 0)));
+
+/* One event, at its level, of a listener (NULL: of none). */
+void log_event(enum log_event event, const char *listener, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)

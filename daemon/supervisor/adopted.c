@@ -187,11 +187,12 @@ adopted_close_rest(struct adopted *adopted)
 		char text[PEER_NAME_SIZE];
 
 		(void)listen_get_address(adopted->items[i].fd, &addr, &length);
-		log_warning("systemd has passed a descriptor named '%s' (%s) that no listener "
-			    "takes (address = \"systemd:%s\"); it is closed",
-			    adopted->items[i].name,
-			    peer_format((struct sockaddr *)&addr, length, text, sizeof(text)),
-			    adopted->items[i].name);
+		log_event(LOG_EVENT_SOCKET_UNCLAIMED, NULL,
+			  "systemd has passed a descriptor named '%s' (%s) that no listener "
+			  "takes (address = \"systemd:%s\"); it is closed",
+			  adopted->items[i].name,
+			  peer_format((struct sockaddr *)&addr, length, text, sizeof(text)),
+			  adopted->items[i].name);
 	}
 	adopted_free(adopted);
 }

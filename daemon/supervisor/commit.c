@@ -26,9 +26,10 @@ commit_log_addresses(const struct supervisor *supervisor)
 			/* of several on one address, one is told */
 			if (socket->is_new && !socket->is_connection &&
 			    (socket->is_adopted || socket->index == 0))
-				log_notice("'%s' listening on %s %s", listener->name,
-					   conf_protocol_name(socket->protocol),
-					   conf_address_format(&socket->bound, text, sizeof(text)));
+				log_event(LOG_EVENT_LISTENING, listener->name,
+					  "'%s' listening on %s %s", listener->name,
+					  conf_protocol_name(socket->protocol),
+					  conf_address_format(&socket->bound, text, sizeof(text)));
 		}
 	}
 }
@@ -37,7 +38,8 @@ commit_log_addresses(const struct supervisor *supervisor)
 static void
 commit_remove(struct supervisor *supervisor, struct listener *listener, int64_t deadline_ns)
 {
-	log_notice("'%s' removed; its connections have until the drain deadline", listener->name);
+	log_event(LOG_EVENT_REMOVED, listener->name,
+		  "'%s' removed; its connections have until the drain deadline", listener->name);
 	listener_drain(listener, deadline_ns);
 	supervisor->leaving = memory_grow(supervisor->leaving, supervisor->leaving_count,
 					  sizeof(struct listener *));
@@ -172,11 +174,13 @@ commit_list_rolled_back(const struct supervisor *supervisor)
 	return list;
 }
 
-static const char *const commit_verbs[] = {
-	[RELOAD_START] = "ready",
-	[RELOAD_FILE] = "reloaded",
-	[RELOAD_DRY] = "",
-	[RELOAD_BACK] = "rolled back",
+static const struct commit_word {
+	enum log_event event;
+	const char *verb;
+} commit_words[] = {
+	[RELOAD_START] = {LOG_EVENT_READY, "ready"},
+	[RELOAD_FILE] = {LOG_EVENT_RELOADED, "reloaded"},
+	[RELOAD_BACK] = {LOG_EVENT_ROLLED_BACK, "rolled back"},
 };
 
 void
@@ -190,10 +194,10 @@ commit_look(struct supervisor *supervisor)
 	if (!commit_is_quiet(supervisor))
 		return;
 	text = memory_format("%s in %" PRId64 ".%03" PRId64 " ms: %zu listener%s",
-			     commit_verbs[reload->kind], took_us / 1000, took_us % 1000,
+			     commit_words[reload->kind].verb, took_us / 1000, took_us % 1000,
 			     supervisor->listener_count,
 			     supervisor->listener_count == 1 ? "" : "s");
-	log_notice("%s", text);
+	log_event(commit_words[reload->kind].event, NULL, "%s", text);
 	rolled_back = commit_list_rolled_back(supervisor);
 	notify_ready("%zu listeners, generation %" PRIu32 "%s", supervisor->listener_count,
 		     supervisor->generation, rolled_back);

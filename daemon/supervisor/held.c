@@ -183,7 +183,8 @@ held_commit(struct held_socket *held)
 		return;
 	r = socket_options_set(held->fd, &next->options, &held->settings.options, &step);
 	if (r < 0)
-		log_warning("'%s': %s cannot be changed: %s", held->next_owner, step, strerror(-r));
+		log_event(LOG_EVENT_SOCKET_OPTION, held->next_owner,
+			  "'%s': %s cannot be changed: %s", held->next_owner, step, strerror(-r));
 	if (held->settings.backlog != next->backlog && held_type(held) == SOCK_STREAM)
 		(void)listen_set_backlog(held->fd, (int)next->backlog);
 	held_change_path(held);
@@ -200,7 +201,8 @@ held_revive(struct held_socket *held)
 	if (held->is_connection || (held->fd >= 0 && listen_is_alive(held->fd)))
 		return false;
 	if (held->is_adopted) {
-		log_error("'%s': its handler shut the socket down that systemd had opened; only "
+		log_event(LOG_EVENT_SOCKET_BROKEN, held->owner,
+			  "'%s': its handler shut the socket down that systemd had opened; only "
 			  "systemd can open it again: restart the .socket unit and handlerd",
 			  held->owner);
 		return true;
@@ -212,7 +214,8 @@ held_revive(struct held_socket *held)
 		(void)close(held->fd);
 	held->fd = held_bind(held, &held->bound, &step);
 	if (held->fd < 0) {
-		log_error("'%s': its handler shut the socket down, and it cannot be opened again: "
+		log_event(LOG_EVENT_SOCKET_BROKEN, held->owner,
+			  "'%s': its handler shut the socket down, and it cannot be opened again: "
 			  "cannot %s: %s",
 			  held->owner, step, strerror(-held->fd));
 		held->fd = -1;
@@ -220,7 +223,8 @@ held_revive(struct held_socket *held)
 	}
 	if (path != NULL)
 		(void)local_identify(path, &held->identity);
-	log_warning("'%s': its handler shut the socket down; it is opened anew", held->owner);
+	log_event(LOG_EVENT_SOCKET_REOPENED, held->owner,
+		  "'%s': its handler shut the socket down; it is opened anew", held->owner);
 	return true;
 }
 

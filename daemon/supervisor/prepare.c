@@ -70,8 +70,11 @@ prepare_make_plan(struct supervisor *supervisor, const struct identity *identity
 	for (size_t i = 0; i < reload->plan.count && reload->kind != RELOAD_START; i++) {
 		CLEANUP_FREE char *sentence = plan_sentence(&reload->plan.rows[i]);
 
-		log_write(reload->plan.rows[i].changes != 0 ? LOG_LEVEL_NOTICE : LOG_LEVEL_DEBUG,
-			  NULL, "plan: %s", sentence);
+		if (reload->plan.rows[i].changes != 0)
+			log_event(LOG_EVENT_PLAN, reload->plan.rows[i].listener, "plan: %s",
+				  sentence);
+		else
+			log_debug("plan: %s", sentence);
 	}
 	if (supervisor->on_plan != NULL)
 		supervisor->on_plan(supervisor, reload->ticket, &reload->plan);

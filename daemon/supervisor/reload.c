@@ -144,14 +144,14 @@ reload_fail(struct supervisor *supervisor, int exit_status)
 	reload_log_report(&reload->report);
 	switch (reload->kind) {
 	case RELOAD_START:
-		log_error("not started: %zu error%s", errors, plural);
+		log_event(LOG_EVENT_NOT_STARTED, NULL, "not started: %zu error%s", errors, plural);
 		supervisor->exit_status = exit_status;
 		loop_stop(&supervisor->loop);
 		break;
 	case RELOAD_FILE:
 		text = memory_format("reload failed, nothing was changed: %zu error%s", errors,
 				     plural);
-		log_error("%s", text);
+		log_event(LOG_EVENT_RELOAD_FAILED, NULL, "%s", text);
 		notify_ready("Reload failed, the previous configuration serves: %s", first);
 		break;
 	case RELOAD_DRY:
@@ -160,7 +160,7 @@ reload_fail(struct supervisor *supervisor, int exit_status)
 		break;
 	case RELOAD_BACK:
 		text = memory_format("it cannot go back, what crashes goes on: %s", first);
-		log_error("%s", text);
+		log_event(LOG_EVENT_NOT_ROLLED_BACK, NULL, "%s", text);
 		for (size_t i = 0; i < supervisor->listener_count; i++)
 			child_release(supervisor->listeners[i]->current);
 		break;
@@ -191,7 +191,7 @@ reload_run(struct supervisor *supervisor, enum reload_kind kind, uint64_t ticket
 {
 	reload_begin(supervisor, kind, ticket);
 	if (kind == RELOAD_FILE) {
-		log_notice("reloading %s", supervisor->cmdline->file);
+		log_event(LOG_EVENT_RELOADING, NULL, "reloading %s", supervisor->cmdline->file);
 		notify_reloading();
 	}
 	prepare_from_file(supervisor);

@@ -120,7 +120,8 @@ serve_look(struct supervisor *supervisor)
 		struct listener *listener = supervisor->leaving[i];
 
 		if (listener_is_gone(listener)) {
-			log_info("'%s' is gone: its last connection has ended", listener->name);
+			log_event(LOG_EVENT_GONE, listener->name,
+				  "'%s' is gone: its last connection has ended", listener->name);
 			listener_free(listener);
 		} else {
 			supervisor->leaving[left++] = listener;
@@ -175,7 +176,7 @@ serve_on_extend(struct loop_timer *timer)
 static void
 serve_stop_at_once(struct supervisor *supervisor)
 {
-	log_notice("stopping at once");
+	log_event(LOG_EVENT_STOPPING, NULL, "stopping at once");
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
 		struct listener *listener = supervisor->listeners[i];
 
@@ -197,8 +198,8 @@ supervisor_stop(struct supervisor *supervisor, bool is_at_once)
 		serve_stop_at_once(supervisor);
 		return;
 	}
-	log_notice("stopping: connections have %s to end",
-		   parse_format_duration(supervisor->config->drain_timeout_ms, text, sizeof(text)));
+	log_event(LOG_EVENT_STOPPING, NULL, "stopping: connections have %s to end",
+		  parse_format_duration(supervisor->config->drain_timeout_ms, text, sizeof(text)));
 	supervisor->is_stopping = true;
 	notify_stopping();
 	reload_abandon(supervisor);
@@ -317,6 +318,6 @@ supervisor_serve(struct supervisor *supervisor)
 	}
 	reload_abandon(supervisor);
 	if (supervisor->exit_status == 0 && supervisor->config != NULL)
-		log_notice("stopped");
+		log_event(LOG_EVENT_STOPPED, NULL, "stopped");
 	return supervisor->exit_status;
 }

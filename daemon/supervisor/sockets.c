@@ -326,10 +326,11 @@ sockets_commit_one(struct held_socket *held)
 			options->send_buffer == before.send_buffer))
 		return;
 	if (socket_options_got_buffers(held->fd, options, &receive, &send) == 1)
-		log_warning("'%s' gets socket buffers of %d bytes for receiving and %d for "
-			    "sending, less than asked; raise net.core.rmem_max and "
-			    "net.core.wmem_max",
-			    held->owner, receive, send);
+		log_event(LOG_EVENT_SOCKET_OPTION, held->owner,
+			  "'%s' gets socket buffers of %d bytes for receiving and %d for "
+			  "sending, less than asked; raise net.core.rmem_max and "
+			  "net.core.wmem_max",
+			  held->owner, receive, send);
 }
 
 void

@@ -11,9 +11,10 @@
 static void
 status_log_child(const struct listener *listener, const struct child *child)
 {
-	log_notice("status: '%s' worker generation %" PRIu32 " pid %d %s%s", listener->name,
-		   child->generation, (int)child->process.pid, child_state_name(child->state),
-		   child->is_quiet ? " (accepts no more)" : "");
+	log_event(LOG_EVENT_STATUS, listener->name,
+		  "status: '%s' worker generation %" PRIu32 " pid %d %s%s", listener->name,
+		  child->generation, (int)child->process.pid, child_state_name(child->state),
+		  child->is_quiet ? " (accepts no more)" : "");
 }
 
 /* What did not reach a handler, and answers that did not leave. */
@@ -32,8 +33,8 @@ status_log_datagrams(const struct listener *listener, const struct scoreboard_to
 				       scoreboard_drop_name((enum scoreboard_drop)i),
 				       totals->dropped[i]);
 	}
-	log_notice("status: '%s' datagrams: %.*s", listener->name, (int)text.length,
-		   (const char *)text.data);
+	log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' datagrams: %.*s", listener->name,
+		  (int)text.length, (const char *)text.data);
 	buf_free(&text);
 }
 
@@ -43,11 +44,12 @@ status_log_listener(const struct listener *listener)
 	struct scoreboard_totals totals = listener_count(listener);
 	uint64_t ended = totals.finished + totals.refused + totals.crashed;
 
-	log_notice("status: '%s' handler '%s' (%s): accepted %" PRIu64 " finished %" PRIu64
-		   " refused %" PRIu64 " failed %" PRIu64 " crashed %" PRIu64 " open %" PRIu64,
-		   listener->name, listener->handler, listener->pin.path, totals.accepted,
-		   totals.finished, totals.refused, totals.failed, totals.crashed,
-		   totals.accepted > ended ? totals.accepted - ended : 0);
+	log_event(LOG_EVENT_STATUS, listener->name,
+		  "status: '%s' handler '%s' (%s): accepted %" PRIu64 " finished %" PRIu64
+		  " refused %" PRIu64 " failed %" PRIu64 " crashed %" PRIu64 " open %" PRIu64,
+		  listener->name, listener->handler, listener->pin.path, totals.accepted,
+		  totals.finished, totals.refused, totals.failed, totals.crashed,
+		  totals.accepted > ended ? totals.accepted - ended : 0);
 	if (conf_protocol_is_datagram(listener->protocol))
 		status_log_datagrams(listener, &totals);
 	if (listener->current != NULL)
@@ -59,12 +61,13 @@ status_log_listener(const struct listener *listener)
 void
 status_log(const struct supervisor *supervisor)
 {
-	log_notice("status: generation %" PRIu32 ", %zu listeners, %zu leaving, %zu sockets",
-		   supervisor->generation, supervisor->listener_count, supervisor->leaving_count,
-		   supervisor->sockets.count);
+	log_event(LOG_EVENT_STATUS, NULL,
+		  "status: generation %" PRIu32 ", %zu listeners, %zu leaving, %zu sockets",
+		  supervisor->generation, supervisor->listener_count, supervisor->leaving_count,
+		  supervisor->sockets.count);
 	for (size_t i = 0; i < supervisor->listener_count; i++)
 		status_log_listener(supervisor->listeners[i]);
 	for (size_t i = 0; i < supervisor->leaving_count; i++)
 		status_log_listener(supervisor->leaving[i]);
-	log_notice("status: end");
+	log_event(LOG_EVENT_STATUS, NULL, "status: end");
 }

@@ -153,6 +153,27 @@ START_TEST(journal_record_is_one_datagram_of_fields)
 }
 END_TEST
 
+START_TEST(event_has_its_id_in_the_journal_and_its_name_in_json)
+{
+	ssize_t n;
+
+	open_journal();
+	log_event(LOG_EVENT_READY, NULL, "ready");
+	n = recv(ends[0], got, sizeof(got) - 1, 0);
+	ck_assert_int_gt(n, 0);
+	got[n] = '\0';
+	ck_assert_str_eq(got, "PRIORITY=5\nSYSLOG_IDENTIFIER=handlerd-worker\n"
+			      "MESSAGE_ID=1301d2f4d37e4bca9d2c17ba5a3c9a77\nMESSAGE=ready\n");
+	open_pipe(true);
+	log_event(LOG_EVENT_WORKER_CRASHED, "echo", "gone");
+	n = read(ends[0], got, sizeof(got) - 1);
+	ck_assert_int_gt(n, 0);
+	got[n] = '\0';
+	ck_assert_ptr_nonnull(strstr(got, "\"level\":\"error\""));
+	ck_assert_ptr_nonnull(strstr(got, "\"event\":\"worker_crashed\",\"listener\":\"echo\""));
+}
+END_TEST
+
 START_TEST(no_message_makes_a_second_record)
 {
 	static const char *const messages[] = {
@@ -394,6 +415,7 @@ main(void)
 	tcase_add_test(cases, text_record_of_a_request_names_listener_id_and_peer);
 	tcase_add_test(cases, json_record_has_a_field_for_everything_known);
 	tcase_add_test(cases, journal_record_is_one_datagram_of_fields);
+	tcase_add_test(cases, event_has_its_id_in_the_journal_and_its_name_in_json);
 	tcase_add_test(cases, no_message_makes_a_second_record);
 	tcase_add_test(cases, long_message_is_cut_and_its_record_is_whole);
 	tcase_add_test(cases, fields_longer_than_a_record_are_cut_too);
