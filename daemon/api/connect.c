@@ -197,10 +197,12 @@ connect_wrap(struct hd_request *parent, int fd, const struct connect_target *tar
 		return NULL;
 	}
 	request_open(req, fd, &target->addr, target->length);
+	(void)pthread_mutex_lock(&req->lock);
 	req->parent = parent;
+	(void)pthread_mutex_unlock(&req->lock);
 	req->next_child = parent->children;
 	parent->children = req;
-	/* the deadline may have passed while it connected */
+	/* the deadline may have passed, or the parent been killed, while it connected */
 	if (atomic_load(&parent->is_cancelled))
 		request_cancel(req);
 	return req;

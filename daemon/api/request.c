@@ -31,6 +31,7 @@ request_init(struct hd_request *req, struct hd_server *server, struct scoreboard
 		.slot = slot,
 		.fd = -1,
 		.wake_fd = -1,
+		.cancel_fd = -1,
 		.timeout_ms = -1,
 	};
 	if (pthread_mutex_init(&req->lock, NULL) != 0)
@@ -50,6 +51,8 @@ request_destroy(struct hd_request *req)
 	free(req->reply.data);
 	if (req->wake_fd >= 0)
 		(void)close(req->wake_fd);
+	if (req->cancel_fd >= 0)
+		(void)close(req->cancel_fd);
 	(void)pthread_mutex_destroy(&req->lock);
 }
 
@@ -78,7 +81,9 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	}
 	req->client_length = client_length;
 	peer_normalise(&req->client, &req->client_length);
-	atomic_store_explicit(&req->is_cancelled, false, memory_order_relaxed);
+	if (atomic_exchange(&req->is_cancelled, false) && req->cancel_fd >= 0)
+		fd_clear_event(req->cancel_fd);
+	atomic_store_explicit(&req->is_killed, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_idle, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
@@ -257,11 +262,15 @@ void
 request_cancel_here(struct hd_request *req)
 {
 	int fd = atomic_load(&req->fd);
+	int cancel_fd;
 
 	if (fd < 0)
 		return;
 	atomic_store(&req->is_cancelled, true);
-	/* a peer's flow waits for the mailbox and for the event that all cancelled ones share */
+	/* a flow that begins to wait after this sees the flag */
+	cancel_fd = atomic_load(&req->cancel_fd);
+	if (cancel_fd >= 0)
+		fd_raise_event(cancel_fd);
 	if (req->kind == REQUEST_STREAM)
 		(void)shutdown(fd, SHUT_RDWR);
 }
@@ -271,6 +280,22 @@ request_cancel(struct hd_request *req)
 {
 	(void)pthread_mutex_lock(&req->lock);
 	request_cancel_here(req);
+	(void)pthread_mutex_unlock(&req->lock);
+}
+
+void
+request_kill_here(struct hd_request *req)
+{
+	if (atomic_load(&req->fd) >= 0)
+		atomic_store(&req->is_killed, true);
+	request_cancel_here(req);
+}
+
+void
+request_kill(struct hd_request *req)
+{
+	(void)pthread_mutex_lock(&req->lock);
+	request_kill_here(req);
 	(void)pthread_mutex_unlock(&req->lock);
 }
 

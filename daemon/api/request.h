@@ -54,7 +54,7 @@ struct request_chunk {
 
 struct hd_request {
 	struct hd_server *server;    /* not owned */
-	struct hd_request *parent;   /* of one made by hd_connect, else NULL */
+	struct hd_request *parent;   /* of one made by hd_connect, else NULL; set under the lock */
 	struct hd_request *children; /* made by hd_connect for this one; owned */
 	struct hd_request *next_child;
 	struct scoreboard_slot *slot; /* not owned; NULL for one made by hd_connect */
@@ -67,12 +67,14 @@ struct hd_request {
 	_Atomic int fd; /* -1: not open; owned if it is a connection */
 	_Atomic uint64_t id;
 	_Atomic bool is_cancelled;
+	_Atomic bool is_killed; /* cancelled because somebody asked for the end of this one */
 	_Atomic bool is_idle;
 	_Atomic bool is_silent;	   /* nothing has arrived yet */
 	_Atomic bool is_shut_read; /* by us, because it was idle when draining began */
 	_Atomic bool has_partial;  /* part of a message has arrived: not idle after all */
 	_Atomic bool is_woken;	   /* hd_wake was called */
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
+	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
 
 	unsigned buffered; /* REQUEST_HAS_... */
 	unsigned broken;   /* REQUEST_RESET ... */
@@ -140,6 +142,9 @@ void request_free_memory(struct hd_request *req);
 void request_cancel(struct hd_request *req);
 /* The same from a signal handler on the owner's thread. */
 void request_cancel_here(struct hd_request *req);
+/* Cancels it because somebody asked for its end: from another flow, and from a signal handler. */
+void request_kill(struct hd_request *req);
+void request_kill_here(struct hd_request *req);
 /* From another flow, as draining begins: ends a wait for input with nothing arrived, if idle. A
  * client that has only just connected is spared: its first message is on its way, and no reload may
  * cut it; to be called again after REQUEST_FRESH_NS. */

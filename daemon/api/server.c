@@ -96,6 +96,40 @@ server_cancel_requests(struct hd_server *server)
 	server_for_each_request(server, request_cancel);
 }
 
+/* Under the list's lock, which keeps them from being freed: ends what a handler waits for
+ * elsewhere.
+ */
+static void
+server_kill_children(struct hd_server *server, const struct hd_request *parent)
+{
+	for (struct hd_request *req = server->requests; req != NULL; req = req->next) {
+		(void)pthread_mutex_lock(&req->lock);
+		if (req->parent == parent)
+			request_kill_here(req);
+		(void)pthread_mutex_unlock(&req->lock);
+	}
+}
+
+bool
+server_kill_request(struct hd_server *server, uint64_t id)
+{
+	bool is_found = false;
+
+	(void)pthread_mutex_lock(&server->requests_lock);
+	for (struct hd_request *req = server->requests; req != NULL && id != 0 && !is_found;
+	     req = req->next) {
+		(void)pthread_mutex_lock(&req->lock);
+		is_found = atomic_load(&req->id) == id && atomic_load(&req->fd) >= 0;
+		if (is_found)
+			request_kill_here(req);
+		(void)pthread_mutex_unlock(&req->lock);
+		if (is_found)
+			server_kill_children(server, req);
+	}
+	(void)pthread_mutex_unlock(&server->requests_lock);
+	return is_found;
+}
+
 struct log_context
 server_log_context(const struct hd_server *server)
 {

@@ -78,6 +78,10 @@ void server_begin_drain(struct hd_server *server);
 /* The deadline has passed: every wait of every request returns -ECANCELED, now and later. */
 void server_cancel_requests(struct hd_server *server);
 
+/* Cancels the request with this id, with the connections that its handler has made. Returns whether
+ * there is one. */
+bool server_kill_request(struct hd_server *server, uint64_t id);
+
 /* The log context of this listener. */
 struct log_context server_log_context(const struct hd_server *server);
 

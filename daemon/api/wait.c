@@ -72,6 +72,21 @@ const struct waiter_ops waiter_blocking = {
 	.poll = blocking_poll,
 };
 
+/* The event that ends the waits of this request alone; made on the first wait. Without one a wait
+ * still ends with those of all. */
+static int
+wait_open_cancel(struct hd_request *req)
+{
+	int fd = atomic_load(&req->cancel_fd);
+
+	if (fd >= 0)
+		return fd;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd >= 0)
+		atomic_store(&req->cancel_fd, fd);
+	return fd;
+}
+
 /* Waits for up to count rows, for cancellation and, where wake_fd is given, for hd_wake. Returns
  * how many of the rows have events. */
 static int
@@ -82,8 +97,8 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 	bool is_cancelled;
 	int n;
 
-	if (count + 2 > sizeof(few) / sizeof(few[0])) {
-		many = calloc(count + 2, sizeof(*many));
+	if (count + 3 > sizeof(few) / sizeof(few[0])) {
+		many = calloc(count + 3, sizeof(*many));
 		if (many == NULL)
 			return -ENOMEM;
 		rows = many;
@@ -95,7 +110,11 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 	}
 	rows[count] = (struct pollfd){.fd = req->server->cancel_fd, .events = POLLIN};
 	rows[count + 1] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
-	n = req->server->waiter->poll(req, rows, count + 2, timeout_ms);
+	rows[count + 2] = (struct pollfd){.fd = wait_open_cancel(req), .events = POLLIN};
+	/* cancelled before the event was there */
+	n = atomic_load(&req->is_cancelled)
+		    ? 0
+		    : req->server->waiter->poll(req, rows, count + 3, timeout_ms);
 	if (n >= 0) {
 		n = 0;
 		for (unsigned i = 0; i < count; i++) {

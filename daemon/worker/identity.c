@@ -194,8 +194,8 @@ uint32_t
 identity_raise_files(uint32_t connections, uint32_t more)
 {
 	struct rlimit limit;
-	/* an hd_poll needs an eventfd beside the connection */
-	rlim_t wanted = (rlim_t)connections * 2 + more + IDENTITY_FILES_SPARE;
+	/* beside the connection a wait needs an eventfd, and an hd_poll one more */
+	rlim_t wanted = (rlim_t)connections * 3 + more + IDENTITY_FILES_SPARE;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return connections;
