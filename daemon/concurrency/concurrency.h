@@ -32,6 +32,8 @@ struct concurrency_ops {
 	void (*drain)(struct concurrency *mode);
 	/* The deadline: every wait of every handler ends. */
 	void (*cancel)(struct concurrency *mode);
+	/* Ends the connection with this id. Returns whether it is being served here. */
+	bool (*kill)(struct concurrency *mode, uint64_t id);
 	/* Calls the handler's service_actions, or leaves it for the next time. */
 	void (*service)(struct concurrency *mode);
 	/* Ends what would outlive this process. */

@@ -47,9 +47,25 @@ forked_close_sockets(void)
 		(void)close(forked.mode->sockets[i]);
 }
 
+/* The parent wants the end of one connection. Returns whether it does, though that one may be over.
+ */
+static bool
+forked_obey_order(void)
+{
+	if (atomic_exchange(&forked.slot->order, SCOREBOARD_GO_ON) != SCOREBOARD_END_CONNECTION)
+		return false;
+	if (atomic_load(&forked.slot->ordered_id) != atomic_load(&forked.request.id))
+		return true;
+	/* with what the handler has connected to: there are no other requests in this process */
+	for (struct hd_request *req = forked.mode->server->requests; req != NULL; req = req->next)
+		request_kill_here(req);
+	return true;
+}
+
 /*
- * SIGTERM: the parent has changed the phase, or is gone (it dies with us then). Only what is
- * allowed in a signal handler: atomics, shutdown(2), ioctl(2), write(2).
+ * SIGTERM: the parent has changed the phase, or wants one connection to end, or is gone (it dies
+ * with us then). Only what is allowed in a signal handler: atomics, shutdown(2), ioctl(2),
+ * write(2).
  */
 static void
 forked_on_signal(int number)
@@ -57,8 +73,14 @@ forked_on_signal(int number)
 	struct hd_server *server = forked.mode->server;
 	int saved_errno = errno;
 	bool is_orphan = getppid() != forked.parent;
+	bool was_order = forked_obey_order();
 
 	(void)number;
+	if (was_order && !is_orphan &&
+	    atomic_load(&forked.mode->board->child_phase) == FORKED_SERVE) {
+		errno = saved_errno;
+		return;
+	}
 	atomic_store(&server->is_draining, true);
 	forked_close_sockets();
 	if (atomic_load(&forked.mode->board->child_phase) == FORKED_CANCEL || is_orphan) {

@@ -25,29 +25,16 @@
 #include "concurrency/acceptor.h"
 #include "concurrency/concurrency.h"
 #include "concurrency/forked.h"
+#include "concurrency/forking.h"
 
 /* After a fork that failed, or a child that could not begin. */
 #define FORKING_RETRY_NS (100 * CLOCK_NS_PER_MS)
-#define FORKING_CRASHES_LOGGED 10
 /* While enough children wait, the dead are reaped in batches: each for itself would wake the parent
  * between a client and the child that is to serve it. */
 #define FORKING_BATCH_NS (5 * CLOCK_NS_PER_MS)
 
 /* As long as datagrams are taken, those who take them are enough, however few wait. */
 #define FORKING_RUN_NS CLOCK_NS_PER_MS
-
-struct forking {
-	struct concurrency *mode;
-	pid_t *pids; /* of each slot; 0: free */
-	uint32_t child_count;
-	bool is_draining;
-	bool is_once_over;
-	struct loop_source deaths; /* signalfd: SIGCHLD */
-	struct loop_timer retry;
-	struct loop_timer run;
-	struct loop_timer batch; /* armed: deaths are not in the loop */
-	struct log_limiter crash_limiter;
-};
 
 static int
 forking_spawn(struct forking *forking)
@@ -148,32 +135,6 @@ forking_signal_children(struct forking *forking, int signal_number)
 	}
 }
 
-static void
-forking_log_death(struct forking *forking, pid_t pid, int status, uint64_t connection_id)
-{
-	const struct hd_server *server = forking->mode->server;
-	uint64_t suppressed = 0;
-
-	if (!log_limit(&forking->crash_limiter, FORKING_CRASHES_LOGGED, &suppressed))
-		return;
-	if (WIFSIGNALED(status))
-		log_error(
-			"'%s' child %d (handler '%s') was killed by signal %d (%s)%s while serving "
-			"connection #%" PRIu64 "; no other connection is affected",
-			server->name, (int)pid, server->handler.name, WTERMSIG(status),
-			strsignal(WTERMSIG(status)), WCOREDUMP(status) ? ", core dumped" : "",
-			connection_id);
-	else
-		log_error("'%s' child %d (handler '%s') ended by itself (exit status %d) while "
-			  "serving connection "
-			  "#%" PRIu64 "; no other connection is affected",
-			  server->name, (int)pid, server->handler.name, WEXITSTATUS(status),
-			  connection_id);
-	if (suppressed > 0)
-		log_error("'%s': %" PRIu64 " more deaths of children were not logged", server->name,
-			  suppressed);
-}
-
 /* A child of ours is gone, and reaped. */
 static void
 forking_bury(struct forking *forking, uint32_t slot_index, int status)
@@ -183,9 +144,12 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	uint64_t connection_id = atomic_exchange(&slot->connection_id, 0);
 	enum forked_state state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
 
+	atomic_store(&slot->order, SCOREBOARD_GO_ON);
 	if (state == FORKED_WAITING)
 		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
-	if (connection_id != 0) {
+	if (connection_id != 0 && forking_was_killed(forking, slot_index, connection_id)) {
+		scoreboard_count(&slot->finished);
+	} else if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
 		forking_log_death(forking, forking->pids[slot_index], status, connection_id);
 	} else if (state != FORKED_LEAVING || status != 0) {
@@ -331,8 +295,10 @@ forking_prepare(struct concurrency *mode)
 	forking->retry.on_timer = forking_on_retry;
 	forking->batch.on_timer = forking_on_batch;
 	forking->run.on_timer = forking_on_run;
+	forking->kills_due.on_timer = forking_on_kills_due;
 	forking->pids = calloc(mode->limit, sizeof(*forking->pids));
-	if (forking->pids == NULL)
+	forking->kills = calloc(mode->limit, sizeof(*forking->kills));
+	if (forking->pids == NULL || forking->kills == NULL)
 		return -ENOMEM;
 	if (mode->is_once) {
 		mode->limit = 1;
@@ -407,6 +373,7 @@ const struct concurrency_ops concurrency_forking = {
 	.accept = forking_accept,
 	.drain = forking_drain,
 	.cancel = forking_cancel,
+	.kill = forking_kill,
 	.service = forking_service,
 	.stop = forking_stop,
 };

@@ -52,6 +52,7 @@ const struct concurrency_ops concurrency_serial = {
 	.accept = pool_accept,
 	.drain = pool_drain,
 	.cancel = serial_cancel,
+	.kill = pool_kill,
 	.service = serial_service,
 	.stop = serial_stop,
 };

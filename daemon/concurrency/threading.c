@@ -36,6 +36,7 @@ const struct concurrency_ops concurrency_threading = {
 	.accept = pool_accept,
 	.drain = pool_drain,
 	.cancel = threading_cancel,
+	.kill = pool_kill,
 	.service = threading_service,
 	.stop = threading_stop,
 };

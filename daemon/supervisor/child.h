@@ -81,6 +81,8 @@ struct child_owner {
 	void (*on_change)(struct child *child);
 	/* The process is gone; its numbers can be added up. */
 	void (*on_end)(struct child *child, bool was_asked);
+	/* The worker had the connection with this id, and ends it. */
+	void (*on_killed)(struct child *child, uint64_t id);
 };
 
 struct child {

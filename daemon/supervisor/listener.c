@@ -309,6 +309,15 @@ listener_on_change(struct child *child)
 	listener->world->on_change(listener->world);
 }
 
+static void
+listener_on_killed(struct child *child, uint64_t id)
+{
+	struct listener_world *world = ((struct listener *)child->owner_data)->world;
+
+	if (world->on_killed != NULL)
+		world->on_killed(world, id);
+}
+
 void
 listener_start(struct listener *listener, uint32_t generation)
 {
@@ -316,6 +325,7 @@ listener_start(struct listener *listener, uint32_t generation)
 		.start = listener_start_child,
 		.on_change = listener_on_change,
 		.on_end = listener_on_end,
+		.on_killed = listener_on_killed,
 	};
 	struct child *child = memory_zero(1, sizeof(*child));
 
@@ -433,6 +443,19 @@ listener_tidy(struct listener *listener, int64_t most, struct report *report)
 	}
 	if (had_old && listener->old == NULL && listener->current != NULL)
 		process_send(&listener->current->process, PROTOCOL_ALONE, NULL);
+}
+
+void
+listener_kill_connection(struct listener *listener, uint64_t id)
+{
+	struct buf payload = {0};
+
+	buf_add_u64(&payload, id);
+	if (listener->current != NULL)
+		process_send(&listener->current->process, PROTOCOL_KILL, &payload);
+	for (struct child *child = listener->old; child != NULL; child = child->next)
+		process_send(&child->process, PROTOCOL_KILL, &payload);
+	buf_free(&payload);
 }
 
 bool

@@ -30,6 +30,8 @@ struct listener_world {
 	bool is_connection; /* --inetd: the only socket is the connection to be served */
 	/* Something about some child has changed: look again, soon. */
 	void (*on_change)(struct listener_world *world);
+	/* A worker says that it had this connection and ends it; NULL: nobody asks. */
+	void (*on_killed)(struct listener_world *world, uint64_t id);
 };
 
 struct listener {
@@ -100,6 +102,10 @@ void listener_drain(struct listener *listener, int64_t deadline_ns);
 /* Frees the old workers that are gone; ends the oldest where there are more than the most, which
  * the report, unless it is NULL, tells too. */
 void listener_tidy(struct listener *listener, int64_t most, struct report *report);
+
+/* Asks all its workers to end the connection with this id; one that has it says so, and
+ * world->on_killed is told. */
+void listener_kill_connection(struct listener *listener, uint64_t id);
 
 /* Whether no old worker can accept any more; whether no worker is left. */
 bool listener_is_quiet(const struct listener *listener);

@@ -102,6 +102,18 @@ serve_orphaned(struct worker *worker)
 }
 
 static void
+serve_kill(struct worker *worker, uint64_t id)
+{
+	struct buf payload = {0};
+
+	if (!worker->mode.ops->kill(&worker->mode, id))
+		return;
+	buf_add_u64(&payload, id);
+	worker_send(worker, PROTOCOL_KILLED, &payload);
+	buf_free(&payload);
+}
+
+static void
 serve_on_message(struct worker *worker, struct channel_message *message)
 {
 	switch (message->type) {
@@ -116,6 +128,9 @@ serve_on_message(struct worker *worker, struct channel_message *message)
 		serve_end_at_once(worker, 0);
 	case PROTOCOL_LOG_LEVEL:
 		log_set_level((int)buf_read_u32(&message->payload));
+		break;
+	case PROTOCOL_KILL:
+		serve_kill(worker, buf_read_u64(&message->payload));
 		break;
 	case PROTOCOL_ALONE:
 		older_end(&worker->mode.older);

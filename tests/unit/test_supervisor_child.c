@@ -141,7 +141,11 @@ on_end(struct child *child, bool was_asked)
 	ends++;
 }
 
-static const struct child_owner owner = {on_start, on_change, on_end};
+static const struct child_owner owner = {
+	.start = on_start,
+	.on_change = on_change,
+	.on_end = on_end,
+};
 static struct child child;
 
 static void

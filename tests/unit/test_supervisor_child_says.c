@@ -30,10 +30,20 @@ on_end(struct child *which, bool was_asked)
 	(void)which, (void)was_asked;
 }
 
+static uint64_t killed;
+
+static void
+on_killed(struct child *which, uint64_t id)
+{
+	ck_assert_ptr_eq(which, &child);
+	killed = id;
+}
+
 static const struct child_owner owner = {
 	.start = on_start,
 	.on_change = on_change,
 	.on_end = on_end,
+	.on_killed = on_killed,
 };
 
 static void
@@ -118,6 +128,21 @@ START_TEST(ready_without_a_version_is_ready)
 }
 END_TEST
 
+START_TEST(a_connection_that_was_ended_is_told_whatever_the_state)
+{
+	struct buf payload = {0};
+
+	buf_add_u64(&payload, 3 * SCOREBOARD_IDS_PER_WORKER + 17);
+	say(PROTOCOL_KILLED, &payload);
+	buf_free(&payload);
+	ck_assert_uint_eq(killed, 3 * SCOREBOARD_IDS_PER_WORKER + 17);
+	ck_assert_int_eq(child.state, CHILD_STARTING);
+	/* without a number it is nobody's */
+	say(PROTOCOL_KILLED, NULL);
+	ck_assert_uint_eq(killed, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -127,5 +152,6 @@ main(void)
 	tcase_add_test(cases, ready_brings_the_version_of_the_handler);
 	tcase_add_test(cases, version_is_bounded_and_safe_to_print);
 	tcase_add_test(cases, ready_without_a_version_is_ready);
+	tcase_add_test(cases, a_connection_that_was_ended_is_told_whatever_the_state);
 	return unit_run("supervisor_child_says", cases);
 }

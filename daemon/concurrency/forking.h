@@ -1,0 +1,48 @@
+/*
+ * forking.h - what the files of a forking worker's parent share.
+ */
+#ifndef CONCURRENCY_FORKING_H
+#define CONCURRENCY_FORKING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "concurrency/concurrency.h"
+
+/* A connection that somebody wants to end. */
+struct forking_kill {
+	uint64_t id;	     /* 0: none */
+	int64_t deadline_ns; /* then its child is killed */
+	bool is_due;	     /* it was */
+};
+
+struct forking {
+	struct concurrency *mode;
+	pid_t *pids;		    /* of each slot; 0: free */
+	struct forking_kill *kills; /* of each slot */
+	uint32_t child_count;
+	bool is_draining;
+	bool is_once_over;
+	struct loop_source deaths; /* signalfd: SIGCHLD */
+	struct loop_timer retry;
+	struct loop_timer run;
+	struct loop_timer batch; /* armed: deaths are not in the loop */
+	struct loop_timer kills_due;
+	struct log_limiter crash_limiter;
+};
+
+/* Tells the child that serves the connection to end it; one that has not after a second is killed.
+ * Returns whether there is one. In forking_kill.c. */
+bool forking_kill(struct concurrency *mode, uint64_t id);
+void forking_on_kills_due(struct loop_timer *timer);
+/* Whether the child of this slot had to be killed for its connection, which is logged. What was
+ * asked of the slot is over. */
+bool forking_was_killed(struct forking *forking, uint32_t slot, uint64_t id);
+
+/* A child has died while it served. In forking_death.c. */
+void forking_log_death(struct forking *forking, pid_t pid, int status, uint64_t connection_id);
+
+#endif
