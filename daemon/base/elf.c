@@ -43,8 +43,7 @@ struct elf_dynamic {
 	bool has_runpath, has_rpath;
 };
 
-/* Allocates and reads `size` bytes at a file offset, with one NUL behind them. */
-static void *
+void *
 elf_read(const struct elf_file *elf, uint64_t offset, uint64_t size)
 {
 	CLEANUP_FREE char *data = NULL;

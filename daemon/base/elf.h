@@ -36,6 +36,10 @@ struct elf_file {
 int elf_open(struct elf_file *elf, int fd, const char **ret_reason);
 void elf_close(struct elf_file *elf);
 
+/* Reads `size` bytes at a file offset into new memory, with one NUL behind them; the caller frees
+ * it. NULL if they are not there, or more than a table may have. */
+void *elf_read(const struct elf_file *elf, uint64_t offset, uint64_t size);
+
 /* Where the bytes of a defined, exported data symbol stand in the file. 0, -ENOENT. */
 int elf_find_data(const struct elf_file *elf, const char *name, uint64_t *ret_offset,
 		  uint64_t *ret_size);

@@ -2,6 +2,7 @@
  * fuzz_elf.c - any file may be configured as a handler: reading it gives an answer.
  */
 #include "base/elf.h"
+#include "base/elf_symbol.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,25 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A report of a crash looks up functions. */
+static size_t
+find_functions(int fd, size_t size)
+{
+	struct elf_symbols symbols;
+	size_t names = 0;
+	uint64_t within;
+
+	if (elf_symbols_open(&symbols, fd) < 0)
+		return 0;
+	for (uint64_t address = 0; address < size; address += 256) {
+		const char *name = elf_symbols_find(&symbols, address, &within);
+
+		names += name != NULL ? strlen(name) : 0;
+	}
+	elf_symbols_close(&symbols);
+	return names;
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -44,5 +64,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    2 * elf.build_id_size)
 		abort();
 	elf_close(&elf);
+	names += find_functions(fd, size);
 	return names == SIZE_MAX ? 1 : 0;
 }
