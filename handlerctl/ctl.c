@@ -11,6 +11,22 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "base/text.h"
+
+/* The most that a byte becomes when it is escaped. */
+#define CTL_ESCAPED 4
+
+/* What was written on the command line may be anything. */
+static __attribute__((format(printf, 1, 0))) char *
+ctl_format(const char *format, va_list args)
+{
+	CLEANUP_FREE char *text = memory_vformat(format, args);
+	size_t length = strlen(text), size = length * CTL_ESCAPED + 1;
+	char *escaped = memory_zero(1, size);
+
+	(void)text_escape(text, length, escaped, size);
+	return escaped;
+}
 
 void
 ctl_complain(const char *format, ...)
@@ -19,7 +35,7 @@ ctl_complain(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	text = memory_vformat(format, args);
+	text = ctl_format(format, args);
 	va_end(args);
 	(void)fprintf(stderr, "handlerctl: %s\n", text);
 }
@@ -32,7 +48,7 @@ ctl_complain_usage(const char *command, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	text = memory_vformat(format, args);
+	text = ctl_format(format, args);
 	va_end(args);
 	is_question = text[strlen(text) - 1] == '?';
 	(void)fprintf(stderr, "handlerctl: %s%s handlerctl%s%s --help\n", text,
