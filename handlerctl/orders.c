@@ -21,7 +21,7 @@ orders_set(struct ask *ask, const char *key, json_t *value)
 	(void)json_object_set_new(ask->request, key, value);
 }
 
-/* What did not come as progress. */
+/* What did not come as progress, in the daemon's words. */
 static void
 orders_print_plan(const struct ask *ask, const json_t *answer)
 {
@@ -36,9 +36,9 @@ orders_print_plan(const struct ask *ask, const json_t *answer)
 		CLEANUP_FREE char *change = field_text(row, "change");
 		int64_t connections = field_integer(row, "connections");
 
-		(void)printf("%s: %s", name == NULL ? "-" : name, change == NULL ? "-" : change);
+		(void)printf("'%s' %s", name == NULL ? "-" : name, change == NULL ? "-" : change);
 		if (connections > 0)
-			(void)printf(", drains %" PRId64 " connection%s", connections,
+			(void)printf(" (drains %" PRId64 " connection%s)", connections,
 				     connections == 1 ? "" : "s");
 		(void)printf("\n");
 	}

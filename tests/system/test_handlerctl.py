@@ -215,10 +215,10 @@ PLAN = [{"listener": "echo", "change": "handler changed", "connections": 3},
 
 
 def test_reload_shows_the_plan_as_it_comes(control):
-    server = control(progress("echo: handler changed"), progress("time: removed"),
+    server = control(progress("'echo' handler changed"), progress("'time' removed"),
                      {"ok": True, "dry_run": False, "generation": 4, "took_ms": 12.3,
                       "plan": PLAN, "warnings": []})
-    says(ask(server, "reload"), "echo: handler changed\ntime: removed\n"
+    says(ask(server, "reload"), "'echo' handler changed\n'time' removed\n"
                                 "reloaded: generation 4 in 12ms\n")
 
 
@@ -226,8 +226,8 @@ def test_a_plan_that_comes_at_the_end_is_shown_too(control):
     server = control({"ok": True, "dry_run": True, "generation": 3, "took_ms": 1, "plan": PLAN,
                       "warnings": []})
     says(ask(server, "reload", "--dry-run"),
-         "echo: handler changed, drains 3 connections\ntime: removed, drains 1 connection\n"
-         "x: unchanged\nnothing was done\n")
+         "'echo' handler changed (drains 3 connections)\n'time' removed (drains 1 connection)\n"
+         "'x' unchanged\nnothing was done\n")
 
 
 ERROR = {"file": "/etc/handlerd.conf", "line": 12, "text": "there is no key 'prot'",
