@@ -42,7 +42,7 @@ _handlerctl()
 		esac
 	done
 	# a path that is written as the shell wants it
-	control=${control/#\~\//$HOME/}
+	control=${control/#\~\//${HOME:-}/}
 
 	[[ $before == '=' ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
 	[[ $word == '=' ]] && word=''

@@ -14,14 +14,14 @@ from harness import WAIT_S
 SCRIPT = SOURCE / "handlerctl" / "completion.bash"
 
 
-def complete(*words):
+def complete(*words, **variables):
     """The offers for the last word."""
     script = ('source "$1"; shift; COMP_WORDS=(handlerctl "$@"); COMP_CWORD=$#; _handlerctl; '
               'printf "%s\\n" "${COMPREPLY[@]}"')
     path = f"{PROGRAM.parent}:{os.environ['PATH']}"
     result = subprocess.run(["bash", "-euc", script, "bash", str(SCRIPT), *map(str, words)],
                             capture_output=True, check=True, timeout=WAIT_S,
-                            env=environment() | {"PATH": path})
+                            env=environment() | {"PATH": path} | variables)
     assert result.stderr == b""
     return result.stdout.decode().split()
 
@@ -58,6 +58,12 @@ def test_connections_are_offered_to_kill(place):
     server = FakeControl(place / "control.sock",
                          {"ok": True, "connections": [CONNECTION, {**CONNECTION, "id": 23}]})
     assert complete("--control", server.path, "kill", "") == ["17", "23"]
+    server.end()
+
+
+def test_a_path_below_the_home_directory_is_found(place):
+    server = FakeControl(place / "control.sock", status(listener("echo")))
+    assert complete("--control", "~/control.sock", "pause", "", HOME=str(place)) == ["echo"]
     server.end()
 
 
