@@ -70,6 +70,8 @@ struct concurrency {
 	struct older older;		/* generations that drain while this one serves */
 	void (*on_quiet)(struct concurrency *mode);
 	void (*on_empty)(struct concurrency *mode);
+	void (*on_crash)(struct concurrency *mode,
+			 int status);		     /* of a child, as waitpid(2) has it */
 	void (*on_broken)(struct concurrency *mode); /* a listening socket is, see acceptor.h */
 
 	/* Made by concurrency_init, shared with forked children. */

@@ -152,6 +152,7 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	} else if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
 		forking_log_death(forking, forking->pids[slot_index], status, connection_id);
+		mode->on_crash(mode, status);
 	} else if (state != FORKED_LEAVING || status != 0) {
 		uint64_t suppressed = 0;
 

@@ -22,7 +22,9 @@ enum protocol_type {
 	PROTOCOL_FAILED, /* stage u32, file text, line u32, text: why it cannot serve; may repeat */
 	PROTOCOL_WARNING,     /* file text, line u32, text: found by a probe */
 	PROTOCOL_DESCRIPTION, /* text: a piece of what a handler says of itself */
-	PROTOCOL_KILLED,      /* id u64: this worker had that connection, and ends it */
+	PROTOCOL_CRASHED, /* status u32, as of waitpid(2): of a forked child; not of every one in a
+			     flood */
+	PROTOCOL_KILLED,  /* id u64: this worker had that connection, and ends it */
 
 	/* supervisor to worker */
 	PROTOCOL_ACCEPT = 64, /* begin to accept */

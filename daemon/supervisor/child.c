@@ -191,6 +191,9 @@ child_on_message(struct process *process, struct channel_message *message)
 		child_note_failure(child, &message->payload);
 		child_handle(child, CHILD_SAID_FAILED);
 		break;
+	case PROTOCOL_CRASHED:
+		child->owner->on_crash(child, (int)buf_read_u32(&message->payload));
+		break;
 	case PROTOCOL_KILLED:
 		child->owner->on_killed(child, buf_read_u64(&message->payload));
 		break;

@@ -79,6 +79,8 @@ struct child_owner {
 	int (*start)(struct child *child, uint32_t generation);
 	/* After every change of state, and when it became quiet. */
 	void (*on_change)(struct child *child);
+	/* A forked child of the process has died; status is as of waitpid(2). */
+	void (*on_crash)(struct child *child, int status);
 	/* The process is gone; its numbers can be added up. */
 	void (*on_end)(struct child *child, bool was_asked);
 	/* The worker had the connection with this id, and ends it. */

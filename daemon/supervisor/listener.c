@@ -182,6 +182,16 @@ listener_close_board(struct child *child)
 	child->board = NULL;
 }
 
+static void
+listener_on_crash(struct child *child, int status)
+{
+	struct listener *listener = child->owner_data;
+
+	if (child == listener->current && child->state == CHILD_SERVING &&
+	    fallback_is_crash(status))
+		fallback_note_crash(listener);
+}
+
 /* Adds the numbers of a worker that is gone. Connections that did not come to an end ended with it;
  * after an orderly end there are none. */
 static void
@@ -324,6 +334,7 @@ listener_start(struct listener *listener, uint32_t generation)
 	static const struct child_owner owner = {
 		.start = listener_start_child,
 		.on_change = listener_on_change,
+		.on_crash = listener_on_crash,
 		.on_end = listener_on_end,
 		.on_killed = listener_on_killed,
 	};

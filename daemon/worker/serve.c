@@ -27,6 +27,8 @@
 #define SERVE_ORPHAN_NS (2 * CLOCK_NS_PER_S)
 #define SERVE_GRACE_NS CLOCK_NS_PER_S
 #define SERVE_SERVICE_NS (500 * CLOCK_NS_PER_MS)
+/* In 10 s. */
+#define SERVE_CRASHES_TOLD 1000
 /* For answers that are on their way when a worker ends because its listening socket is gone. */
 #define SERVE_BROKEN_NS (50 * CLOCK_NS_PER_MS)
 
@@ -204,6 +206,21 @@ serve_on_empty(struct concurrency *mode)
 }
 
 static void
+serve_on_crash(struct concurrency *mode, int status)
+{
+	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
+	struct buf payload = {0};
+	uint64_t suppressed;
+
+	/* as many as anybody counts */
+	if (!log_limit(&worker->crashes, SERVE_CRASHES_TOLD, &suppressed))
+		return;
+	buf_add_u32(&payload, (uint32_t)status);
+	worker_send(worker, PROTOCOL_CRASHED, &payload);
+	buf_free(&payload);
+}
+
+static void
 serve_on_broken(struct concurrency *mode)
 {
 	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
@@ -320,6 +337,7 @@ serve_fill_mode(struct worker *worker)
 	mode->max_sessions = settings->max_sessions;
 	mode->on_quiet = serve_on_quiet;
 	mode->on_empty = serve_on_empty;
+	mode->on_crash = serve_on_crash;
 	mode->on_broken = serve_on_broken;
 }
 

@@ -24,6 +24,7 @@ struct worker {
 	struct loop_timer deadline; /* of draining */
 	struct loop_timer fresh;    /* clients that had only just connected are spared until then */
 	struct loop_timer service;  /* for service_actions */
+	struct log_limiter crashes; /* of children, that the supervisor was told */
 	bool is_draining;
 	bool is_cancelled;
 	bool is_failed; /* ends with status 1: to be replaced */

@@ -46,7 +46,7 @@ def answers(daemon, name="v"):
         return client.ask("x")
 
 
-@pytest.mark.parametrize("mode", ["threading", "serial"])
+@pytest.mark.parametrize("mode", ["threading", "serial", "forking"])
 @pytest.mark.parametrize("what", ["segv", "abort", "fpe", "exit"])
 def test_three_crashes_bring_handler_and_settings_back(start, install, mode, what):
     daemon = serve(start, install, listener("echo"), mode=mode)
@@ -75,8 +75,9 @@ def test_two_crashes_bring_nothing_back(start, install):
 
 
 @pytest.mark.parametrize("what", ["kill"])
-def test_a_killed_worker_is_no_crash(start, install, what):
-    daemon = serve(start, install)
+@pytest.mark.parametrize("mode", ["threading", "forking"])
+def test_a_killed_worker_is_no_crash(start, install, what, mode):
+    daemon = serve(start, install, mode=mode)
     crash(daemon, what=what, times=4)
     assert not daemon.log.find("goes back")
 

@@ -64,6 +64,13 @@ static int brokens;
 static void drain(void);
 
 static void
+on_crash(struct concurrency *which, int status)
+{
+	(void)which;
+	(void)status;
+}
+
+static void
 on_broken(struct concurrency *which)
 {
 	ck_assert_ptr_eq(which, &mode);
@@ -142,6 +149,7 @@ prepare_on(int type, in_addr_t host)
 		.connections_per_child = 1,
 		.on_quiet = on_quiet,
 		.on_empty = on_empty,
+		.on_crash = on_crash,
 		.on_broken = on_broken,
 	};
 	ck_assert_int_eq(
