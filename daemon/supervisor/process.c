@@ -102,7 +102,11 @@ process_run_child(uint32_t generation, int channel_fd, const struct process_birt
 	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || chdir("/") < 0)
 		process_fail_birth(channel_fd, generation, "/dev/null", errno);
 	(void)fexecve(program_fd, arguments, birth->environment);
-	process_fail_birth(channel_fd, generation, "handlerd-worker", errno);
+	process_fail_birth(channel_fd, generation,
+			   errno == EACCES ? "handlerd-worker (in a systemd unit, ExecPaths= must "
+					     "have its directory)"
+					   : "handlerd-worker",
+			   errno);
 }
 
 /* Delivers what the process has said so far. Returns false at end of file. */

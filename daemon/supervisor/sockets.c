@@ -105,9 +105,13 @@ sockets_advise_unix(int error)
 	case -EPERM:
 		return "; only root can give sockets away or replace those of other users";
 	case -ENOENT:
-		return "; its directory does not exist";
+		return "; its directory does not exist (in a systemd unit, PrivateTmp= and "
+		       "ProtectHome= hide some that do)";
 	case -EACCES:
 		return "; its directory cannot be written to";
+	case -EROFS:
+		return "; its directory is read-only (in a systemd unit, ReadWritePaths= makes it "
+		       "writable)";
 	default:
 		return "";
 	}
@@ -119,7 +123,8 @@ sockets_advise(const struct conf_listener *listener, const char *step, int error
 	bool is_udp = listener->protocol == CONF_UDP;
 
 	if (error == -EPERM && strncmp(step, "socket.", 7) == 0)
-		return "; it needs CAP_NET_ADMIN";
+		return "; it needs CAP_NET_ADMIN (in a systemd unit, CapabilityBoundingSet= must "
+		       "have it)";
 	if (conf_protocol_is_unix(listener->protocol))
 		return sockets_advise_unix(error);
 	switch (error) {
@@ -130,7 +135,12 @@ sockets_advise(const struct conf_listener *listener, const char *step, int error
 	case -EADDRNOTAVAIL:
 		return "; this machine does not have that address (yet; see socket.freebind)";
 	case -EACCES:
-		return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+		return "; ports below 1024 need root or CAP_NET_BIND_SERVICE (in a systemd unit, "
+		       "CapabilityBoundingSet= must have it, and AmbientCapabilities= too where "
+		       "User= is not root)";
+	case -EAFNOSUPPORT:
+		return "; this machine has no such protocol, or RestrictAddressFamilies= of the "
+		       "systemd unit leaves it out";
 	case -ENODEV:
 		return "; there is no such network interface";
 	case -ENOENT:

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -66,6 +67,18 @@ handler_complain(const struct handler_load *load, const char *format, ...)
 }
 
 /* Every directory the dynamic linker would look into must be as trustworthy as the handler. */
+/* What stands in the way of loading code, for behind the message; "" if nothing is known. */
+static const char *
+handler_advise(void)
+{
+	struct statvfs place;
+
+	if (fstatvfs(WORKER_FD_HANDLER, &place) == 0 && (place.f_flag & ST_NOEXEC) != 0)
+		return "; its file system is mounted noexec: in a systemd unit, ExecPaths= and "
+		       "BindReadOnlyPaths= must have its directory";
+	return "";
+}
+
 static bool
 handler_check_search_path(const struct handler_load *load)
 {
@@ -225,11 +238,11 @@ handler_open(struct handler_load *load, bool wants_warnings, struct server_handl
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), WORKER_FD_HANDLER);
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
-		handler_complain(load, "cannot be opened%s: %s",
+		handler_complain(load, "cannot be opened%s: %s%s",
 				 access(path, R_OK) < 0
 					 ? " (the user of the worker cannot read the file)"
 					 : "",
-				 dlerror());
+				 dlerror(), handler_advise());
 		return false;
 	}
 	ret->name = load->settings->handler;

@@ -190,6 +190,22 @@ identity_drop(const struct worker_settings *settings, const char **ret_step)
 	return r;
 }
 
+const char *
+identity_advise(int error)
+{
+	struct __user_cap_data_struct data[2] = {0};
+	uint32_t needed = 1U << CAP_SETUID | 1U << CAP_SETGID;
+
+	if (error != -EPERM || capabilities_get(data) < 0)
+		return "";
+	if ((data[0].effective & needed) != needed)
+		return "; in a systemd unit, CapabilityBoundingSet= must have CAP_SETUID and "
+		       "CAP_SETGID";
+	return "; in a systemd unit, SystemCallFilter= must not leave out @setuid (nor "
+	       "@privileged, "
+	       "which has it)";
+}
+
 uint32_t
 identity_raise_files(uint32_t connections, uint32_t more)
 {

@@ -17,4 +17,8 @@ int identity_drop(const struct worker_settings *settings, const char **ret_step)
  * many connections the hard limit bears, at most `connections`. */
 uint32_t identity_raise_files(uint32_t connections, uint32_t more);
 
+/* What stands in the way of a step that failed with this error, for behind the message; "" if that
+ * is not known. */
+const char *identity_advise(int error);
+
 #endif

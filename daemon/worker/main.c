@@ -103,8 +103,8 @@ worker_prepare(struct worker *worker)
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = identity_drop(&worker->settings, &step);
 	if (r < 0) {
-		worker_send_failure(worker, PROTOCOL_STAGE_IDENTITY, "cannot %s: %s", step,
-				    strerror(-r));
+		worker_send_failure(worker, PROTOCOL_STAGE_IDENTITY, "cannot %s: %s%s", step,
+				    strerror(-r), identity_advise(r));
 		return false;
 	}
 	r = server_init(&worker->server, worker->settings.listener, worker->settings.generation);
