@@ -131,6 +131,9 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.option_count = (uint32_t)conf->option_count,
 	};
 
+	if (listener->world->log_level != 0 &&
+	    (listener->world->log_level_of == config || listener->own_config != NULL))
+		settings.log_level = (int32_t)listener->world->log_level;
 	/* a level that changes is told to running workers */
 	if (!is_whole)
 		settings.log_level = 0;

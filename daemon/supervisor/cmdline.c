@@ -20,6 +20,7 @@ enum {
 	OPTION_INETD,
 	OPTION_USER,
 	OPTION_GROUP,
+	OPTION_CONTROL,
 	OPTION_DESCRIBE,
 	OPTION_JSON,
 	OPTION_VERSION,
@@ -35,6 +36,7 @@ static const struct option cmdline_options[] = {
 	{"inetd", no_argument, NULL, OPTION_INETD},
 	{"user", required_argument, NULL, OPTION_USER},
 	{"group", required_argument, NULL, OPTION_GROUP},
+	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"describe", required_argument, NULL, OPTION_DESCRIBE},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -48,11 +50,14 @@ cmdline_print_help(void)
 	(void)printf(
 		"handlerd - serves sockets so that you write only the handler\n"
 		"\n"
-		"  handlerd [-c FILE]      serve in the foreground\n"
+		"  handlerd [-c FILE] [--control PATH]\n"
+		"                          serve in the foreground; PATH is of the socket for\n"
+		"                          handlerctl, in place of what FILE says\n"
 		"  handlerd -t [-c FILE]   test the configuration and its handlers; binds nothing\n"
 		"  handlerd -T [-c FILE]   test, then print the configuration with all defaults\n"
 		"  handlerd --listen PROTO:ADDRESS --handler NAME|PATH [--concurrency MODE]\n"
 		"           [--option NAME=VALUE]... [--once] [--user USER] [--group GROUP]\n"
+		"           [--control PATH]\n"
 		"                          serve without a configuration file; --listen may be\n"
 		"                          repeated; --once serves one connection and exits\n"
 		"  handlerd --inetd --handler NAME|PATH [--option NAME=VALUE]...\n"
@@ -123,6 +128,9 @@ cmdline_take(struct cmdline *cmdline, int option)
 	case OPTION_GROUP:
 		cmdline->group = optarg;
 		return 0;
+	case OPTION_CONTROL:
+		cmdline->control = optarg;
+		return 0;
 	case OPTION_DESCRIBE:
 		cmdline->command = CMDLINE_DESCRIBE;
 		cmdline->describe = optarg;
@@ -160,6 +168,8 @@ cmdline_check(const struct cmdline *cmdline)
 					"--listen, --concurrency and --once do not go with it");
 	if (cmdline->is_inetd && cmdline->command != CMDLINE_SERVE)
 		return cmdline_complain("--inetd serves; -t, -T and --describe do not go with it");
+	if (cmdline->control != NULL && (cmdline->is_inetd || cmdline->command == CMDLINE_DESCRIBE))
+		return cmdline_complain("--control goes with what serves until it is stopped");
 	if (cmdline->is_inetd)
 		return cmdline->handler != NULL ? 0 : cmdline_complain("--inetd needs --handler");
 	if (has_listen && cmdline->has_file)

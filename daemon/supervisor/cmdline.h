@@ -33,6 +33,7 @@ struct cmdline {
 	bool is_once;
 	bool is_inetd;
 	const char *user, *group;
+	const char *control; /* path of its socket; "": none; NULL: not given */
 };
 
 /* Returns 0; -EINVAL for a wrong command line, told on standard error. */

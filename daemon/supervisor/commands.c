@@ -47,7 +47,10 @@ command_probe_all(struct supervisor *supervisor, struct config *config, struct r
 	struct identity identity = {0};
 	bool is_broken = report->errors > 0;
 	bool is_known = names_look_up(config, &identity, report);
+	struct control_group group;
 
+	if (is_known)
+		(void)names_look_up_control(config, &identity, &group.is_given, &group.gid, report);
 	for (size_t i = 0; i < config->listener_count && is_known; i++) {
 		struct conf_listener *conf = &config->listeners[i];
 		struct listener *listener;

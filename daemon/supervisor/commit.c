@@ -116,9 +116,11 @@ commit_reload(struct supervisor *supervisor)
 	size_t changed = 0, removed = 0;
 
 	reload_log_report(&reload->report);
-	if (reload->kind != RELOAD_START)
+	if (reload->kind == RELOAD_FILE)
 		supervisor_open_log(supervisor, reload->config);
 	commit_switch(supervisor, deadline_ns, &changed, &removed);
+	if (reload->kind != RELOAD_BACK)
+		control_commit(supervisor);
 	commit_log_addresses(supervisor);
 	sockets_commit(&supervisor->sockets);
 	sockets_show_ports(&supervisor->sockets, supervisor->world.ports);

@@ -42,6 +42,9 @@ listener_make(struct listener_world *world, struct config *config, const struct 
 	listener->name = memory_text(conf->name);
 	listener->handler = memory_text(conf->handler);
 	listener->protocol = conf->protocol;
+	listener->concurrency = conf->concurrency;
+	listener->start = conf->start;
+	listener->limit = conf_listener_limit(conf);
 	listener->pin = PIN_NONE;
 	listener->fallback = FALLBACK_NONE;
 	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -357,6 +360,7 @@ listener_set_config(struct listener *listener, struct config *config,
 {
 	listener->config = config;
 	listener->conf = conf;
+	listener->start = conf->start;
 	/* what the file says now is what serves */
 	config_free(listener->own_config);
 	listener->own_config = NULL;

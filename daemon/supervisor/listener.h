@@ -17,6 +17,7 @@
 #include "supervisor/pin.h"
 #include "supervisor/places.h"
 #include "supervisor/sockets.h"
+#include "supervisor/stall.h"
 
 /* What all listeners share. */
 struct listener_world {
@@ -26,6 +27,9 @@ struct listener_world {
 	int ports_fd;	/* the page of UDP ports that are served; -1: none */
 	struct port_page *ports;
 	uint64_t next_serial; /* of workers, ever */
+	/* Instead of what that configuration says; 0: nothing instead. */
+	int log_level;
+	const struct config *log_level_of; /* not owned, only compared */
 	bool is_once;
 	bool is_connection; /* --inetd: the only socket is the connection to be served */
 	/* Something about some child has changed: look again, soon. */
@@ -41,6 +45,10 @@ struct listener {
 	char *name;
 	char *handler;
 	int64_t protocol;
+	/* copies, for when it leaves and its configuration is gone */
+	int64_t concurrency; /* enum conf_concurrency */
+	int64_t start;	     /* enum conf_start */
+	int64_t limit;	     /* connections at once */
 	struct pin pin;
 	struct identity identity; /* its own copy */
 	struct socket_owner socket_owner;
@@ -53,6 +61,7 @@ struct listener {
 	struct child *current;
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
+	struct stall stall;
 
 	struct fallback fallback;  /* what it was before the reload that changed it */
 	struct config *own_config; /* held: that of one that went back; else NULL */

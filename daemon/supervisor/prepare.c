@@ -162,10 +162,16 @@ prepare_from_file(struct supervisor *supervisor)
 		supervisor_open_log(supervisor, reload->config);
 	(void)names_look_up(reload->config, &identity, &reload->report);
 	if (reload->report.errors == 0)
+		(void)control_prepare(supervisor, reload->config, &identity, &reload->report);
+	if (reload->report.errors == 0)
 		prepare_make_plan(supervisor, &identity);
 	identity_free(&identity);
 	if (reload->report.errors > 0) {
 		reload_fail(supervisor, EXIT_CONFIGURATION);
+		return;
+	}
+	if (reload->kind != RELOAD_DRY && !control_open(supervisor, &reload->report)) {
+		reload_fail(supervisor, EXIT_FAILURE);
 		return;
 	}
 	prepare_start_probes(supervisor);

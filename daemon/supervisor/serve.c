@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -32,6 +33,10 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	*supervisor = (struct supervisor){.cmdline = cmdline};
 	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
 	supervisor->signals.fd = -1;
+	supervisor->started_ns = clock_now_ns();
+	supervisor->started_s = time(NULL);
+	control_init(&supervisor->control);
+	stall_init(&supervisor->stalls);
 	r = loop_init(&supervisor->loop);
 	if (r < 0) {
 		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
@@ -70,7 +75,32 @@ supervisor_destroy(struct supervisor *supervisor)
 	if (supervisor->world.ports_fd >= 0)
 		(void)close(supervisor->world.ports_fd);
 	ports_close(supervisor->world.ports);
+	stall_close(supervisor);
+	/* last: whoever waits for the end takes it that all else is done */
+	control_close(supervisor);
 	loop_close(&supervisor->loop);
+}
+
+static void
+serve_tell_listener_log_level(struct listener *listener, const struct buf *payload)
+{
+	if (listener->current != NULL)
+		process_send(&listener->current->process, PROTOCOL_LOG_LEVEL, payload);
+	for (struct child *child = listener->old; child != NULL; child = child->next)
+		process_send(&child->process, PROTOCOL_LOG_LEVEL, payload);
+}
+
+static void
+serve_tell_log_level(struct supervisor *supervisor, uint32_t level)
+{
+	struct buf payload = {0};
+
+	buf_add_u32(&payload, level);
+	for (size_t i = 0; i < supervisor->listener_count; i++)
+		serve_tell_listener_log_level(supervisor->listeners[i], &payload);
+	for (size_t i = 0; i < supervisor->leaving_count; i++)
+		serve_tell_listener_log_level(supervisor->leaving[i], &payload);
+	buf_free(&payload);
 }
 
 void
@@ -97,16 +127,25 @@ supervisor_open_log(struct supervisor *supervisor, const struct config *config)
 	log_open(*journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
 		 *journal_fd >= 0 ? *journal_fd : STDERR_FILENO,
 		 config->log_format == CONF_LOG_JSON, (int)config->log_level, "handlerd");
-	for (size_t i = 0; i < supervisor->listener_count; i++) {
-		struct child *child = supervisor->listeners[i]->current;
-		struct buf payload = {0};
+	supervisor->world.log_level = 0;
+	serve_tell_log_level(supervisor, (uint32_t)config->log_level);
+}
 
-		if (child == NULL)
-			continue;
-		buf_add_u32(&payload, (uint32_t)config->log_level);
-		process_send(&child->process, PROTOCOL_LOG_LEVEL, &payload);
-		buf_free(&payload);
-	}
+void
+supervisor_set_log_level(struct supervisor *supervisor, int level)
+{
+	supervisor->world.log_level = level;
+	supervisor->world.log_level_of = supervisor->config;
+	log_set_level(level);
+	serve_tell_log_level(supervisor, (uint32_t)level);
+}
+
+int
+supervisor_log_level(const struct supervisor *supervisor)
+{
+	if (supervisor->world.log_level != 0)
+		return supervisor->world.log_level;
+	return supervisor->config != NULL ? (int)supervisor->config->log_level : LOG_LEVEL_INFO;
 }
 
 /* Frees listeners that are gone; ends the program when everything is. */
@@ -139,6 +178,8 @@ serve_look(struct supervisor *supervisor)
 	/* one that was opened anew */
 	if (supervisor->reload.phase == RELOAD_IDLE)
 		sockets_store(&supervisor->sockets);
+	control_look(supervisor);
+	stall_look(supervisor);
 	if (living + left > 0 || supervisor->config == NULL)
 		return;
 	if (supervisor->world.is_once && !supervisor->is_stopping &&
@@ -300,6 +341,8 @@ supervisor_serve(struct supervisor *supervisor)
 			store_open(&supervisor->sockets.store, &supervisor->sockets.adopted);
 	}
 	r = serve_open_signals(supervisor);
+	if (r >= 0)
+		r = stall_open(supervisor);
 	if (r >= 0)
 		r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
 	if (r < 0) {

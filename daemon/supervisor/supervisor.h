@@ -13,10 +13,12 @@
 #include "base/loop.h"
 #include "base/report.h"
 #include "supervisor/cmdline.h"
+#include "supervisor/control.h"
 #include "supervisor/listener.h"
 #include "supervisor/places.h"
 #include "supervisor/reload.h"
 #include "supervisor/sockets.h"
+#include "supervisor/stall.h"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG */
 #define EXIT_USAGE 2
@@ -44,6 +46,11 @@ struct supervisor {
 	uint32_t generation;	/* of the last commit */
 	bool is_stopping;
 	struct loop_timer extend; /* of systemd's patience while stopping */
+	struct control control;
+	struct stall_watch stalls;
+	int64_t started_ns; /* on the monotonic clock */
+	int64_t started_s;  /* since 1970 */
+	uint32_t upgrades;  /* in place, since then */
 	int exit_status;
 };
 
@@ -65,6 +72,9 @@ char *supervisor_absolute_handler(const char *handler);
 void supervisor_find_missing_handlers(const struct config *config, struct report *report);
 /* Logs as the configuration says, from now on. */
 void supervisor_open_log(struct supervisor *supervisor, const struct config *config);
+/* Daemon and workers log at this level until the configuration is read again. */
+void supervisor_set_log_level(struct supervisor *supervisor, int level);
+int supervisor_log_level(const struct supervisor *supervisor);
 
 /* Writes the state of everything to the log. In status.c. */
 void status_log(const struct supervisor *supervisor);

@@ -173,6 +173,10 @@ class Daemon:
             self.write(text)
             arguments = ["-c", str(self.file)]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC0"}
+        # as root all would want the same one; an ordinary user has none here
+        self.control = directory / "control.sock"
+        if user != "nobody":
+            environment["HANDLERD_CONTROL"] = str(self.control)
         environment.update(env or {})
         for name in SANITIZER_OPTIONS:
             given = [where[name] for where in (os.environ, env or {}) if name in where]

@@ -1,0 +1,170 @@
+/*
+ * control_commands.c - the table of commands, and the short ones.
+ */
+#include "supervisor/control_commands.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/suggest.h"
+#include "conf/settings.h"
+#include "supervisor/supervisor.h"
+
+#define MS_PER_DAY INT64_C(86400000)
+
+struct listener *
+control_find_listener(const struct supervisor *supervisor, const char *name)
+{
+	for (size_t i = 0; i < supervisor->listener_count; i++) {
+		if (strcmp(supervisor->listeners[i]->name, name) == 0)
+			return supervisor->listeners[i];
+	}
+	return NULL;
+}
+
+/* Who changed something is worth a line. */
+static void
+control_log_change(const struct control_client *client, const char *what)
+{
+	log_notice("control: %s asked for by pid %d of uid %lu", what, (int)client->pid,
+		   (unsigned long)client->uid);
+}
+
+static void
+control_run_stop(struct supervisor *supervisor, struct control_client *client,
+		 const json_t *request)
+{
+	bool is_now = control_request_truth(request, "now");
+
+	control_log_change(client, is_now ? "stop at once" : "stop");
+	/* a second one is no more than the first, unless it says so */
+	if (is_now || !supervisor->is_stopping)
+		supervisor_stop(supervisor, is_now);
+	control_client_answer_held(client, control_result());
+}
+
+static bool
+control_is_ready(const struct supervisor *supervisor)
+{
+	return supervisor->generation > 0 && supervisor->reload.phase == RELOAD_IDLE;
+}
+
+static void
+control_run_wait(struct supervisor *supervisor, struct control_client *client,
+		 const json_t *request)
+{
+	if (strcmp(control_request_text(request, "for"), "ready") != 0) {
+		control_client_refuse(client, "what can be waited for is \"ready\"");
+		return;
+	}
+	control_client_wait(client, CONTROL_WAITS_READY,
+			    control_request_number(request, "timeout_ms", -1));
+	control_look(supervisor);
+}
+
+/* The word for a level, or NULL; the level of a word, or -ENOENT. The configuration's own. */
+static const char *
+control_level_name(int level)
+{
+	const struct setting *row = setting_find(SETTING_TOP, "log", "level");
+
+	for (size_t i = 0; row->choices[i] != NULL; i++) {
+		if (row->first_choice + (int64_t)i == level)
+			return row->choices[i];
+	}
+	return NULL;
+}
+
+static int
+control_level_find(const char *name)
+{
+	const struct setting *row = setting_find(SETTING_TOP, "log", "level");
+
+	for (size_t i = 0; row->choices[i] != NULL; i++) {
+		if (strcmp(row->choices[i], name) == 0)
+			return (int)(row->first_choice + (int64_t)i);
+	}
+	return -ENOENT;
+}
+
+static void
+control_run_log_level(struct supervisor *supervisor, struct control_client *client,
+		      const json_t *request)
+{
+	const char *name = control_request_text(request, "level");
+	int level = name != NULL ? control_level_find(name) : 0;
+	json_t *result;
+
+	if (level < 0) {
+		control_client_refuse(client,
+				      "'%.40s' is no log level; it is one of error, "
+				      "warning, notice, info and debug",
+				      name);
+		return;
+	}
+	if (name != NULL && supervisor->config == NULL) {
+		control_client_refuse(client, "handlerd is starting; the level of the log can be "
+					      "changed when it is ready");
+		return;
+	}
+	if (name != NULL) {
+		control_log_change(client, "another log level");
+		supervisor_set_log_level(supervisor, level);
+	}
+	result = control_result();
+	(void)json_object_set_new(
+		result, "level",
+		control_json_text(control_level_name(supervisor_log_level(supervisor))));
+	control_client_answer(client, result);
+}
+
+void
+control_refuse_listener(struct supervisor *supervisor, struct control_client *client,
+			const char *name)
+{
+	struct suggest suggest = {.word = name};
+
+	for (size_t i = 0; i < supervisor->listener_count; i++)
+		suggest_offer(&suggest, supervisor->listeners[i]->name);
+	if (suggest.nearest != NULL)
+		control_client_refuse(client, "there is no listener '%.64s'; did you mean '%s'?",
+				      name, suggest.nearest);
+	else
+		control_client_refuse(client, "there is no listener '%.64s'", name);
+}
+
+void
+control_look(struct supervisor *supervisor)
+{
+	struct control_client *next;
+
+	for (struct control_client *client = supervisor->control.clients; client != NULL;
+	     client = next) {
+		next = client->next;
+		if (client->wait != CONTROL_WAITS_READY)
+			continue;
+		if (supervisor->is_stopping)
+			control_client_refuse(client, "handlerd is stopping");
+		else if (control_is_ready(supervisor))
+			control_client_answer(client, control_result());
+	}
+}
+
+const struct control_command control_commands[] = {
+	{"status", CONTROL_READ, {{.name = "listener"}}, control_run_status},
+	{"connections", CONTROL_READ, {{.name = "listener"}}, control_run_connections},
+	{"wait",
+	 CONTROL_READ,
+	 {{.name = "for", .is_required = true},
+	  {.name = "timeout_ms", .kind = CONTROL_NUMBER, .most = MS_PER_DAY}},
+	 control_run_wait},
+	{"log-level",
+	 CONTROL_READ,
+	 {{.name = "level", .access = CONTROL_ALL}},
+	 control_run_log_level},
+	{"stop", CONTROL_ALL, {{.name = "now", .kind = CONTROL_TRUTH}}, control_run_stop},
+};
+
+const size_t control_command_count = COUNT_OF(control_commands);

@@ -1,0 +1,24 @@
+/*
+ * control_commands.h - what can be asked over the control socket: one row for each command.
+ */
+#ifndef SUPERVISOR_CONTROL_COMMANDS_H
+#define SUPERVISOR_CONTROL_COMMANDS_H
+
+#include "supervisor/control_client.h"
+
+extern const struct control_command control_commands[];
+extern const size_t control_command_count;
+
+/* The listener of that name that serves or is to serve; NULL: none. */
+struct listener *control_find_listener(const struct supervisor *supervisor, const char *name);
+/* Tells the client that there is none, and which one may be meant. */
+void control_refuse_listener(struct supervisor *supervisor, struct control_client *client,
+			     const char *name);
+
+/* In control_status.c and control_connections.c. */
+void control_run_status(struct supervisor *supervisor, struct control_client *client,
+			const json_t *request);
+void control_run_connections(struct supervisor *supervisor, struct control_client *client,
+			     const json_t *request);
+
+#endif

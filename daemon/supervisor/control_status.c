@@ -1,0 +1,264 @@
+/*
+ * control_status.c - the state of everything, as the command `status` tells it. handlerctl(8) has
+ * the schema: fields are added, never changed.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "conf/settings.h"
+#include "supervisor/control_commands.h"
+#include "supervisor/stall.h"
+#include "supervisor/supervisor.h"
+
+/* Of this schema. */
+#define CONTROL_STATUS_SCHEMA 1
+
+static json_t *
+control_status_seconds(int64_t ns)
+{
+	int64_t ms = ns > 0 ? ns / CLOCK_NS_PER_MS : 0;
+
+	return json_real((double)ms / 1000);
+}
+
+static json_t *
+control_status_time(int64_t since_1970_s)
+{
+	time_t when = (time_t)since_1970_s;
+	char text[32];
+	struct tm utc;
+
+	if (gmtime_r(&when, &utc) == NULL ||
+	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		return json_null();
+	return json_string(text);
+}
+
+/* The word that the configuration has for it. */
+static json_t *
+control_status_choice(const char *key, int64_t value)
+{
+	const struct setting *row = setting_find(SETTING_LISTENER, "", key);
+
+	return json_string(row->choices[value - row->first_choice]);
+}
+
+/* A number that may come from a worker, who can write what it likes. */
+static json_t *
+control_status_count(uint64_t count)
+{
+	return json_integer(count <= INT64_MAX ? (json_int_t)count : INT64_MAX);
+}
+
+static json_t *
+control_status_addresses(const struct listener *listener)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < listener->socket_count; i++) {
+		const struct held_socket *socket = listener->sockets[i];
+		char text[CONF_ADDRESS_TEXT_SIZE];
+
+		/* of several on one address, one is told */
+		if (!socket->is_connection && (socket->is_adopted || socket->index == 0))
+			(void)json_array_append_new(
+				list, control_json_text(conf_address_format(&socket->bound, text,
+									    sizeof(text))));
+	}
+	return list;
+}
+
+static json_t *
+control_status_build_id(const struct pin *pin)
+{
+	char text[2 * ELF_BUILD_ID_SIZE + 1] = "";
+
+	if (pin->build_id_size == 0)
+		return json_null();
+	for (size_t i = 0; i < pin->build_id_size; i++)
+		(void)snprintf(text + 2 * i, 3, "%02x", pin->build_id[i]);
+	return json_string(text);
+}
+
+static json_t *
+control_status_handler(const struct listener *listener)
+{
+	return json_pack("{s:o,s:o,s:o,s:o}", "name", control_json_text(listener->handler), "path",
+			 control_json_text(listener->pin.path), "version", json_null(), "build_id",
+			 control_status_build_id(&listener->pin));
+}
+
+static const char *
+control_status_state(const struct listener *listener)
+{
+	static const char *const names[CHILD_STATES] = {
+		[CHILD_STARTING] = "starting",	[CHILD_READY] = "waiting",
+		[CHILD_SERVING] = "serving",	[CHILD_REPLACING] = "restarting",
+		[CHILD_BACKOFF] = "restarting", [CHILD_DRAINING] = "draining",
+		[CHILD_FAILED] = "gone",	[CHILD_GONE] = "gone",
+	};
+
+	if (listener->current == NULL)
+		return "gone";
+	if (listener->current->state == CHILD_SERVING && listener->stall.is_stalled)
+		return "stalled";
+	return names[listener->current->state];
+}
+
+static uint64_t
+control_status_open(const struct scoreboard_totals *totals)
+{
+	uint64_t ended = totals->finished + totals->refused + totals->crashed;
+
+	return totals->accepted > ended ? totals->accepted - ended : 0;
+}
+
+static json_t *
+control_status_connections(const struct listener *listener, const struct scoreboard_totals *totals)
+{
+	return json_pack("{s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:i}", "now",
+			 control_status_count(control_status_open(totals)), "limit",
+			 (json_int_t)listener->limit, "total",
+			 control_status_count(totals->accepted), "finished",
+			 control_status_count(totals->finished), "refused",
+			 control_status_count(totals->refused), "failed",
+			 control_status_count(totals->failed), "crashed",
+			 control_status_count(totals->crashed), "timed_out", 0);
+}
+
+static json_t *
+control_status_datagrams(const struct listener *listener, const struct scoreboard_totals *totals)
+{
+	json_t *dropped = json_object();
+	uint64_t by_kernel = 0;
+
+	for (size_t i = 0; i < listener->socket_count; i++)
+		by_kernel += held_count_drops(listener->sockets[i]);
+	for (int i = 0; i < SCOREBOARD_DROPS; i++) {
+		if (totals->dropped[i] > 0)
+			(void)json_object_set_new(dropped,
+						  scoreboard_drop_name((enum scoreboard_drop)i),
+						  control_status_count(totals->dropped[i]));
+	}
+	return json_pack("{s:o,s:o}", "dropped_by_kernel", control_status_count(by_kernel),
+			 "dropped", dropped);
+}
+
+/* The workers that drain, the newest first. */
+static json_t *
+control_status_old(const struct listener *listener)
+{
+	int64_t now_ns = clock_now_ns();
+	json_t *list = json_array();
+
+	for (const struct child *child = listener->old; child != NULL; child = child->next) {
+		uint64_t open = 0;
+
+		if (child->process.pid == 0)
+			continue;
+		if (child->board != NULL)
+			open = scoreboard_count_open(child->board, child->board_slots);
+		(void)json_array_append_new(
+			list,
+			json_pack("{s:I,s:I,s:s,s:o,s:o}", "generation",
+				  (json_int_t)child->generation, "pid",
+				  (json_int_t)child->process.pid, "state", "draining",
+				  "connections", control_status_count(open), "seconds_left",
+				  child->deadline_ns < INT64_MAX / 4
+					  ? control_status_seconds(child->deadline_ns - now_ns)
+					  : json_null()));
+	}
+	return list;
+}
+
+static json_t *
+control_status_listener(const struct listener *listener)
+{
+	struct scoreboard_totals totals = listener_count(listener);
+	const struct child *child = listener->current;
+	bool is_alive = child != NULL && child->process.pid != 0;
+	json_t *result = json_pack(
+		"{s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:b,s:I,s:o,s:o,s:o,s:o}", "name", listener->name,
+		"protocol", control_status_choice("protocol", listener->protocol), "addresses",
+		control_status_addresses(listener), "handler", control_status_handler(listener),
+		"concurrency", control_status_choice("concurrency", listener->concurrency), "start",
+		control_status_choice("start", listener->start), "state",
+		control_status_state(listener), "is_paused", 0, "is_rolled_back",
+		listener->is_rolled_back, "generation",
+		(json_int_t)(child != NULL ? child->generation : 0), "pid",
+		is_alive ? json_integer(child->process.pid) : json_null(), "uptime_seconds",
+		is_alive && child->was_ready
+			? control_status_seconds(clock_now_ns() - child->ready_ns)
+			: json_null(),
+		"crashes", control_status_count(child != NULL ? child->crashes : 0), "connections",
+		control_status_connections(listener, &totals));
+
+	if (conf_protocol_is_datagram(listener->protocol))
+		(void)json_object_set_new(result, "datagrams",
+					  control_status_datagrams(listener, &totals));
+	(void)json_object_set_new(result, "old", control_status_old(listener));
+	return result;
+}
+
+static json_t *
+control_status_listeners(struct listener *const *listeners, size_t count, const char *name)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		if (name == NULL || strcmp(listeners[i]->name, name) == 0)
+			(void)json_array_append_new(list, control_status_listener(listeners[i]));
+	}
+	return list;
+}
+
+static const char *
+control_status_of_all(const struct supervisor *supervisor)
+{
+	if (supervisor->is_stopping)
+		return "stopping";
+	if (supervisor->reload.phase == RELOAD_IDLE)
+		return "running";
+	return supervisor->reload.kind == RELOAD_START ? "starting" : "reloading";
+}
+
+void
+control_run_status(struct supervisor *supervisor, struct control_client *client,
+		   const json_t *request)
+{
+	const char *name = control_request_text(request, "listener");
+	const struct cmdline *cmdline = supervisor->cmdline;
+	/* what starts now is not yet in the list of what serves */
+	bool is_start = supervisor->config == NULL;
+	struct listener *const *listeners =
+		is_start ? supervisor->reload.next : supervisor->listeners;
+	size_t count = is_start ? supervisor->reload.next_count : supervisor->listener_count;
+	json_t *shown = control_status_listeners(listeners, count, name);
+	json_t *leaving =
+		control_status_listeners(supervisor->leaving, supervisor->leaving_count, name);
+	json_t *result;
+	char abi[16];
+
+	if (name != NULL && json_array_size(shown) == 0 && json_array_size(leaving) == 0) {
+		json_decref(shown);
+		json_decref(leaving);
+		control_refuse_listener(supervisor, client, name);
+		return;
+	}
+	(void)snprintf(abi, sizeof(abi), "%d.%d", HD_ABI_MAJOR, HD_ABI_MINOR);
+	result = json_pack("{s:b,s:i,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o}", "ok", 1,
+			   "schema", CONTROL_STATUS_SCHEMA, "version", HANDLERD_VERSION, "abi", abi,
+			   "pid", (json_int_t)getpid(), "state", control_status_of_all(supervisor),
+			   "started", control_status_time(supervisor->started_s), "uptime_seconds",
+			   control_status_seconds(clock_now_ns() - supervisor->started_ns),
+			   "generation", (json_int_t)supervisor->generation, "configuration",
+			   cmdline_has_no_file(cmdline) ? json_null()
+							: control_json_text(cmdline->file),
+			   "upgrades", (json_int_t)supervisor->upgrades, "last_reload", json_null(),
+			   "listeners", shown, "leaving", leaving);
+	control_client_answer(client, result);
+}
