@@ -20,6 +20,7 @@
 #include "supervisor/control_access.h"
 #include "supervisor/control_path.h"
 #include "supervisor/names.h"
+#include "supervisor/reload.h"
 
 /* Clients at once; of these, so many are kept for those who may do everything. */
 #define CONTROL_MOST_CLIENTS 64
@@ -61,6 +62,10 @@ void control_close(struct supervisor *supervisor);
 
 /* Something has changed: answers clients that waited for it. */
 void control_look(struct supervisor *supervisor);
+
+/* supervisor->on_plan and on_reload. */
+void control_on_plan(struct supervisor *supervisor, uint64_t ticket, const struct plan *plan);
+void control_on_reload(struct supervisor *supervisor, const struct reload_outcome *outcome);
 
 /* What an upgrade in place carries over to the new program. Descriptors stay who has them. */
 struct control_state {

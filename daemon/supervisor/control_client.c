@@ -27,6 +27,8 @@
 #define CONTROL_SENTENCE_SIZE 1024
 /* Always taken, so that a client can be told why it gets nothing else. */
 #define CONTROL_LAST_WORDS 8192
+/* Progress beyond this is for somebody who does not read it; what it led to is told in any case. */
+#define CONTROL_MOST_PROGRESS 65536
 /* What a client sends behind its request is read and dropped, or closing would be a reset. */
 #define CONTROL_MOST_DROPPED 65536
 
@@ -201,8 +203,7 @@ control_client_progress(struct control_client *client, const char *format, ...)
 	progress = json_pack("{s:o}", "progress", control_json_text(sentence));
 	line = json_dumps(progress, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(progress);
-	/* one that does not read them gets along without */
-	if (line != NULL && client->output_length < CONTROL_LAST_WORDS)
+	if (line != NULL && client->output_length < CONTROL_MOST_PROGRESS)
 		(void)control_client_add(client, line, strlen(line), control_client_room(client));
 }
 

@@ -24,8 +24,7 @@ control_find_listener(const struct supervisor *supervisor, const char *name)
 	return NULL;
 }
 
-/* Who changed something is worth a line. */
-static void
+void
 control_log_change(const struct control_client *client, const char *what)
 {
 	log_notice("control: %s asked for by pid %d of uid %lu", what, (int)client->pid,
@@ -43,25 +42,6 @@ control_run_stop(struct supervisor *supervisor, struct control_client *client,
 	if (is_now || !supervisor->is_stopping)
 		supervisor_stop(supervisor, is_now);
 	control_client_answer_held(client, control_result());
-}
-
-static bool
-control_is_ready(const struct supervisor *supervisor)
-{
-	return supervisor->generation > 0 && supervisor->reload.phase == RELOAD_IDLE;
-}
-
-static void
-control_run_wait(struct supervisor *supervisor, struct control_client *client,
-		 const json_t *request)
-{
-	if (strcmp(control_request_text(request, "for"), "ready") != 0) {
-		control_client_refuse(client, "what can be waited for is \"ready\"");
-		return;
-	}
-	control_client_wait(client, CONTROL_WAITS_READY,
-			    control_request_number(request, "timeout_ms", -1));
-	control_look(supervisor);
 }
 
 /* The word for a level, or NULL; the level of a word, or -ENOENT. The configuration's own. */
@@ -135,23 +115,6 @@ control_refuse_listener(struct supervisor *supervisor, struct control_client *cl
 		control_client_refuse(client, "there is no listener '%.64s'", name);
 }
 
-void
-control_look(struct supervisor *supervisor)
-{
-	struct control_client *next;
-
-	for (struct control_client *client = supervisor->control.clients; client != NULL;
-	     client = next) {
-		next = client->next;
-		if (client->wait != CONTROL_WAITS_READY)
-			continue;
-		if (supervisor->is_stopping)
-			control_client_refuse(client, "handlerd is stopping");
-		else if (control_is_ready(supervisor))
-			control_client_answer(client, control_result());
-	}
-}
-
 const struct control_command control_commands[] = {
 	{"status", CONTROL_READ, {{.name = "listener"}}, control_run_status},
 	{"connections", CONTROL_READ, {{.name = "listener"}}, control_run_connections},
@@ -164,6 +127,10 @@ const struct control_command control_commands[] = {
 	 CONTROL_READ,
 	 {{.name = "level", .access = CONTROL_ALL}},
 	 control_run_log_level},
+	{"reload",
+	 CONTROL_ALL, /* a dry run too: it runs handlers' code */
+	 {{.name = "dry_run", .kind = CONTROL_TRUTH}},
+	 control_run_reload},
 	{"stop", CONTROL_ALL, {{.name = "now", .kind = CONTROL_TRUTH}}, control_run_stop},
 };
 

@@ -15,10 +15,18 @@ struct listener *control_find_listener(const struct supervisor *supervisor, cons
 void control_refuse_listener(struct supervisor *supervisor, struct control_client *client,
 			     const char *name);
 
-/* In control_status.c and control_connections.c. */
+/* Who changed something is worth a line of the log. */
+void control_log_change(const struct control_client *client, const char *what);
+
+/* In control_status.c, control_connections.c and control_reload.c. */
 void control_run_status(struct supervisor *supervisor, struct control_client *client,
 			const json_t *request);
 void control_run_connections(struct supervisor *supervisor, struct control_client *client,
 			     const json_t *request);
+
+void control_run_reload(struct supervisor *supervisor, struct control_client *client,
+			const json_t *request);
+void control_run_wait(struct supervisor *supervisor, struct control_client *client,
+		      const json_t *request);
 
 #endif

@@ -221,9 +221,19 @@ control_status_of_all(const struct supervisor *supervisor)
 {
 	if (supervisor->is_stopping)
 		return "stopping";
-	if (supervisor->reload.phase == RELOAD_IDLE)
+	if (supervisor->reload.phase == RELOAD_IDLE || supervisor->reload.kind == RELOAD_DRY)
 		return "running";
 	return supervisor->reload.kind == RELOAD_START ? "starting" : "reloading";
+}
+
+static json_t *
+control_status_reload(const struct reload_record *record)
+{
+	if (!record->is_known)
+		return json_null();
+	return json_pack("{s:b,s:o,s:I,s:o}", "ok", record->is_ok, "at",
+			 control_status_time(record->at), "generation",
+			 (json_int_t)record->generation, "text", control_json_text(record->text));
 }
 
 void
@@ -258,7 +268,8 @@ control_run_status(struct supervisor *supervisor, struct control_client *client,
 			   "generation", (json_int_t)supervisor->generation, "configuration",
 			   cmdline_has_no_file(cmdline) ? json_null()
 							: control_json_text(cmdline->file),
-			   "upgrades", (json_int_t)supervisor->upgrades, "last_reload", json_null(),
-			   "listeners", shown, "leaving", leaving);
+			   "upgrades", (json_int_t)supervisor->upgrades, "last_reload",
+			   control_status_reload(&supervisor->last_reload), "listeners", shown,
+			   "leaving", leaving);
 	control_client_answer(client, result);
 }

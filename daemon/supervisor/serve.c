@@ -352,6 +352,8 @@ supervisor_serve(struct supervisor *supervisor)
 	serve_raise_files();
 	supervisor->look.on_timer = serve_on_look;
 	supervisor->world.on_change = serve_on_change;
+	supervisor->on_plan = control_on_plan;
+	supervisor->on_reload = control_on_reload;
 	notify_open(&supervisor->loop);
 	reload_start(supervisor);
 	r = loop_run(&supervisor->loop);
