@@ -190,9 +190,6 @@ check_control(const struct config *config, struct report *report)
 			    "control: '%s' must be an absolute path, beginning with /, or \"\" "
 			    "for none",
 			    path);
-	if (config->control_group != NULL && config->control_group[0] == '\0')
-		check_error(report, config->control_group_origin,
-			    "control_group: the name is empty; leave the key out for none");
 }
 
 void

@@ -52,7 +52,7 @@ const struct setting settings[] = {
 		 "where there is no such account. Started by another user, no other name is allowed."},
 	{SETTING_TOP, "", "group", SETTING_TEXT, TOP_AT(group),
 	 .help = "The group that the workers run as. Unset: the user's own group."},
-	{SETTING_TOP, "", "control", SETTING_TEXT, TOP_AT(control),
+	{SETTING_TOP, "", "control", SETTING_TEXT, TOP_AT(control), .flags = SETTING_OR_EMPTY,
 	 .help = "The path of the Unix socket that handlerctl(8) talks to; --control on the command "
 		 "line goes before it. Unset: the path in the environment variable HANDLERD_CONTROL; "
 		 "else control.sock in $RUNTIME_DIRECTORY where systemd sets that, else in "

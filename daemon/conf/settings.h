@@ -57,6 +57,7 @@ struct setting {
 #define SETTING_OR_NONE 0x8U	    /* 0, "0B" or "none" are taken beside what the range holds */
 #define SETTING_WHOLE_SECONDS 0x10U /* a duration without a fraction of a second */
 #define SETTING_BEFORE_BIND 0x20U   /* not for a socket that systemd has bound */
+#define SETTING_OR_EMPTY 0x40U	    /* a string that may be "" */
 
 #define SETTING_FOR(protocol) (1U << (protocol))
 

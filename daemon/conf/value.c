@@ -102,7 +102,7 @@ value_get_text(const struct value_place *place)
 			    "%s must be a string, in double quotes, "
 			    "not %s",
 			    place->label, value_kind(place->node));
-	else if (*text == '\0')
+	else if (*text == '\0' && (place->row->flags & SETTING_OR_EMPTY) == 0)
 		value_error(place->values, place->node, "%s must not be empty", place->label);
 	else if (value_has_control(text))
 		value_error(place->values, place->node,
