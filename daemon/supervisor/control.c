@@ -19,7 +19,8 @@
 #include "supervisor/control_client.h"
 #include "supervisor/supervisor.h"
 
-#define CONTROL_BACKLOG 128
+/* As many as the system allows: those who ask at the same time wait for microseconds. */
+#define CONTROL_BACKLOG SOMAXCONN
 /* Taken in one go; then other events have their turn. */
 #define CONTROL_BATCH 16
 /* Without a descriptor for it, a connection waits. */
