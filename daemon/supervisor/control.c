@@ -54,8 +54,8 @@ control_log_refusal(struct control *control, const struct control_peer *peer, co
 
 	if (!log_limit(&control->refusals, CONTROL_MOST_REFUSALS_LOGGED, &suppressed))
 		return;
-	log_info("control: pid %d of uid %lu is refused: %s", (int)peer->pid,
-		 (unsigned long)peer->uid, why);
+	log_event(LOG_EVENT_CONTROL_REFUSED, NULL, "control: pid %d of uid %lu is refused: %s",
+		  (int)peer->pid, (unsigned long)peer->uid, why);
 	if (suppressed > 0)
 		log_info("control: %" PRIu64 " more were refused", suppressed);
 }

@@ -27,6 +27,7 @@
 #define CONTROL_KEPT_CLIENTS 16
 
 struct supervisor;
+struct listener_world;
 struct control_client;
 
 struct control {
@@ -63,9 +64,10 @@ void control_close(struct supervisor *supervisor);
 /* Something has changed: answers clients that waited for it. */
 void control_look(struct supervisor *supervisor);
 
-/* supervisor->on_plan and on_reload. */
+/* supervisor->on_plan and on_reload, and on_killed of its world. */
 void control_on_plan(struct supervisor *supervisor, uint64_t ticket, const struct plan *plan);
 void control_on_reload(struct supervisor *supervisor, const struct reload_outcome *outcome);
+void control_on_killed(struct listener_world *world, uint64_t id);
 
 /* What an upgrade in place carries over to the new program. Descriptors stay who has them. */
 struct control_state {

@@ -332,7 +332,7 @@ control_client_on_timer(struct loop_timer *timer)
 				      CONTROL_ASK_MS / 1000);
 		break;
 	case CONTROL_WAITING:
-		control_client_refuse(client, "it took longer than the time that was given");
+		control_is_late(client);
 		break;
 	case CONTROL_ANSWERED:
 	case CONTROL_HELD:

@@ -4,6 +4,8 @@
 #include "supervisor/control_commands.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -25,10 +27,26 @@ control_find_listener(const struct supervisor *supervisor, const char *name)
 }
 
 void
-control_log_change(const struct control_client *client, const char *what)
+control_log_change(const struct control_client *client, const char *format, ...)
 {
-	log_notice("control: %s asked for by pid %d of uid %lu", what, (int)client->pid,
-		   (unsigned long)client->uid);
+	CLEANUP_FREE char *what = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&what, format, args) < 0)
+		what = NULL;
+	va_end(args);
+	log_event(LOG_EVENT_CONTROL, NULL, "control: %s asked for by pid %d of uid %lu",
+		  what != NULL ? what : "something", (int)client->pid, (unsigned long)client->uid);
+}
+
+void
+control_is_late(struct control_client *client)
+{
+	if (client->wait == CONTROL_WAITS_KILL)
+		control_kill_is_late(client->supervisor, client);
+	else
+		control_client_refuse(client, "the time that was given is over");
 }
 
 static void
@@ -37,7 +55,7 @@ control_run_stop(struct supervisor *supervisor, struct control_client *client,
 {
 	bool is_now = control_request_truth(request, "now");
 
-	control_log_change(client, is_now ? "stop at once" : "stop");
+	control_log_change(client, "%s", is_now ? "stop at once" : "stop");
 	/* a second one is no more than the first, unless it says so */
 	if (is_now || !supervisor->is_stopping)
 		supervisor_stop(supervisor, is_now);
@@ -90,7 +108,7 @@ control_run_log_level(struct supervisor *supervisor, struct control_client *clie
 		return;
 	}
 	if (name != NULL) {
-		control_log_change(client, "another log level");
+		control_log_change(client, "log level %s", name);
 		supervisor_set_log_level(supervisor, level);
 	}
 	result = control_result();
@@ -118,6 +136,14 @@ control_refuse_listener(struct supervisor *supervisor, struct control_client *cl
 const struct control_command control_commands[] = {
 	{"status", CONTROL_READ, {{.name = "listener"}}, control_run_status},
 	{"connections", CONTROL_READ, {{.name = "listener"}}, control_run_connections},
+	{"kill",
+	 CONTROL_ALL,
+	 {{.name = "id",
+	   .kind = CONTROL_NUMBER,
+	   .is_required = true,
+	   .least = 1,
+	   .most = INT64_MAX}},
+	 control_run_kill},
 	{"wait",
 	 CONTROL_READ,
 	 {{.name = "for", .is_required = true},

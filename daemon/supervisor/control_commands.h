@@ -16,7 +16,12 @@ void control_refuse_listener(struct supervisor *supervisor, struct control_clien
 			     const char *name);
 
 /* Who changed something is worth a line of the log. */
-void control_log_change(const struct control_client *client, const char *what);
+void control_log_change(const struct control_client *client, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The time that a client gave, or has for what it waits for, is over. */
+void control_is_late(struct control_client *client);
+void control_kill_is_late(struct supervisor *supervisor, struct control_client *client);
 
 /* In control_status.c, control_connections.c and control_reload.c. */
 void control_run_status(struct supervisor *supervisor, struct control_client *client,
@@ -27,6 +32,8 @@ void control_run_connections(struct supervisor *supervisor, struct control_clien
 void control_run_reload(struct supervisor *supervisor, struct control_client *client,
 			const json_t *request);
 void control_run_wait(struct supervisor *supervisor, struct control_client *client,
+		      const json_t *request);
+void control_run_kill(struct supervisor *supervisor, struct control_client *client,
 		      const json_t *request);
 
 #endif

@@ -1,25 +1,29 @@
 /*
- * control_connections.c - the connections that are being served, as their workers' scoreboards show
- * them. There may be very many: the text is written as it will be sent, and cut where it gets long.
+ * control_connections.c - the commands `connections` and `kill`: what is being served, as the
+ * workers' scoreboards show it. There may be very many: the text is written as it will be sent, and
+ * cut where it gets long.
  */
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "net/peer.h"
 #include "supervisor/control_commands.h"
 #include "supervisor/supervisor.h"
 
 /* One row is never longer. */
-#define CONTROL_ROW_SIZE 512
+#define CONTROL_ROW_SIZE 1024
+/* A name of a link may be anything. */
+#define CONTROL_PEER_SIZE (6 * PEER_NAME_SIZE)
 /* Room for what ends the list. */
 #define CONTROL_LIST_END 64
+
+/* A worker answers at once, if it answers. */
+#define CONTROL_KILL_MS 5000
 
 struct control_list {
 	char *text;
@@ -46,28 +50,6 @@ control_list_add(struct control_list *list, const char *text, size_t length)
 	return true;
 }
 
-static const char *
-control_connection_peer(const struct scoreboard_connection *connection, char *buf, size_t size)
-{
-	uint16_t port = (uint16_t)(connection->peer_kind >> 16);
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-
-	switch (connection->peer_kind & 0xffff) {
-	case AF_INET:
-		memcpy(&in.sin_addr, connection->peer, sizeof(in.sin_addr));
-		return peer_format((const struct sockaddr *)&in, sizeof(in), buf, size);
-	case AF_INET6:
-		memcpy(&in6.sin6_addr, connection->peer, sizeof(in6.sin6_addr));
-		return peer_format((const struct sockaddr *)&in6, sizeof(in6), buf, size);
-	case AF_UNIX:
-		return peer_format_unix((pid_t)connection->peer[0], (uid_t)connection->peer[1], buf,
-					size);
-	default:
-		return NULL;
-	}
-}
-
 static uint64_t
 control_connection_clamp(uint64_t number)
 {
@@ -79,13 +61,16 @@ control_list_add_connection(struct control_list *list, const struct listener *li
 			    const struct child *child,
 			    const struct scoreboard_connection *connection)
 {
-	char row[CONTROL_ROW_SIZE], name[PEER_NAME_SIZE], peer[PEER_NAME_SIZE + 2] = "null";
+	char row[CONTROL_ROW_SIZE], name[PEER_NAME_SIZE], peer[CONTROL_PEER_SIZE] = "null";
 	int64_t age_ns = 0;
 	int length;
 
-	/* numbers and dots: nothing to be escaped, as in a listener's name */
-	if (control_connection_peer(connection, name, sizeof(name)) != NULL)
-		(void)snprintf(peer, sizeof(peer), "\"%s\"", name);
+	if (connection->peer_kind != 0) {
+		(void)scoreboard_format_peer(connection, name, sizeof(name));
+		peer[0] = '"';
+		length = (int)text_escape_json(name, strlen(name), peer + 1, sizeof(peer) - 2);
+		memcpy(peer + 1 + length, "\"", 2);
+	}
 	if (connection->opened_ns > 0 && connection->opened_ns < list->now_ns)
 		age_ns = list->now_ns - connection->opened_ns;
 	length =
@@ -108,19 +93,25 @@ control_list_add_connection(struct control_list *list, const struct listener *li
 	list->has_rows = true;
 }
 
+/* Slots of a worker, which tells how many it has used. */
+static size_t
+control_count_slots(const struct child *child)
+{
+	size_t slots;
+
+	if (child == NULL || child->board == NULL)
+		return 0;
+	slots = atomic_load_explicit(&child->board->used_slots, memory_order_relaxed);
+	return slots < child->board_slots ? slots : child->board_slots;
+}
+
 static void
 control_list_add_child(struct control_list *list, const struct listener *listener,
 		       const struct child *child)
 {
 	struct scoreboard_connection connection;
-	size_t slots;
 
-	if (child == NULL || child->board == NULL)
-		return;
-	slots = atomic_load_explicit(&child->board->used_slots, memory_order_relaxed);
-	if (slots > child->board_slots)
-		slots = child->board_slots;
-	for (size_t i = 0; i < slots && !list->is_cut; i++) {
+	for (size_t i = 0; i < control_count_slots(child) && !list->is_cut; i++) {
 		if (scoreboard_read_connection(child->board, i, &connection))
 			control_list_add_connection(list, listener, child, &connection);
 	}
@@ -172,4 +163,89 @@ control_run_connections(struct supervisor *supervisor, struct control_client *cl
 	else
 		control_client_answer_text(client, is_whole ? list.text : NULL, list.length);
 	free(list.text);
+}
+
+static bool
+control_child_has(const struct child *child, uint64_t id)
+{
+	struct scoreboard_connection connection;
+
+	for (size_t i = 0; i < control_count_slots(child); i++) {
+		if (scoreboard_read_connection(child->board, i, &connection) && connection.id == id)
+			return true;
+	}
+	return false;
+}
+
+static struct listener *
+control_find_connection_among(struct listener *const *listeners, size_t count, uint64_t id)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (control_child_has(listeners[i]->current, id))
+			return listeners[i];
+		for (const struct child *child = listeners[i]->old; child != NULL;
+		     child = child->next) {
+			if (control_child_has(child, id))
+				return listeners[i];
+		}
+	}
+	return NULL;
+}
+
+/* The listener whose worker shows a connection of that number; NULL: none. */
+static struct listener *
+control_find_connection(const struct supervisor *supervisor, uint64_t id)
+{
+	struct listener *listener = control_find_connection_among(supervisor->listeners,
+								  supervisor->listener_count, id);
+
+	return listener != NULL ? listener
+				: control_find_connection_among(supervisor->leaving,
+								supervisor->leaving_count, id);
+}
+
+void
+control_run_kill(struct supervisor *supervisor, struct control_client *client,
+		 const json_t *request)
+{
+	uint64_t id = (uint64_t)control_request_number(request, "id", 0);
+	struct listener *listener = control_find_connection(supervisor, id);
+
+	client->ticket = id;
+	if (listener == NULL) {
+		control_client_refuse(client, "there is no connection %" PRIu64 " (any more)", id);
+		return;
+	}
+	control_log_change(client, "the end of connection %" PRIu64 " of '%s'", id, listener->name);
+	client->listener = strdup(listener->name);
+	control_client_wait(client, CONTROL_WAITS_KILL, CONTROL_KILL_MS);
+	listener_kill_connection(listener, id);
+}
+
+void
+control_on_killed(struct listener_world *world, uint64_t id)
+{
+	struct supervisor *supervisor = CONTAINER_OF(world, struct supervisor, world);
+
+	for (struct control_client *client = supervisor->control.clients; client != NULL;
+	     client = client->next) {
+		if (client->wait == CONTROL_WAITS_KILL && client->ticket == id)
+			control_client_answer(client,
+					      json_pack("{s:b,s:o,s:o}", "ok", 1, "id",
+							json_integer((json_int_t)id), "listener",
+							control_json_text(client->listener)));
+	}
+}
+
+void
+control_kill_is_late(struct supervisor *supervisor, struct control_client *client)
+{
+	if (control_find_connection(supervisor, client->ticket) == NULL)
+		control_client_refuse(client, "connection %" PRIu64 " has ended by itself",
+				      client->ticket);
+	else
+		control_client_refuse(client,
+				      "the worker of connection %" PRIu64
+				      " has not answered within %d s; it may be stuck",
+				      client->ticket, CONTROL_KILL_MS / 1000);
 }

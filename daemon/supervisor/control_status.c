@@ -87,8 +87,11 @@ control_status_build_id(const struct pin *pin)
 static json_t *
 control_status_handler(const struct listener *listener)
 {
+	const struct child *child = listener->current;
+
 	return json_pack("{s:o,s:o,s:o,s:o}", "name", control_json_text(listener->handler), "path",
-			 control_json_text(listener->pin.path), "version", json_null(), "build_id",
+			 control_json_text(listener->pin.path), "version",
+			 control_json_text(child != NULL ? child->version : NULL), "build_id",
 			 control_status_build_id(&listener->pin));
 }
 

@@ -354,6 +354,7 @@ supervisor_serve(struct supervisor *supervisor)
 	supervisor->world.on_change = serve_on_change;
 	supervisor->on_plan = control_on_plan;
 	supervisor->on_reload = control_on_reload;
+	supervisor->world.on_killed = control_on_killed;
 	notify_open(&supervisor->loop);
 	reload_start(supervisor);
 	r = loop_run(&supervisor->loop);

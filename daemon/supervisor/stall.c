@@ -106,10 +106,11 @@ stall_tell(const struct listener *listener)
 	int pid = (int)listener->current->process.pid;
 
 	if (listener->stall.is_stalled)
-		log_warning("'%s' is STALLED: its worker (pid %d, handler '%s') has accepted "
-			    "nothing for 30 s while clients wait and no limit holds it; 'gdb -p "
-			    "%d' shows what it does, and 'kill -KILL %d' has it replaced",
-			    listener->name, pid, listener->handler, pid, pid);
+		log_event(LOG_EVENT_STALLED, listener->name,
+			  "'%s' is STALLED: its worker (pid %d, handler '%s') has accepted "
+			  "nothing for 30 s while clients wait and no limit holds it; 'gdb -p "
+			  "%d' shows what it does, and 'kill -KILL %d' has it replaced",
+			  listener->name, pid, listener->handler, pid, pid);
 	else
 		log_notice("'%s' is no longer stalled", listener->name);
 }

@@ -207,6 +207,10 @@ def test_connections_are_listed_with_their_listener(start, mode):
     assert second.ask("busy recv") == "waiting"
     rows = connections(daemon)
     assert [row["listener"] for row in rows] == ["echo", "d"]
+    assert [row["peer"] for row in rows] == [
+        "127.0.0.1:%d" % client.sock.getsockname()[1] for client in (first, second)]
+    assert (rows[0]["bytes_in"], rows[0]["bytes_out"]) == (1, 1)
+    assert all(0 <= row["age_seconds"] < 10 * SLOW for row in rows)
     assert all(row["generation"] == 1 and row["id"] > 0 for row in rows)
     assert [row["listener"] for row in connections(daemon, listener="d")] == ["d"]
     assert not ask(daemon, "connections", listener="nobody")["ok"]
@@ -214,6 +218,36 @@ def test_connections_are_listed_with_their_listener(start, mode):
     until(lambda: connections(daemon), lambda rows: len(rows) == 1, "one is left")
     daemon.close_clients()
     until(lambda: connections(daemon), lambda rows: rows == [], "none is left")
+
+
+@pytest.mark.interrupts
+def test_one_connection_is_ended_and_no_other(start, mode):
+    daemon = start(listener("d", "sys_drain", mode), listener("echo"))
+    kept, ended = daemon.connect("echo"), daemon.connect("d")
+    assert kept.send(b"x").exactly(1) == b"x"
+    assert ended.ask("busy recv") == "waiting"
+    row, = connections(daemon, listener="d")
+    answer = ask(daemon, "kill", id=row["id"])
+    assert answer == {"ok": True, "id": row["id"], "listener": "d"}
+    ended.rest()
+    until(lambda: connections(daemon, listener="d"), lambda rows: rows == [], "it has ended")
+    assert kept.send(b"y").exactly(1) == b"y"
+    answer = ask(daemon, "kill", id=row["id"])
+    assert answer["error"] == f"there is no connection {row['id']} (any more)"
+    assert daemon.log.find(rf"notice: control: the end of connection {row['id']} of 'd' asked for")
+
+
+def test_the_end_of_a_connection_is_not_waited_for_without_end(start):
+    daemon = start(listener("echo"))
+    assert daemon.connect().send(b"x").exactly(1) == b"x"
+    row, = connections(daemon)
+    worker = daemon.worker()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        answer = ask(daemon, "kill", id=row["id"])
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert "has not answered within 5 s" in answer["error"]
 
 
 def test_a_worker_that_accepts_nothing_is_stalled_after_30_seconds(start, guard):
