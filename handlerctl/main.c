@@ -2,9 +2,11 @@
  * main.c - handlerctl: finds the command and runs it. A command is a row of `verbs`.
  */
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -50,6 +52,13 @@ main_open_standard_fds(void)
 		return false;
 	(void)close(fd);
 	return true;
+}
+
+/* For jansson, whose functions would otherwise each have to be asked whether memory was left. */
+static void *
+main_allocate(size_t size)
+{
+	return memory_zero(1, size);
 }
 
 static int
@@ -142,6 +151,7 @@ main(int argc, char **argv)
 		return CTL_FAILED;
 	/* who closes our output is told of by write */
 	(void)signal(SIGPIPE, SIG_IGN);
+	json_set_alloc_funcs(main_allocate, free);
 	screen_start();
 	return main_run(argc, argv);
 }
