@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 #include "api/option.h"
+#include "base/elf.h"
 #include "base/log.h"
 #include "ipc/ports.h"
 #include "ipc/scoreboard.h"
 
 /* What the loader found in the handler file. */
 struct server_handler {
-	const char *name; /* as configured */
+	const char *name;			  /* as configured */
+	char build_id[2 * ELF_BUILD_ID_SIZE + 1]; /* of the file; "" */
 	int (*setup)(struct hd_request *req);
 	int (*handle)(struct hd_request *req);
 	void (*finish)(struct hd_request *req);

@@ -17,6 +17,7 @@
 #include "api/session.h"
 #include "base/fd.h"
 #include "base/text.h"
+#include "concurrency/crash.h"
 #include "concurrency/intake.h"
 #include "ipc/protocol.h"
 
@@ -213,6 +214,7 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 	forked.mode = mode;
 	forked.slot = &mode->board->slots[slot];
 	forked.parent = parent;
+	crash_begin_child(forked.slot);
 	(void)close(WORKER_FD_CHANNEL);
 	loop_close(mode->loop);
 	/* the request must be there before a signal may look for it */

@@ -141,9 +141,13 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 {
 	struct concurrency *mode = forking->mode;
 	struct scoreboard_slot *slot = &mode->board->slots[slot_index];
-	uint64_t connection_id = atomic_exchange(&slot->connection_id, 0);
-	enum forked_state state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
+	struct forking_death death;
+	uint64_t connection_id;
+	enum forked_state state;
 
+	forking_note_death(forking, slot_index, status, &death);
+	connection_id = atomic_exchange(&slot->connection_id, 0);
+	state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
 	atomic_store(&slot->order, SCOREBOARD_GO_ON);
 	if (state == FORKED_WAITING)
 		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
@@ -151,17 +155,11 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 		scoreboard_count(&slot->finished);
 	} else if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
-		forking_log_death(forking, forking->pids[slot_index], status, connection_id);
+		forking_log_death(forking, &death);
 		mode->on_crash(mode, status);
 	} else if (state != FORKED_LEAVING || status != 0) {
-		uint64_t suppressed = 0;
-
 		/* it never got to serve, or died between connections: do not fork in a circle */
-		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
-			log_error("'%s' child %d (handler '%s') ended with status 0x%x outside a "
-				  "connection; trying again every 100 ms",
-				  mode->server->name, (int)forking->pids[slot_index],
-				  mode->server->handler.name, (unsigned)status);
+		forking_log_early_death(forking, &death);
 		loop_arm(mode->loop, &forking->retry, clock_now_ns() + FORKING_RETRY_NS);
 	}
 	forking->pids[slot_index] = 0;

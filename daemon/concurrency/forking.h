@@ -42,7 +42,20 @@ void forking_on_kills_due(struct loop_timer *timer);
  * asked of the slot is over. */
 bool forking_was_killed(struct forking *forking, uint32_t slot, uint64_t id);
 
-/* A child has died while it served. In forking_death.c. */
-void forking_log_death(struct forking *forking, pid_t pid, int status, uint64_t connection_id);
+/* What is known of a child's death. */
+struct forking_death {
+	pid_t pid;
+	int status;			   /* as waitpid(2) gives it */
+	struct scoreboard_connection last; /* that it served; id 0: none */
+	bool has_report;
+	struct crash_report report;
+};
+
+/* Reads what a child has left, which was reaped already. In forking_death.c. */
+void forking_note_death(struct forking *forking, uint32_t slot, int status,
+			struct forking_death *ret);
+/* It died while it served; or outside a connection. */
+void forking_log_death(struct forking *forking, const struct forking_death *death);
+void forking_log_early_death(struct forking *forking, const struct forking_death *death);
 
 #endif

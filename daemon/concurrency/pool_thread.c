@@ -13,6 +13,7 @@
 #include "api/session.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "concurrency/crash.h"
 
 /* Datagrams of one socket that a thread takes in a row. */
 #define POOL_MOST_DIRECT 64
@@ -234,6 +235,7 @@ pool_leave(struct pool_thread *thread)
 {
 	struct pool *pool = thread->pool;
 
+	crash_end_thread();
 	request_destroy(&thread->request);
 	intake_free(&thread->intake);
 	(void)sem_destroy(&thread->called);
@@ -325,6 +327,7 @@ pool_run_thread(void *argument)
 	/* a mutex is all it needs; it cannot fail on Linux */
 	(void)request_init(&thread->request, pool->mode->server,
 			   &pool->mode->board->slots[thread->slot]);
+	crash_begin_thread(thread->request.slot);
 	(void)acceptor_wait_open(pool->mode);
 	thread->direct.mode = pool->mode;
 	while (pool_find_work(thread, is_coming)) {

@@ -7,7 +7,8 @@
 
 _Static_assert(sizeof(struct scoreboard_slot) == 128, "a slot is two cache lines");
 _Static_assert(offsetof(struct scoreboard_slot, opened_ns) == 64, "counters have one of their own");
-_Static_assert(offsetof(struct scoreboard, slots) == 128, "slots begin on a cache line");
+_Static_assert(offsetof(struct scoreboard, crash) == 128, "counters have two of their own");
+_Static_assert(offsetof(struct scoreboard, slots) % 64 == 0, "slots begin on a cache line");
 
 static const char *const scoreboard_drop_names[SCOREBOARD_DROPS] = {
 	[SCOREBOARD_TOO_LONG] = "longer than max_datagram",

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/crash.h"
+
 /* What a connection is doing. */
 enum scoreboard_phase {
 	SCOREBOARD_VERIFY, /* and setup */
@@ -86,6 +88,7 @@ struct scoreboard {
 	_Atomic int64_t last_datagram_ns;  /* the same, when the last one was taken */
 	char reserved_too[16];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
+	struct crash_record crash;
 	struct scoreboard_slot slots[];
 };
 

@@ -228,14 +228,21 @@ handler_take_descriptor(const struct handler_load *load, const void *at, struct 
 	return true;
 }
 
+const char *
+handler_format_path(char *buf, size_t size)
+{
+	/* not /proc/self: a debugger that opens the same path would open its own descriptor */
+	(void)snprintf(buf, size, "/proc/%d/fd/%d", (int)getpid(), WORKER_FD_HANDLER);
+	return buf;
+}
+
 static bool
 handler_open(struct handler_load *load, bool wants_warnings, struct server_handler *ret)
 {
-	char path[48];
+	char path[HANDLER_PATH_SIZE];
 	void *library, *descriptor;
 
-	/* not /proc/self: a debugger that opens the same path would open its own descriptor */
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getpid(), WORKER_FD_HANDLER);
+	(void)handler_format_path(path, sizeof(path));
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
 		handler_complain(load, "cannot be opened%s: %s%s",
@@ -275,6 +282,7 @@ handler_load(const struct worker_settings *settings, bool wants_warnings,
 	bool is_loaded;
 
 	is_loaded = handler_check_file(&load) && handler_open(&load, wants_warnings, ret);
+	(void)elf_format_build_id(load.elf.build_id, load.elf.build_id_size, ret->build_id);
 	elf_close(&load.elf);
 	return is_loaded;
 }

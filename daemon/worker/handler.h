@@ -5,6 +5,7 @@
 #define WORKER_HANDLER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "api/server.h"
 #include "base/report.h"
@@ -17,6 +18,10 @@
  */
 bool handler_load(const struct worker_settings *settings, bool wants_warnings,
 		  struct server_handler *ret, struct report *report);
+
+/* How the handler file is opened: the name by which the dynamic linker knows it. Returns buf. */
+#define HANDLER_PATH_SIZE 48
+const char *handler_format_path(char *buf, size_t size);
 
 /* Whether the handler serves what the listener asks of it; complains if not. */
 bool handler_check_mode(const struct worker_settings *settings,

@@ -20,6 +20,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "concurrency/crash.h"
+#include "ipc/connections.h"
+#include "worker/handler.h"
 #include "worker/identity.h"
 #include "worker/worker.h"
 
@@ -50,6 +53,13 @@ serve_end_at_once(struct worker *worker, int status)
 }
 
 static void
+serve_log_cut(const struct worker *worker, const char *why)
+{
+	connections_log_cut(worker->server.board, worker->settings.limit, worker->server.name,
+			    worker->server.generation, why);
+}
+
+static void
 serve_on_deadline(struct loop_timer *timer)
 {
 	struct worker *worker = CONTAINER_OF(timer, struct worker, deadline);
@@ -60,9 +70,11 @@ serve_on_deadline(struct loop_timer *timer)
 			    "drain deadline; the worker is ended with its connections",
 			    worker->server.name, worker->server.generation,
 			    worker->server.handler.name);
+		serve_log_cut(worker, "as their handler has not returned");
 		serve_end_at_once(worker, 1);
 	}
 	worker->is_cancelled = true;
+	serve_log_cut(worker, "as the drain deadline has come");
 	server_cancel_requests(&worker->server);
 	worker->mode.ops->cancel(&worker->mode);
 	loop_arm(&worker->loop, &worker->deadline, clock_now_ns() + SERVE_GRACE_NS);
@@ -286,20 +298,6 @@ serve_find_ops(uint32_t concurrency)
 	}
 }
 
-static int
-serve_map_board(struct worker *worker)
-{
-	size_t size = scoreboard_size(worker->settings.limit);
-	void *board = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_SCOREBOARD, 0);
-
-	if (board == MAP_FAILED)
-		return -errno;
-	worker->server.board = worker->mode.board = board;
-	atomic_store(&worker->server.board->next_connection_id,
-		     worker->settings.serial * SCOREBOARD_IDS_PER_WORKER);
-	return 0;
-}
-
 static bool
 serve_is_datagram(const struct worker_settings *settings)
 {
@@ -399,6 +397,23 @@ serve_open_loop(struct worker *worker)
 	return loop_add(&worker->loop, &worker->channel, EPOLLIN);
 }
 
+int
+worker_open_board(struct worker *worker)
+{
+	size_t size = scoreboard_size(worker->settings.limit);
+	char path[HANDLER_PATH_SIZE];
+	void *board = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_SCOREBOARD, 0);
+
+	if (board == MAP_FAILED)
+		return -errno;
+	worker->server.board = worker->mode.board = board;
+	atomic_store(&worker->server.board->next_connection_id,
+		     worker->settings.serial * SCOREBOARD_IDS_PER_WORKER);
+	crash_open(&worker->server.board->crash, handler_format_path(path, sizeof(path)),
+		   worker->settings.handler_path);
+	return 0;
+}
+
 /* Everything up to READY. */
 static bool
 serve_prepare(struct worker *worker)
@@ -415,9 +430,7 @@ serve_prepare(struct worker *worker)
 	worker->deadline.on_timer = serve_on_deadline;
 	worker->fresh.on_timer = serve_on_fresh;
 	worker->service.on_timer = serve_on_service;
-	r = serve_map_board(worker);
-	if (r >= 0)
-		r = serve_take_sockets(worker);
+	r = serve_take_sockets(worker);
 	if (r >= 0)
 		r = serve_open_loop(worker);
 	if (r < 0) {

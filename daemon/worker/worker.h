@@ -42,7 +42,11 @@ void worker_send_report(const struct worker *worker, enum protocol_stage stage,
 void worker_send_failure(const struct worker *worker, enum protocol_stage stage, const char *format,
 			 ...) __attribute__((format(printf, 3, 4)));
 
-/* Serves until drained; returns the exit status. In serve.c. */
+/* Maps the scoreboard, and sees to it that a crash is written there. 0 or a negative errno. In
+ * serve.c, as what follows. */
+int worker_open_board(struct worker *worker);
+
+/* Serves until drained; returns the exit status. */
 int worker_serve(struct worker *worker);
 
 /* Sends what the handler says of itself. In describe.c. */

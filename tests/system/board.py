@@ -6,7 +6,7 @@ import struct
 
 import procfs
 
-HEADER = 128
+HEADER = 128 + 64 + 32 * 56  # the record of a crash is in it
 SLOT = struct.Struct("=6QIIQqQQ16sIIII8x")
 PHASES = ["setup", "handle", "idle", "finish", "closing"]
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10

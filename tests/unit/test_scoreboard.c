@@ -5,11 +5,11 @@
 
 #include "unit.h"
 
-START_TEST(size_is_two_lines_for_each_slot_and_one_pair_more)
+START_TEST(size_is_two_lines_for_each_slot_and_the_head)
 {
-	ck_assert_uint_eq(scoreboard_size(0), 128);
-	ck_assert_uint_eq(scoreboard_size(1), 256);
-	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS), 128 + 65536 * 128);
+	ck_assert_uint_eq(scoreboard_size(0), 128 + sizeof(struct crash_record));
+	ck_assert_uint_eq(scoreboard_size(1), scoreboard_size(0) + 128);
+	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS), scoreboard_size(0) + 65536 * 128);
 }
 END_TEST
 
@@ -198,7 +198,7 @@ main(void)
 {
 	TCase *cases = tcase_create("scoreboard");
 
-	tcase_add_test(cases, size_is_two_lines_for_each_slot_and_one_pair_more);
+	tcase_add_test(cases, size_is_two_lines_for_each_slot_and_the_head);
 	tcase_add_test(cases, sums_take_the_slots_asked_for_and_no_more);
 	tcase_add_test(cases, slots_that_were_never_used_are_not_read);
 	tcase_add_test(cases, garbage_is_never_an_index_nor_a_negative_count);

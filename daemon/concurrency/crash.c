@@ -1,0 +1,306 @@
+/*
+ * crash.c - records a crash. What runs in the signal handler is async-signal-safe: _dl_find_object
+ * is documented to be, and backtrace is once its library is loaded.
+ */
+#include "concurrency/crash.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <link.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+/* The unwinder and the widest registers fit several times. */
+#define CRASH_STACK_SIZE 65536
+/* A process whose memory is spoilt may not even find its own stack: then it ends all the same. */
+#define CRASH_MOST_SECONDS 2
+/* Another thread has crashed first: so long, ten times, it may write. */
+#define CRASH_WAIT_NS 100000000
+
+static struct {
+	struct crash_record *record; /* shared; NULL: nothing is recorded */
+	pid_t pid;
+	char path[64];
+	char name[CRASH_MODULE_SIZE];
+	_Atomic int signal; /* the first */
+	_Atomic pid_t thread;
+} crash;
+
+static char crash_main_stack[CRASH_STACK_SIZE] __attribute__((aligned(64)));
+static _Thread_local const struct scoreboard_slot *crash_slot;
+static _Thread_local void *crash_stack; /* of this thread; owned */
+
+/* Where it happened; 0 on a machine that is not known here. */
+static uintptr_t
+crash_find_place(const void *context)
+{
+	const ucontext_t *user = context;
+
+#if defined(__x86_64__)
+	return (uintptr_t)user->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+	return (uintptr_t)user->uc_mcontext.pc;
+#elif defined(__i386__)
+	return (uintptr_t)user->uc_mcontext.gregs[REG_EIP];
+#elif defined(__riscv)
+	return (uintptr_t)user->uc_mcontext.__gregs[REG_PC];
+#else
+	(void)user;
+	return 0;
+#endif
+}
+
+/* Who called what is no function: the unwinder cannot tell. Reading may crash in its turn. */
+static uintptr_t
+crash_find_caller(const void *context)
+{
+	const ucontext_t *user = context;
+
+#if defined(__x86_64__)
+	return *(const uintptr_t *)user->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+	return (uintptr_t)user->uc_mcontext.regs[30];
+#else
+	(void)user;
+	return 0;
+#endif
+}
+
+static void
+crash_copy_name(char *to, const char *from)
+{
+	size_t i = 0;
+
+	for (; i < CRASH_MODULE_SIZE - 1 && from[i] != '\0'; i++)
+		to[i] = from[i];
+	to[i] = '\0';
+}
+
+/* The part behind the last slash. */
+static const char *
+crash_strip_directories(const char *path)
+{
+	const char *name = path;
+
+	for (; *path != '\0'; path++) {
+		if (path[0] == '/' && path[1] != '\0')
+			name = path + 1;
+	}
+	return name;
+}
+
+static bool
+crash_is_known(uintptr_t address)
+{
+	struct dl_find_object found;
+
+	return _dl_find_object((void *)address, &found) == 0;
+}
+
+/* Adds one frame. A return address belongs to the call before it. */
+static void
+crash_add_frame(struct crash_record *record, uintptr_t address, bool is_return)
+{
+	uint32_t count = atomic_load(&record->frame_count);
+	struct crash_frame *frame;
+	struct dl_find_object found;
+
+	/* others may write there */
+	if (count >= CRASH_MOST_FRAMES)
+		return;
+	frame = &record->frames[count];
+	frame->offset = address;
+	frame->module = CRASH_MODULE_UNKNOWN;
+	frame->name[0] = '\0';
+	if (_dl_find_object((void *)(address - (is_return ? 1 : 0)), &found) == 0) {
+		const struct link_map *map = found.dlfo_link_map;
+
+		frame->offset = address - map->l_addr;
+		if (map->l_name[0] == '\0') {
+			frame->module = CRASH_MODULE_PROGRAM;
+			crash_copy_name(frame->name, "handlerd-worker");
+		} else if (strcmp(map->l_name, crash.path) == 0) {
+			frame->module = CRASH_MODULE_HANDLER;
+			crash_copy_name(frame->name, crash.name);
+		} else {
+			frame->module = CRASH_MODULE_LIBRARY;
+			crash_copy_name(frame->name, crash_strip_directories(map->l_name));
+		}
+	}
+	atomic_store(&record->frame_count, count + 1);
+}
+
+/* The frames from the place on; those before it are of this signal handler. */
+static void
+crash_add_stack(struct crash_record *record, const void *context)
+{
+	void *stack[CRASH_MOST_FRAMES + 8];
+	uintptr_t place = crash_find_place(context);
+	int count, first = 0;
+
+	crash_add_frame(record, place, false);
+	if (!crash_is_known(place)) {
+		uintptr_t caller = crash_find_caller(context);
+
+		if (crash_is_known(caller))
+			crash_add_frame(record, caller, true);
+	}
+	count = backtrace(stack, CRASH_MOST_FRAMES + 8);
+	while (first < count && (uintptr_t)stack[first] != place)
+		first++;
+	for (int i = first + 1; i < count; i++)
+		crash_add_frame(record, (uintptr_t)stack[i], true);
+}
+
+/* Nothing that goes wrong here may keep the process from ending. */
+static void
+crash_limit_time(void)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	(void)sigaction(SIGALRM, &action, NULL);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGALRM);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	(void)alarm(CRASH_MOST_SECONDS);
+}
+
+static void
+crash_write(int number, const siginfo_t *info, const void *context)
+{
+	struct crash_record *record = crash.record;
+	int32_t nobody = 0;
+
+	if (!atomic_compare_exchange_strong(&record->pid, &nobody, crash.pid))
+		return;
+	atomic_store(&record->frame_count, 0);
+	record->signal = number;
+	record->code = info->si_code;
+	record->address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;
+	record->connection_id = crash_slot != NULL ? atomic_load(&crash_slot->connection_id) : 0;
+	crash_limit_time();
+	crash_add_stack(record, context);
+	(void)alarm(0);
+}
+
+/* A crash while the first is written down. */
+static void
+crash_again(void)
+{
+	struct timespec moment = {.tv_nsec = CRASH_WAIT_NS};
+	int first = atomic_load(&crash.signal);
+	sigset_t set;
+
+	if (atomic_load(&crash.thread) != gettid()) {
+		for (int i = 0; i < 10; i++)
+			(void)nanosleep(&moment, NULL);
+		return;
+	}
+	/* what was being written is the death that counts */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, first);
+	(void)raise(first);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* The disposition is the default one again (SA_RESETHAND). A fault happens anew on return, with
+ * all that a core dump shows; a signal that was sent must be sent again. */
+static void
+crash_on_signal(int number, siginfo_t *info, void *context)
+{
+	int saved_errno = errno;
+
+	if (getpid() == crash.pid) {
+		int nobody = 0;
+
+		if (atomic_compare_exchange_strong(&crash.signal, &nobody, number)) {
+			atomic_store(&crash.thread, gettid());
+			crash_write(number, info, context);
+		} else {
+			crash_again();
+		}
+	}
+	if (info->si_code <= 0 || number == SIGSYS)
+		(void)raise(number);
+	errno = saved_errno;
+}
+
+/* Gives this thread a stack for signal handlers, if it has none (a sanitizer's). */
+static bool
+crash_set_stack(void *memory)
+{
+	stack_t stack = {.ss_sp = memory, .ss_size = CRASH_STACK_SIZE}, old;
+
+	return sigaltstack(NULL, &old) == 0 && (old.ss_flags & SS_DISABLE) != 0 &&
+	       sigaltstack(&stack, NULL) == 0;
+}
+
+void
+crash_open(struct crash_record *record, const char *path, const char *name)
+{
+	struct sigaction action = {
+		.sa_sigaction = crash_on_signal,
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND,
+	};
+	void *stack[2];
+
+	crash.record = record;
+	crash.pid = getpid();
+	(void)snprintf(crash.path, sizeof(crash.path), "%s", path);
+	crash_copy_name(crash.name, crash_strip_directories(name));
+	/* the first call loads the unwinder */
+	(void)backtrace(stack, 2);
+	(void)crash_set_stack(crash_main_stack);
+	for (const int *number = crash_signals; *number != 0; number++) {
+		struct sigaction old;
+
+		/* somebody else's: a sanitizer takes them before main */
+		if (sigaction(*number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+			(void)sigaction(*number, &action, NULL);
+	}
+}
+
+void
+crash_begin_thread(const struct scoreboard_slot *slot)
+{
+	void *memory;
+
+	if (crash.record == NULL)
+		return;
+	crash_slot = slot;
+	memory = mmap(NULL, CRASH_STACK_SIZE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return;
+	if (crash_set_stack(memory))
+		crash_stack = memory;
+	else
+		(void)munmap(memory, CRASH_STACK_SIZE);
+}
+
+void
+crash_end_thread(void)
+{
+	stack_t none = {.ss_flags = SS_DISABLE};
+
+	crash_slot = NULL;
+	if (crash_stack == NULL)
+		return;
+	(void)sigaltstack(&none, NULL);
+	(void)munmap(crash_stack, CRASH_STACK_SIZE);
+	crash_stack = NULL;
+}
+
+void
+crash_begin_child(const struct scoreboard_slot *slot)
+{
+	crash.pid = getpid();
+	crash_slot = slot;
+}
