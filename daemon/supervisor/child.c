@@ -212,6 +212,7 @@ child_on_death(struct process *process, int status)
 	bool was_asked = child->state == CHILD_DRAINING || child->is_once;
 
 	child->last_status = status;
+	death_note(child, status);
 	child->owner->on_end(child, was_asked && WIFEXITED(status));
 	child_handle(child, child->is_once ? CHILD_FINISHED : CHILD_DIED);
 }
@@ -220,19 +221,6 @@ static void
 child_on_timer(struct loop_timer *timer)
 {
 	child_handle(CONTAINER_OF(timer, struct child, timer), CHILD_TIMER);
-}
-
-/* "was killed by signal 11 (Segmentation fault)", "exited with status 3". */
-static const char *
-child_describe_death(int status, char *buf, size_t size)
-{
-	if (WIFSIGNALED(status))
-		(void)snprintf(buf, size, "was killed by signal %d (%s)%s", WTERMSIG(status),
-			       strsignal(WTERMSIG(status)),
-			       WCOREDUMP(status) ? ", core dumped" : "");
-	else
-		(void)snprintf(buf, size, "exited with status %d", WEXITSTATUS(status));
-	return buf;
 }
 
 static int
@@ -252,14 +240,13 @@ child_execute(struct child *child)
 static void
 child_fail(struct child *child)
 {
-	char death[128];
+	CLEANUP_FREE char *sentence = NULL;
 
 	loop_disarm(child->loop, &child->timer);
-	if (child->failures.errors == 0)
-		report_error(&child->failures, NULL, 0,
-			     "worker of '%s' (handler '%s') %s before it was ready", child->name,
-			     child->handler,
-			     child_describe_death(child->last_status, death, sizeof(death)));
+	if (child->failures.errors > 0)
+		return;
+	sentence = death_explain_failure(child);
+	report_error(&child->failures, NULL, 0, "%s", sentence);
 }
 
 /* The worker is dead and must be followed by another: now, or after a pause. */
@@ -269,13 +256,13 @@ child_replace(struct child *child)
 	int64_t now_ns = clock_now_ns();
 	int64_t lived_ns = child->was_ready ? now_ns - child->ready_ns : 0;
 	int64_t delay_ns = backoff_next(&child->backoff, child->was_ready, lived_ns, now_ns);
-	char death[128], when[64];
+	char when[64];
 
 	child->crashes++;
 	if (delay_ns == 0)
-		(void)snprintf(when, sizeof(when), "replaced at once");
+		(void)snprintf(when, sizeof(when), "it is replaced at once");
 	else
-		(void)snprintf(when, sizeof(when), "replaced in %" PRId64 " ms",
+		(void)snprintf(when, sizeof(when), "it is replaced in %" PRId64 " ms",
 			       delay_ns / CLOCK_NS_PER_MS);
 	for (size_t i = 0; i < child->failures.count; i++) {
 		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
@@ -283,9 +270,7 @@ child_replace(struct child *child)
 		log_error("%s", sentence);
 	}
 	report_free(&child->failures);
-	log_error("worker of '%s' (handler '%s', generation %" PRIu32 ") %s; it is %s", child->name,
-		  child->handler, child->generation,
-		  child_describe_death(child->last_status, death, sizeof(death)), when);
+	death_log(child, when);
 	loop_arm(child->loop, &child->timer, now_ns + delay_ns);
 }
 
@@ -304,6 +289,7 @@ child_restart(struct child *child)
 static void
 child_kill(struct child *child, const char *why)
 {
+	death_log_cut(child, "as the worker is killed");
 	report_error(&child->failures, NULL, 0, "worker of '%s' (handler '%s') %s; it is killed",
 		     child->name, child->handler, why);
 	process_kill(&child->process);
@@ -331,16 +317,10 @@ child_tell_drain(struct child *child)
 static void
 child_end(struct child *child)
 {
-	char death[128];
-
 	loop_disarm(child->loop, &child->timer);
 	child->is_quiet = true;
 	if (!WIFEXITED(child->last_status) || WEXITSTATUS(child->last_status) != 0)
-		log_error("worker of '%s' (handler '%s', generation %" PRIu32
-			  ") %s; its connections are "
-			  "lost",
-			  child->name, child->handler, child->generation,
-			  child_describe_death(child->last_status, death, sizeof(death)));
+		death_log(child, "its connections are lost");
 	for (size_t i = 0; i < child->failures.count; i++) {
 		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
 
@@ -390,6 +370,7 @@ child_act(struct child *child, enum child_action action)
 	case CHILD_DESTROY:
 		loop_disarm(child->loop, &child->timer);
 		if (child->process.pid != 0) {
+			death_log_cut(child, "as the worker is ended at once");
 			process_destroy(&child->process);
 			child->owner->on_end(child, true);
 		}

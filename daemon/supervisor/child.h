@@ -18,9 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/elf.h"
 #include "base/report.h"
 #include "ipc/scoreboard.h"
 #include "supervisor/backoff.h"
+#include "supervisor/death.h"
 #include "supervisor/process.h"
 
 enum child_state {
@@ -107,14 +109,18 @@ struct child {
 	struct backoff backoff;
 	uint64_t crashes;
 	int last_status;
+	struct death death; /* the last */
 
 	struct report failures; /* what the worker said of itself before it failed */
 	bool is_refusal;	/* one of them is about the handler file or its options */
 
 	struct scoreboard *board; /* mapped; NULL: none */
 	size_t board_slots;
-	int board_fd;	    /* the same; -1: none */
-	struct child *next; /* in the listener's list of old ones */
+	int board_fd;	/* the same; -1: none */
+	int handler_fd; /* the file it runs, for reports of crashes; -1: none; owned */
+	int program_fd; /* the worker program; -1: none; not owned */
+	char build_id[2 * ELF_BUILD_ID_SIZE + 1]; /* of the handler file; "" */
+	struct child *next;			  /* in the listener's list of old ones */
 };
 
 /* Starts the first process: STARTING, or FAILED with a reason in failures. The fields up to loop

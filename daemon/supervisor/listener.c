@@ -84,6 +84,9 @@ listener_free_child(struct child *child)
 	child_handle(child, CHILD_STOP);
 	report_free(&child->failures);
 	free(child->version);
+	death_free(&child->death);
+	if (child->handler_fd >= 0)
+		(void)close(child->handler_fd);
 	free(child);
 }
 
@@ -285,6 +288,18 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 	return r < 0 ? r : 0;
 }
 
+/* Which file the worker is about to run. It may outlive this listener and its pin. */
+static void
+listener_note_handler(struct child *child)
+{
+	const struct pin *pin = &((struct listener *)child->owner_data)->pin;
+
+	if (child->handler_fd >= 0)
+		(void)close(child->handler_fd);
+	child->handler_fd = fcntl(pin->fd, F_DUPFD_CLOEXEC, 0);
+	(void)elf_format_build_id(pin->build_id, pin->build_id_size, child->build_id);
+}
+
 static int
 listener_start_child(struct child *child, uint32_t generation)
 {
@@ -299,6 +314,7 @@ listener_start_child(struct child *child, uint32_t generation)
 	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
 	settings.older_slots = older_slots;
 	settings.older_count = (uint32_t)listener_find_older(listener, older, LISTENER_MOST_OLDER);
+	listener_note_handler(child);
 	r = listener_open_board(child, settings.limit);
 	if (r >= 0) {
 		listener_add_fds(listener, older, &settings, fds);
@@ -350,6 +366,8 @@ listener_start(struct listener *listener, uint32_t generation)
 	child->loop = listener->world->loop;
 	child->is_once = listener->world->is_once;
 	child->start_timeout_ms = listener->config->start_timeout_ms;
+	child->handler_fd = -1;
+	child->program_fd = listener->world->places->worker_fd;
 	listener->current = child;
 	child_start(child, generation);
 }

@@ -201,7 +201,7 @@ process_start(struct process *process, struct loop *loop, uint32_t generation,
 		return r;
 	}
 	(void)setpgid(pid, pid);
-	process->pid = pid;
+	process->pid = process->last_pid = pid;
 	process->generation = generation;
 	process->loop = loop;
 	process->channel = (struct loop_source){.fd = ends[0], .on_event = process_on_channel};

@@ -14,7 +14,8 @@
 #include "ipc/channel.h"
 
 struct process {
-	pid_t pid; /* 0: not running */
+	pid_t pid;	/* 0: not running */
+	pid_t last_pid; /* the same, also when it is dead */
 	uint32_t generation;
 	struct loop *loop; /* not owned */
 	struct loop_source channel;

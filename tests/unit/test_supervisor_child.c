@@ -159,6 +159,8 @@ prepare(void)
 		.handler = "echo",
 		.loop = &loop,
 		.start_timeout_ms = 10000,
+		.handler_fd = -1,
+		.program_fd = -1,
 	};
 	child_start(&child, 7);
 }
@@ -167,6 +169,7 @@ static void
 clean(void)
 {
 	report_free(&child.failures);
+	death_free(&child.death);
 	loop_close(&loop);
 }
 
@@ -218,6 +221,7 @@ END_TEST
 START_TEST(worker_that_dies_before_the_commit_fails_with_a_sentence)
 {
 	child.last_status = SIGSEGV;
+	death_note(&child, SIGSEGV);
 	if (_i == 1)
 		child_handle(&child, CHILD_SAID_READY);
 	child_handle(&child, CHILD_DIED);
@@ -256,6 +260,7 @@ START_TEST(crash_after_the_commit_is_followed_by_another_worker)
 	child_handle(&child, CHILD_SAID_READY);
 	child_handle(&child, CHILD_COMMIT);
 	child.last_status = SIGKILL;
+	death_note(&child, SIGKILL);
 	child_handle(&child, CHILD_DIED);
 	ck_assert_int_eq(child.state, CHILD_BACKOFF);
 	ck_assert_uint_eq(child.crashes, 1);

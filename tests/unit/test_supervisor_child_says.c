@@ -57,6 +57,8 @@ prepare(void)
 		.handler = "echo",
 		.loop = &loop,
 		.start_timeout_ms = 10000,
+		.handler_fd = -1,
+		.program_fd = -1,
 	};
 	child_start(&child, 7);
 }
@@ -65,6 +67,7 @@ static void
 clean(void)
 {
 	report_free(&child.failures);
+	death_free(&child.death);
 	free(child.version);
 	loop_close(&loop);
 }
