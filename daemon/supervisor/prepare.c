@@ -70,7 +70,9 @@ prepare_make_plan(struct supervisor *supervisor, const struct identity *identity
 	for (size_t i = 0; i < reload->plan.count && reload->kind != RELOAD_START; i++) {
 		CLEANUP_FREE char *sentence = plan_sentence(&reload->plan.rows[i]);
 
-		if (reload->plan.rows[i].changes != 0)
+		if (reload->kind == RELOAD_DRY)
+			log_info("dry run: %s", sentence);
+		else if (reload->plan.rows[i].changes != 0)
 			log_event(LOG_EVENT_PLAN, reload->plan.rows[i].listener, "plan: %s",
 				  sentence);
 		else
