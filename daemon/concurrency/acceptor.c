@@ -18,6 +18,7 @@
 
 #define ACCEPTOR_PAUSE_MS 100
 #define ACCEPTOR_DRAIN UINT64_MAX
+#define ACCEPTOR_HOLD (UINT64_MAX - 1)
 /* A listener may have a thousand sockets, most of them with nothing. */
 #define ACCEPTOR_REACH 4
 
@@ -43,9 +44,16 @@ acceptor_open(struct acceptor *acceptor, struct concurrency *mode)
 			return r;
 	}
 	r = acceptor_add(epoll_fd, mode->drain_fd, EPOLLIN, ACCEPTOR_DRAIN);
+	if (r >= 0)
+		r = acceptor_add(epoll_fd, mode->pause_fd, EPOLLIN, ACCEPTOR_HOLD);
 	if (r < 0)
 		return r;
-	*acceptor = (struct acceptor){.mode = mode, .epoll_fd = take_fd(&epoll_fd)};
+	*acceptor = (struct acceptor){
+		.mode = mode,
+		.epoll_fd = take_fd(&epoll_fd),
+		/* an older generation that did not accept it may have been woken for it */
+		.is_unsure = !mode->is_open,
+	};
 	return 0;
 }
 
@@ -59,16 +67,29 @@ acceptor_close(struct acceptor *acceptor)
 bool
 acceptor_wait_open(const struct concurrency *mode)
 {
-	struct pollfd rows[2] = {
-		{.fd = mode->open_fd, .events = POLLIN},
+	struct pollfd rows[] = {
 		{.fd = mode->drain_fd, .events = POLLIN},
+		{.fd = mode->open_fd, .events = POLLIN},
+		{.fd = mode->pause_fd, .events = POLLIN}, /* it was open before */
 	};
 
 	if (mode->is_open)
 		return true;
-	while (poll(rows, 2, -1) < 0 && errno == EINTR)
+	while (poll(rows, COUNT_OF(rows), -1) < 0 && errno == EINTR)
 		;
-	return rows[1].revents == 0;
+	return rows[0].revents == 0;
+}
+
+bool
+acceptor_hold(const struct concurrency *mode)
+{
+	struct pollfd rows[] = {
+		{.fd = mode->drain_fd, .events = POLLIN},
+		{.fd = mode->open_fd, .events = POLLIN},
+	};
+
+	/* what it was woken for before, its epoll will tell again */
+	return poll(rows, COUNT_OF(rows), -1) < 0 || rows[0].revents == 0;
 }
 
 /* Errors that concern one connection, or the moment: the next call may do. */
@@ -94,10 +115,13 @@ acceptor_is_passing(int error)
 }
 
 size_t
-acceptor_reach(const struct concurrency *mode)
+acceptor_reach(const struct acceptor *acceptor)
 {
+	const struct concurrency *mode = acceptor->mode;
+
 	/* what it was woken for may be anywhere, and is nobody else's */
-	if (atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
+	if (acceptor->is_unsure ||
+	    atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
 	    atomic_load_explicit(&mode->board->child_phase, memory_order_relaxed) != 0)
 		return mode->socket_count;
 	return mode->socket_count < ACCEPTOR_REACH ? mode->socket_count : ACCEPTOR_REACH;
@@ -126,7 +150,7 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		return -EUSERS;
 	if (mode->is_connection)
 		return acceptor_take_connection(mode, ret_client, ret_length);
-	for (size_t i = 0; i < acceptor_reach(mode); i++) {
+	for (size_t i = 0; i < acceptor_reach(acceptor); i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
 		int fd;
 
@@ -142,6 +166,8 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		if (errno != EAGAIN)
 			error = errno;
 	}
+	if (error == EAGAIN)
+		acceptor->is_unsure = false;
 	return -error;
 }
 
@@ -153,7 +179,8 @@ acceptor_wait(struct acceptor *acceptor, int timeout_ms)
 	int result = 0;
 	int n;
 
-	if (acceptor->mode->is_connection && !atomic_load(&acceptor->mode->was_connection_taken))
+	if (acceptor->is_unsure ||
+	    (acceptor->mode->is_connection && !atomic_load(&acceptor->mode->was_connection_taken)))
 		return 1;
 	n = epoll_wait(acceptor->epoll_fd, events, COUNT_OF(events), timeout_ms);
 	if (n < 0)
@@ -163,8 +190,10 @@ acceptor_wait(struct acceptor *acceptor, int timeout_ms)
 			is_draining = true;
 			continue;
 		}
-		acceptor->next = (size_t)events[i].data.u64;
 		result = 1;
+		if (events[i].data.u64 == ACCEPTOR_HOLD)
+			continue;
+		acceptor->next = (size_t)events[i].data.u64;
 	}
 	return is_draining ? -ECANCELED : result;
 }
@@ -195,14 +224,17 @@ acceptor_is_broken(const struct concurrency *mode)
 static void
 acceptor_wait_shortage(struct concurrency *mode, int error)
 {
-	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
+	struct pollfd rows[] = {
+		{.fd = mode->drain_fd, .events = POLLIN},
+		{.fd = mode->pause_fd, .events = POLLIN},
+	};
 	uint64_t suppressed = 0;
 
 	if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
 		log_warning("'%s' cannot accept connections: %s; clients wait, trying again every "
 			    "%d ms (%" PRIu64 " attempts failed before)",
 			    mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
-	(void)poll(&row, 1, ACCEPTOR_PAUSE_MS);
+	(void)poll(rows, COUNT_OF(rows), ACCEPTOR_PAUSE_MS);
 }
 
 /* The control flow ends this worker; until it does, nobody accepts. */

@@ -3,7 +3,8 @@
  *
  * A listening socket is one open file description shared by generations and children, so it is
  * always non-blocking. A flow waits in an epoll that is its alone at the time, in which the
- * listeners stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the drain event.
+ * listeners stand with EPOLLEXCLUSIVE (one connection wakes one flow) beside the events of pausing
+ * and draining.
  */
 #ifndef CONCURRENCY_ACCEPTOR_H
 #define CONCURRENCY_ACCEPTOR_H
@@ -17,18 +18,23 @@
 struct acceptor {
 	struct concurrency *mode; /* not owned */
 	int epoll_fd;
-	size_t next; /* the socket to try first */
+	size_t next;	/* the socket to try first */
+	bool is_unsure; /* something may wait that waiting does not tell: look at all sockets */
 };
 
 /* 0 or a negative errno. After a fork the child opens its own. */
 int acceptor_open(struct acceptor *acceptor, struct concurrency *mode);
 void acceptor_close(struct acceptor *acceptor);
 
-/* Waits until flows may accept. Returns false if draining began before. */
+/* Waits until flows may accept for the first time. Returns false if draining began before. */
 bool acceptor_wait_open(const struct concurrency *mode);
 
+/* Waits while the listener is paused: to be called for as long as concurrency_is_paused. Returns
+ * false if draining began. */
+bool acceptor_hold(const struct concurrency *mode);
+
 /* How many sockets one attempt looks at, from `next` on: one that is ready is told by waiting. */
-size_t acceptor_reach(const struct concurrency *mode);
+size_t acceptor_reach(const struct acceptor *acceptor);
 
 /* Accepts a connection without waiting: a blocking, close-on-exec descriptor. -EAGAIN when there is
  * none; -EUSERS while older generations hold the rest of the limit, -EMFILE and the like
@@ -40,13 +46,13 @@ int acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client
  * it. Only a new worker can mend that. Told in the log. */
 bool acceptor_is_broken(const struct concurrency *mode);
 
-/* Waits for a connection, at most timeout_ms (-1: for ever). Returns 1 when there may be one, 0
- * after the timeout, -ECANCELED when draining began. */
+/* Waits for a connection, at most timeout_ms (-1: for ever). Returns 1 when there may be one, or
+ * the listener was paused, 0 after the timeout, -ECANCELED when draining began. */
 int acceptor_wait(struct acceptor *acceptor, int timeout_ms);
 
 bool acceptor_is_shortage(int error);
 /* Waits until it is worth trying again: after EUSERS for a connection that ends, after a shortage
- * 100 ms (told once in 10 s); or until draining begins. */
+ * 100 ms (told once in 10 s); or until the listener is paused, or draining begins. */
 void acceptor_pause(struct concurrency *mode, int error);
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef CONCURRENCY_CONCURRENCY_H
 #define CONCURRENCY_CONCURRENCY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,8 +26,6 @@ struct intake_batch;
 struct concurrency_ops {
 	/* Makes the first flows; they accept nothing yet. 0 or a negative errno. */
 	int (*prepare)(struct concurrency *mode);
-	/* Lets flows accept, now and later. */
-	void (*accept)(struct concurrency *mode);
 	/* No flow accepts any more; those that serve go on. A second call reminds forked children.
 	 */
 	void (*drain)(struct concurrency *mode);
@@ -34,6 +33,8 @@ struct concurrency_ops {
 	void (*cancel)(struct concurrency *mode);
 	/* Ends the connection with this id. Returns whether it is being served here. */
 	bool (*kill)(struct concurrency *mode, uint64_t id);
+	/* Whether every flow has seen the pause, and none of them serves anything. */
+	bool (*is_at_rest)(struct concurrency *mode);
 	/* Calls the handler's service_actions, or leaves it for the next time. */
 	void (*service)(struct concurrency *mode);
 	/* Ends what would outlive this process. */
@@ -73,14 +74,19 @@ struct concurrency {
 	void (*on_crash)(struct concurrency *mode,
 			 int status);		     /* of a child, as waitpid(2) has it */
 	void (*on_broken)(struct concurrency *mode); /* a listening socket is, see acceptor.h */
+	void (*on_idle)(struct concurrency *mode);   /* concurrency_retire has come to its end */
 
 	/* Made by concurrency_init, shared with forked children. */
-	int open_fd;   /* eventfd, readable once flows may accept */
-	bool is_open;  /* the same, for flows that are made later */
-	int drain_fd;  /* eventfd, readable once no flow may accept */
+	int open_fd;	      /* eventfd, readable while flows may accept */
+	_Atomic bool is_open; /* they might once, for flows that are made later */
+	int pause_fd;  /* eventfd, readable while they may not any more, until they are told */
+	int drain_fd;  /* eventfd, readable once no flow may accept for good */
 	int notice_fd; /* eventfd: a flow has something to tell the control flow */
 	struct loop_source notice;
-	void *state; /* the mode's own */
+	void *state;		    /* the mode's own */
+	struct loop_timer patience; /* of concurrency_retire */
+	bool is_retiring;
+	bool is_pause_ordered; /* whatever comes of retiring */
 	bool was_quiet, was_empty;
 	_Atomic bool is_broken;
 	_Atomic bool was_connection_taken;
@@ -88,6 +94,27 @@ struct concurrency {
 
 /* The eventfds, and the datagram sockets. 0 or a negative errno. */
 int concurrency_init(struct concurrency *mode);
+
+/*
+ * Flows are told to accept, to pause, and to accept again. Each looks at is_paused before it takes
+ * something, so none does that has seen the pause; a flow that waits is woken by pause_fd, and then
+ * waits for open_fd. What it was woken for before, no other flow may know of; so it stays, and the
+ * flows of a new worker look at all sockets before they wait for them (acceptor.is_unsure).
+ */
+void concurrency_accept(struct concurrency *mode);
+void concurrency_pause(struct concurrency *mode);
+
+/* Pauses if there is nothing to serve: then on_idle is called, and the pause lasts. If something
+ * came just then, it is served and nothing else happens. */
+void concurrency_retire(struct concurrency *mode);
+/* To be called when a flow may have come to rest. */
+void concurrency_look_at_rest(struct concurrency *mode);
+
+static inline bool
+concurrency_is_paused(const struct concurrency *mode)
+{
+	return atomic_load(&mode->board->is_paused) != 0;
+}
 
 /* Tell the worker, once. */
 void concurrency_report_quiet(struct concurrency *mode);

@@ -101,6 +101,12 @@ forked_is_draining(void)
 	return atomic_load(&forked.mode->board->child_phase) != FORKED_SERVE;
 }
 
+bool
+forked_is_waiting(enum forked_state state)
+{
+	return state == FORKED_WAITING || state == FORKED_HELD;
+}
+
 uint32_t
 forked_few(const struct concurrency *mode)
 {
@@ -119,7 +125,7 @@ forked_stop_waiting(enum forked_state state)
 static _Noreturn void
 forked_leave(int status)
 {
-	if (atomic_load(&forked.slot->state) == FORKED_WAITING)
+	if (forked_is_waiting((enum forked_state)atomic_load(&forked.slot->state)))
 		(void)forked_stop_waiting(FORKED_LEAVING);
 	atomic_store(&forked.slot->state, FORKED_LEAVING);
 	_exit(status);
@@ -140,6 +146,20 @@ forked_set_signals(void)
 		_exit(0);
 }
 
+/* Waits until the listener is no longer paused. False: draining began. Children beyond the spare
+ * ones stay: there is no telling what waits. */
+static bool
+forked_hold(void)
+{
+	bool goes_on;
+
+	atomic_store(&forked.slot->state, FORKED_HELD);
+	fd_raise_event(forked.mode->notice_fd);
+	goes_on = acceptor_hold(forked.mode);
+	atomic_store(&forked.slot->state, FORKED_WAITING);
+	return goes_on;
+}
+
 /* Waits for something to serve and takes it. 0; -ECANCELED, -ETIME: leave. */
 static int
 forked_take(struct acceptor *acceptor)
@@ -154,6 +174,11 @@ forked_take(struct acceptor *acceptor)
 		if (forked_is_draining() && !was_woken)
 			return -ECANCELED;
 		was_woken = false;
+		if (concurrency_is_paused(forked.mode)) {
+			if (!forked_hold())
+				return -ECANCELED;
+			continue;
+		}
 		r = intake_take(acceptor, &forked.intake);
 		if (r == 0)
 			return 0;
@@ -167,6 +192,8 @@ forked_take(struct acceptor *acceptor)
 		r = acceptor_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
 		if (r < 0) {
 			/* the wake-up may have been a connection's */
+			if (concurrency_is_paused(forked.mode))
+				return r;
 			return intake_take(acceptor, &forked.intake) == 0 ? 0 : r;
 		}
 		if (r > 0)
@@ -199,7 +226,7 @@ forked_serve(struct acceptor *acceptor, uint64_t *served)
 		session_run(&forked.request);
 		(*served)++;
 	} while (mode->is_datagram && forked_may_go_on(*served) && !forked_is_draining() &&
-		 intake_take(acceptor, &forked.intake) == 0);
+		 !concurrency_is_paused(mode) && intake_take(acceptor, &forked.intake) == 0);
 	intake_stop_taking(mode);
 }
 

@@ -4,6 +4,7 @@
 #ifndef CONCURRENCY_FORKED_H
 #define CONCURRENCY_FORKED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -13,6 +14,7 @@
 enum forked_state {
 	FORKED_FREE,
 	FORKED_WAITING, /* may accept at any moment */
+	FORKED_HELD,	/* waits, and has seen the pause */
 	FORKED_BUSY,	/* accepted */
 	FORKED_LEAVING, /* will accept no more, and ends by itself */
 };
@@ -23,6 +25,9 @@ enum forked_phase {
 	FORKED_DRAIN,  /* accept no more; idle requests end */
 	FORKED_CANCEL, /* every wait ends */
 };
+
+/* Whether it counts among the waiting children. */
+bool forked_is_waiting(enum forked_state state);
 
 /* So few waiting children that the parent must fork. */
 uint32_t forked_few(const struct concurrency *mode);

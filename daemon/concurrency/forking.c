@@ -116,6 +116,7 @@ forking_look(struct forking *forking)
 {
 	struct concurrency *mode = forking->mode;
 
+	concurrency_look_at_rest(mode);
 	if (!forking->is_draining && !forking->is_once_over) {
 		forking_fill(forking);
 		return;
@@ -149,7 +150,7 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	connection_id = atomic_exchange(&slot->connection_id, 0);
 	state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
 	atomic_store(&slot->order, SCOREBOARD_GO_ON);
-	if (state == FORKED_WAITING)
+	if (forked_is_waiting(state))
 		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
 	if (connection_id != 0 && forking_was_killed(forking, slot_index, connection_id)) {
 		scoreboard_count(&slot->finished);
@@ -327,11 +328,18 @@ forking_prepare(struct concurrency *mode)
 	return 0;
 }
 
-static void
-forking_accept(struct concurrency *mode)
+static bool
+forking_is_at_rest(struct concurrency *mode)
 {
-	mode->is_open = true;
-	fd_raise_event(mode->open_fd);
+	const struct forking *forking = mode->state;
+
+	for (uint32_t i = 0; i < mode->limit; i++) {
+		uint32_t state = atomic_load(&mode->board->slots[i].state);
+
+		if (forking->pids[i] != 0 && (state == FORKED_WAITING || state == FORKED_BUSY))
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -369,10 +377,10 @@ forking_stop(struct concurrency *mode)
 
 const struct concurrency_ops concurrency_forking = {
 	.prepare = forking_prepare,
-	.accept = forking_accept,
 	.drain = forking_drain,
 	.cancel = forking_cancel,
 	.kill = forking_kill,
+	.is_at_rest = forking_is_at_rest,
 	.service = forking_service,
 	.stop = forking_stop,
 };

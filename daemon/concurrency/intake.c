@@ -151,7 +151,7 @@ static int
 intake_receive(struct acceptor *acceptor, struct intake *ret)
 {
 	struct concurrency *mode = acceptor->mode;
-	size_t most = acceptor_reach(mode);
+	size_t most = acceptor_reach(acceptor);
 	int error;
 
 	if (intake_has_more(mode)) {
@@ -178,7 +178,10 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 		if (r != -EAGAIN)
 			error = r;
 	}
-	return error != 0 ? error : intake_doubt(acceptor, ret);
+	if (error != 0)
+		return error;
+	acceptor->is_unsure = false;
+	return intake_doubt(acceptor, ret);
 }
 
 int

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "concurrency/concurrency.h"
 
@@ -61,12 +62,13 @@ older_has_room(struct concurrency *mode)
 void
 older_wait_room(struct concurrency *mode)
 {
-	struct pollfd rows[2] = {
+	struct pollfd rows[] = {
 		{.fd = mode->older.vacancy_fd, .events = POLLIN},
 		{.fd = mode->drain_fd, .events = POLLIN},
+		{.fd = mode->pause_fd, .events = POLLIN},
 	};
 
-	if (poll(rows, 2, -1) > 0 && rows[0].revents != 0) {
+	if (poll(rows, COUNT_OF(rows), -1) > 0 && rows[0].revents != 0) {
 		fd_clear_event(mode->older.vacancy_fd);
 		/* others may wait as well; one that finds no room goes back to waiting */
 		if (older_has_room(mode))

@@ -38,7 +38,7 @@ void older_end(struct older *older);
 /* Whether one more connection may be accepted. */
 bool older_has_room(struct concurrency *mode);
 
-/* Waits until that may have changed, or draining begins. */
+/* Waits until that may have changed, or the listener is paused, or draining begins. */
 void older_wait_room(struct concurrency *mode);
 
 /* A connection of this, draining, generation has ended. */

@@ -49,6 +49,7 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 		mode->on_broken(mode);
 	if (is_short && (!is_over || are_waiting))
 		loop_arm(mode->loop, &pool->retry, clock_now_ns() + POOL_RETRY_NS);
+	concurrency_look_at_rest(mode);
 	if (is_quiet)
 		concurrency_report_quiet(mode);
 	if (is_empty)
@@ -167,10 +168,18 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 	return r < 0 ? r : pool_make_first_threads(pool);
 }
 
-void
-pool_accept(struct concurrency *mode)
+bool
+pool_is_at_rest(struct concurrency *mode)
 {
-	fd_raise_event(mode->open_fd);
+	struct pool *pool = mode->state;
+	bool is_at_rest;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	is_at_rest = pool->coming == 0 && pool->thread_count == pool->parked_count + pool->held;
+	if (pool->sessions != NULL)
+		is_at_rest = is_at_rest && sessions_are_at_rest(pool->sessions);
+	(void)pthread_mutex_unlock(&pool->lock);
+	return is_at_rest;
 }
 
 void

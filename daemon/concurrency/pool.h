@@ -8,11 +8,11 @@
 
 #include "concurrency/concurrency.h"
 
-/* Makes `min_threads` threads that wait for pool_accept, and will make up to `limit`. Where
+/* Makes `min_threads` threads that wait for concurrency_accept, and will make up to `limit`. Where
  * `entry_lock` is given, a session holds it. 0 or a negative errno. */
 int pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		 pthread_mutex_t *entry_lock);
-void pool_accept(struct concurrency *mode);
+bool pool_is_at_rest(struct concurrency *mode);
 void pool_drain(struct concurrency *mode);
 bool pool_kill(struct concurrency *mode, uint64_t id);
 

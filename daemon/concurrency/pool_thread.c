@@ -125,6 +125,9 @@ pool_park(struct pool *pool, struct pool_thread *thread)
 		thread->next->previous = thread;
 	pool->parked = thread;
 	pool->parked_count++;
+	/* somebody may wait for all to be at rest */
+	if (concurrency_is_paused(pool->mode))
+		fd_raise_event(pool->mode->notice_fd);
 	(void)pthread_mutex_unlock(&pool->lock);
 	do {
 		r = sem_clockwait(&thread->called, CLOCK_MONOTONIC, &until);
@@ -140,6 +143,31 @@ pool_park(struct pool *pool, struct pool_thread *thread)
 	return false;
 }
 
+/* Waits until the listener is no longer paused, without a time: who was woken for a connection just
+ * before may be the only one that will find it. False: draining began. */
+static bool
+pool_hold(struct pool *pool)
+{
+	bool goes_on;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->held++;
+	fd_raise_event(pool->mode->notice_fd);
+	(void)pthread_mutex_unlock(&pool->lock);
+	goes_on = acceptor_hold(pool->mode);
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->held--;
+	(void)pthread_mutex_unlock(&pool->lock);
+	return goes_on;
+}
+
+/* What was taken is served all the same. */
+static bool
+pool_is_paused(const struct pool *pool)
+{
+	return concurrency_is_paused(pool->mode) && !intake_has_more(pool->mode);
+}
+
 /* Waits on a seat for something to serve. 0; -ETIME when it was idle for too long; -ECANCELED when
  * draining began. */
 static int
@@ -151,15 +179,24 @@ pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 				 : (int)(pool->mode->idle_timeout_ns / CLOCK_NS_PER_MS);
 
 	for (;;) {
-		/* a thread that its handler has ended may have left some behind */
-		int r = intake_has_more(pool->mode) ? 1 : acceptor_wait(acceptor, timeout_ms);
-		bool is_over = r < 0;
+		bool is_over;
+		int r;
 
+		if (pool_is_paused(pool)) {
+			if (!pool_hold(pool))
+				return -ECANCELED;
+			continue;
+		}
+		/* a thread that its handler has ended may have left some behind */
+		r = intake_has_more(pool->mode) ? 1 : acceptor_wait(acceptor, timeout_ms);
+		is_over = r < 0;
 		if (r == 0)
 			return -ETIME;
 		/* also when draining begins: the wake-up may have been a connection's, and no other
 		 * process is told of that one */
 		intake_give_way(pool->mode);
+		if (pool_is_paused(pool))
+			continue;
 		r = intake_take(acceptor, intake);
 		if (r < 0 && is_over)
 			return -ECANCELED;
@@ -306,7 +343,8 @@ pool_goes_on(struct pool_thread *thread, unsigned served)
 		return false;
 	/* what was taken is served even when draining has begun */
 	if (!intake_has_more(mode) &&
-	    atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed))
+	    (atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
+	     concurrency_is_paused(mode)))
 		return false;
 	thread->direct.next = (size_t)(thread->intake.socket - mode->receivers);
 	if (served % POOL_MOST_DIRECT == 0)

@@ -53,6 +53,7 @@ struct pool {
 	uint32_t thread_count;
 	uint32_t seated; /* may accept at any moment */
 	uint32_t coming; /* called or made, not seated yet */
+	uint32_t held;	 /* of the seated: have seen the pause */
 	uint32_t parked_count;
 	struct pool_thread *parked; /* the last to park comes first */
 	bool is_receiving;	    /* for sessions */

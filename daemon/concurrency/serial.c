@@ -49,10 +49,10 @@ serial_stop(struct concurrency *mode)
 
 const struct concurrency_ops concurrency_serial = {
 	.prepare = serial_prepare,
-	.accept = pool_accept,
 	.drain = pool_drain,
 	.cancel = serial_cancel,
 	.kill = pool_kill,
+	.is_at_rest = pool_is_at_rest,
 	.service = serial_service,
 	.stop = serial_stop,
 };

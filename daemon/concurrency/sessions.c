@@ -12,6 +12,7 @@
 
 #include "api/mailbox.h"
 #include "api/request.h"
+#include "base/fd.h"
 #include "concurrency/acceptor.h"
 #include "net/listen.h"
 
@@ -40,6 +41,7 @@ struct sessions {
 	pthread_mutex_t lock; /* guards what follows */
 	void *tree;	      /* tsearch(3) */
 	uint32_t count;
+	bool is_held; /* nothing is received while the listener is paused */
 	struct session *first_waiting, **last_waiting;
 };
 
@@ -178,6 +180,54 @@ sessions_receive(struct sessions *sessions, const struct datagram_socket *socket
 	return listen_is_alive(socket->fd) ? 0 : -EINVAL;
 }
 
+/* Looks at every socket. */
+static void
+sessions_receive_all(struct sessions *sessions)
+{
+	const struct concurrency *mode = sessions->mode;
+
+	sessions->acceptor.is_unsure = false;
+	for (size_t i = 0; i < mode->socket_count; i++)
+		(void)sessions_receive(sessions, &mode->receivers[i]);
+}
+
+/* Waits until the listener is no longer paused. 0, or -ECANCELED when draining began. */
+static int
+sessions_hold(struct sessions *sessions)
+{
+	bool goes_on;
+
+	(void)pthread_mutex_lock(&sessions->lock);
+	sessions->is_held = true;
+	(void)pthread_mutex_unlock(&sessions->lock);
+	fd_raise_event(sessions->mode->notice_fd);
+	goes_on = acceptor_hold(sessions->mode);
+	(void)pthread_mutex_lock(&sessions->lock);
+	sessions->is_held = false;
+	(void)pthread_mutex_unlock(&sessions->lock);
+	return goes_on ? 0 : -ECANCELED;
+}
+
+/* 0, or -ECANCELED when draining began. */
+static int
+sessions_wait(struct sessions *sessions)
+{
+	struct concurrency *mode = sessions->mode;
+	int r = acceptor_wait(&sessions->acceptor, -1);
+	int failed;
+
+	if (concurrency_is_paused(mode))
+		return r;
+	if (sessions->acceptor.is_unsure) {
+		sessions_receive_all(sessions);
+		return r;
+	}
+	failed = sessions_receive(sessions, &mode->receivers[sessions->acceptor.next]);
+	if (failed < 0 && r >= 0)
+		acceptor_pause(mode, failed);
+	return r;
+}
+
 static void *
 sessions_run(void *argument)
 {
@@ -185,17 +235,11 @@ sessions_run(void *argument)
 	struct concurrency *mode = sessions->mode;
 	int r = acceptor_wait_open(mode) ? 0 : -ECANCELED;
 
-	while (r >= 0) {
-		int failed;
-
-		r = acceptor_wait(&sessions->acceptor, -1);
-		failed = sessions_receive(sessions, &mode->receivers[sessions->acceptor.next]);
-		if (failed < 0 && r >= 0)
-			acceptor_pause(mode, failed);
-	}
+	while (r >= 0)
+		r = concurrency_is_paused(mode) ? sessions_hold(sessions) : sessions_wait(sessions);
 	/* what it was last woken for is nobody else's, and may be anywhere */
-	for (size_t i = 0; i < mode->socket_count; i++)
-		(void)sessions_receive(sessions, &mode->receivers[i]);
+	if (!concurrency_is_paused(mode))
+		sessions_receive_all(sessions);
 	sessions->over(sessions->argument);
 	return NULL;
 }
@@ -258,6 +302,17 @@ sessions_are_waiting(struct sessions *sessions)
 	are_waiting = sessions->first_waiting != NULL;
 	(void)pthread_mutex_unlock(&sessions->lock);
 	return are_waiting;
+}
+
+bool
+sessions_are_at_rest(struct sessions *sessions)
+{
+	bool are_at_rest;
+
+	(void)pthread_mutex_lock(&sessions->lock);
+	are_at_rest = sessions->is_held && sessions->count == 0;
+	(void)pthread_mutex_unlock(&sessions->lock);
+	return are_at_rest;
 }
 
 void

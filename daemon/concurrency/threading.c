@@ -33,10 +33,10 @@ threading_stop(struct concurrency *mode)
 
 const struct concurrency_ops concurrency_threading = {
 	.prepare = threading_prepare,
-	.accept = pool_accept,
 	.drain = pool_drain,
 	.cancel = threading_cancel,
 	.kill = pool_kill,
+	.is_at_rest = pool_is_at_rest,
 	.service = threading_service,
 	.stop = threading_stop,
 };

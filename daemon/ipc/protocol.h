@@ -25,6 +25,7 @@ enum protocol_type {
 	PROTOCOL_CRASHED, /* status u32, as of waitpid(2): of a forked child; not of every one in a
 			     flood */
 	PROTOCOL_KILLED,  /* id u64: this worker had that connection, and ends it */
+	PROTOCOL_IDLE,	  /* answers RETIRE: serves nothing, and accepts nothing until ACCEPT */
 
 	/* supervisor to worker */
 	PROTOCOL_ACCEPT = 64, /* begin to accept */
@@ -34,6 +35,7 @@ enum protocol_type {
 	PROTOCOL_ALONE,	      /* no older generation of this listener is left */
 	PROTOCOL_KILL,	      /* id u64: end this connection; a worker that has it answers */
 	PROTOCOL_PAUSE,	      /* accept no more until ACCEPT comes; what is served goes on */
+	PROTOCOL_RETIRE,      /* pause if there is nothing to serve, and say IDLE; else go on */
 };
 
 /* How far a worker came. */

@@ -2,6 +2,10 @@
  * serve.c - the control flow of a serving worker: channel, signals, draining, service_actions.
  *
  *	prepare -> READY -> (ACCEPT) serving -> (DRAIN, STOP, end of file) draining -> exit
+ *	                              | ^
+ *	                        (PAUSE) (ACCEPT)
+ *	                              v |
+ *	                             paused
  */
 #include <dirent.h>
 #include <errno.h>
@@ -133,7 +137,15 @@ serve_on_message(struct worker *worker, struct channel_message *message)
 	switch (message->type) {
 	case PROTOCOL_ACCEPT:
 		if (!worker->is_draining)
-			worker->mode.ops->accept(&worker->mode);
+			concurrency_accept(&worker->mode);
+		break;
+	case PROTOCOL_PAUSE:
+		if (!worker->is_draining)
+			concurrency_pause(&worker->mode);
+		break;
+	case PROTOCOL_RETIRE:
+		if (!worker->is_draining)
+			concurrency_retire(&worker->mode);
 		break;
 	case PROTOCOL_DRAIN:
 		serve_drain(worker, (int64_t)buf_read_u64(&message->payload));
@@ -230,6 +242,12 @@ serve_on_crash(struct concurrency *mode, int status)
 	buf_add_u32(&payload, (uint32_t)status);
 	worker_send(worker, PROTOCOL_CRASHED, &payload);
 	buf_free(&payload);
+}
+
+static void
+serve_on_idle(struct concurrency *mode)
+{
+	serve_send(CONTAINER_OF(mode, struct worker, mode), PROTOCOL_IDLE);
 }
 
 static void
@@ -337,6 +355,7 @@ serve_fill_mode(struct worker *worker)
 	mode->on_empty = serve_on_empty;
 	mode->on_crash = serve_on_crash;
 	mode->on_broken = serve_on_broken;
+	mode->on_idle = serve_on_idle;
 }
 
 /* Descriptors that were handed over, and what is in them. */

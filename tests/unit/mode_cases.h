@@ -191,7 +191,7 @@ serve(const struct concurrency_ops *ops, int (*run_clients)(void), void (*done)(
 
 	mode.ops = ops;
 	ck_assert_int_eq(ops->prepare(&mode), 0);
-	ops->accept(&mode);
+	concurrency_accept(&mode);
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0)

@@ -266,7 +266,7 @@ START_TEST(service_actions_run_in_the_control_flow)
 	ck_assert_int_eq(mode.ops->prepare(&mode), 0);
 	mode.ops->service(&mode);
 	ck_assert_int_eq(actions, 1);
-	mode.ops->accept(&mode);
+	concurrency_accept(&mode);
 	drain();
 	ck_assert_int_eq(loop_run(&loop), 0);
 }
