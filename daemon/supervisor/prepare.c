@@ -137,13 +137,11 @@ prepare_start_probes(struct supervisor *supervisor)
 	bool is_needed = reload->kind == RELOAD_FILE || reload->kind == RELOAD_DRY;
 
 	reload->phase = RELOAD_PROBING;
-	reload->probes = memory_zero(reload->next_count, sizeof(*reload->probes));
-	for (size_t i = 0; i < reload->next_count && is_needed; i++) {
-		if (reload_is_running(supervisor, reload->next[i]))
-			continue;
-		probe_start(&reload->probes[reload->probe_count++], reload->next[i], WORKER_PROBE,
-			    prepare_on_probe_over);
+	for (size_t i = 0; i < reload->next_count; i++) {
+		if (is_needed && !reload_is_running(supervisor, reload->next[i]))
+			probes_add(&reload->probes, reload->next[i]);
 	}
+	probes_start(&reload->probes, prepare_on_probe_over);
 	reload_look(supervisor);
 }
 
@@ -208,23 +206,14 @@ void
 prepare_look_probing(struct supervisor *supervisor)
 {
 	struct reload *reload = &supervisor->reload;
+	bool is_refusal;
 
-	for (size_t i = 0; i < reload->probe_count; i++) {
-		if (!reload->probes[i].is_over)
-			return;
-	}
-	for (size_t i = 0; i < reload->probe_count; i++) {
-		const struct report *found = &reload->probes[i].report;
-
-		for (size_t j = 0; j < found->count; j++)
-			report_add(&reload->report, found->entries[j].is_warning,
-				   found->entries[j].file, found->entries[j].line, NULL,
-				   found->entries[j].text);
-		probe_free(&reload->probes[i]);
-	}
-	reload->probe_count = 0;
+	if (!probes_are_over(&reload->probes))
+		return;
+	is_refusal = probes_gather(&reload->probes, &reload->report);
+	probes_free(&reload->probes);
 	if (reload->report.errors > 0)
-		reload_fail(supervisor, EXIT_CONFIGURATION);
+		reload_fail(supervisor, is_refusal ? EXIT_CONFIGURATION : EXIT_FAILURE);
 	else if (reload->kind == RELOAD_DRY)
 		reload_end(supervisor, true, "the configuration is good; nothing was done");
 	else

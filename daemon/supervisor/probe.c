@@ -26,15 +26,17 @@ probe_note(struct probe *probe, struct buf_reader *payload, bool is_warning)
 {
 	CLEANUP_FREE char *file = NULL;
 	CLEANUP_FREE char *text = NULL;
-	uint32_t line;
+	uint32_t line, stage = 0;
 
 	if (!is_warning)
-		(void)buf_read_u32(payload); /* the stage */
+		stage = buf_read_u32(payload);
 	file = buf_read_text(payload);
 	line = buf_read_u32(payload);
 	text = buf_read_text(payload);
 	if (text != NULL && probe->report.count < PROBE_MOST_ENTRIES)
 		report_add(&probe->report, is_warning, file, line, NULL, text);
+	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION)
+		probe->is_refusal = true;
 }
 
 static void

@@ -21,6 +21,7 @@ struct probe {
 	bool is_over;
 	bool is_good;
 	bool was_killed; /* took too long */
+	bool is_refusal; /* an error is about the handler file or its options */
 	void (*on_over)(struct probe *probe);
 };
 

@@ -40,9 +40,7 @@ reload_clear(struct supervisor *supervisor)
 {
 	struct reload *reload = &supervisor->reload;
 
-	for (size_t i = 0; i < reload->probe_count; i++)
-		probe_free(&reload->probes[i]);
-	free(reload->probes);
+	probes_free(&reload->probes);
 	for (size_t i = 0; i < reload->next_count; i++) {
 		if (!reload_is_running(supervisor, reload->next[i]))
 			listener_free(reload->next[i]);

@@ -18,7 +18,7 @@
 
 #include "base/report.h"
 #include "supervisor/plan.h"
-#include "supervisor/probe.h"
+#include "supervisor/probes.h"
 
 struct config;
 struct identity;
@@ -49,8 +49,7 @@ struct reload {
 	struct config *config;
 	struct listener **next; /* in the file's order; the unchanged ones are the running ones */
 	size_t next_count;
-	struct probe *probes;
-	size_t probe_count;
+	struct probes probes;
 	struct plan plan;
 	struct report report;
 };
