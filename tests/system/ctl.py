@@ -6,9 +6,11 @@ import subprocess
 import threading
 
 import harness
-from harness import BUILD, WAIT_S
+from conffile import BUILD, SOURCE
+from harness import WAIT_S
 
 PROGRAM = BUILD / "bin" / "handlerctl"
+SCRIPT = SOURCE / "handlerctl" / "completion.bash"
 STREAMS = ["tcp", "unix"]
 DATAGRAMS = ["udp", "unixgram"]
 ALL = STREAMS + DATAGRAMS
@@ -83,6 +85,18 @@ def ctl(*arguments, data=b"", **keys):
 
 def send(*arguments, **keys):
     return ctl("send", *arguments, **keys)
+
+
+def complete(*words, **variables):
+    """What bash offers for the last word behind handlerctl."""
+    script = ('source "$1"; shift; COMP_WORDS=(handlerctl "$@"); COMP_CWORD=$#; _handlerctl; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    result = subprocess.run(["bash", "-euc", script, "bash", str(SCRIPT), *map(str, words)],
+                            capture_output=True, check=True, timeout=WAIT_S,
+                            env=environment() | {"PATH": path} | variables)
+    assert result.stderr == b""
+    return result.stdout.decode().split()
 
 
 def refuses(result, status, sentence):

@@ -1,29 +1,11 @@
 """What bash offers behind handlerctl."""
 import json
-import os
 import re
-import subprocess
 
 import pytest
 
-from conffile import SOURCE
-from ctl import PROGRAM, ctl, environment
+from ctl import complete, ctl
 from fake_control import CONNECTION, FakeControl, listener, status
-from harness import WAIT_S
-
-SCRIPT = SOURCE / "handlerctl" / "completion.bash"
-
-
-def complete(*words, **variables):
-    """The offers for the last word."""
-    script = ('source "$1"; shift; COMP_WORDS=(handlerctl "$@"); COMP_CWORD=$#; _handlerctl; '
-              'printf "%s\\n" "${COMPREPLY[@]}"')
-    path = f"{PROGRAM.parent}:{os.environ['PATH']}"
-    result = subprocess.run(["bash", "-euc", script, "bash", str(SCRIPT), *map(str, words)],
-                            capture_output=True, check=True, timeout=WAIT_S,
-                            env=environment() | {"PATH": path} | variables)
-    assert result.stderr == b""
-    return result.stdout.decode().split()
 
 
 def test_every_command_is_offered():
