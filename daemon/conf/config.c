@@ -4,6 +4,7 @@
 #include "conf/config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "conf/settings.h"
@@ -57,6 +58,18 @@ config_add_listener(struct config *config, const char *name, const char *handler
 	listener->name = memory_text(name);
 	listener->handler = memory_text(handler);
 	return listener;
+}
+
+const char *
+config_keep_file(struct config *config, const char *path)
+{
+	for (size_t i = 0; i < config->file_count; i++) {
+		if (strcmp(config->files[i], path) == 0)
+			return config->files[i];
+	}
+	config->files = memory_grow(config->files, config->file_count, sizeof(*config->files));
+	config->files[config->file_count] = memory_text(path);
+	return config->files[config->file_count++];
 }
 
 int64_t

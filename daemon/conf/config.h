@@ -220,6 +220,17 @@ struct config *config_load(const char *path, const char *default_handler_directo
 struct config *config_load_broken(const char *path, const char *default_handler_directory,
 				  struct report *report);
 
+/* A configuration as text that stands in no file: the name is what messages call it. */
+struct conf_part {
+	const char *name;
+	const char *text;
+};
+
+/* As config_load, from texts: the first is a main file, the others are files of listeners.d. What
+ * config_emit_top and config_emit_part write means the same when it is read back here. */
+struct config *config_load_parts(const struct conf_part *parts, size_t count,
+				 const char *default_handler_directory, struct report *report);
+
 /* A configuration with every default and no listener; for the command line. */
 struct config *config_new(const char *default_handler_directory);
 
@@ -252,6 +263,14 @@ void config_emit(const struct config *config, FILE *out);
 
 /* Writes one entry of the list of listeners, defaults filled in. */
 void config_emit_listener(const struct conf_listener *listener, FILE *out);
+
+/* The same as config_emit in parts: all but the listeners, and one of them. Many small texts are
+ * read faster than a long one. */
+void config_emit_top(const struct config *config, FILE *out);
+void config_emit_part(const struct conf_listener *listener, FILE *out);
+
+/* The path of a file as origins point to it: the configuration's own copy. */
+const char *config_keep_file(struct config *config, const char *path);
 
 /* One more that keeps it: it takes one config_free more until it is gone. Returns it. */
 struct config *config_hold(struct config *config);

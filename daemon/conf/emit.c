@@ -282,3 +282,25 @@ config_emit_listener(const struct conf_listener *listener, FILE *out)
 
 	emit_group(&emit, SETTING_LISTENER, "", listener);
 }
+
+void
+config_emit_top(const struct config *config, FILE *out)
+{
+	struct config top = *config;
+
+	top.listeners = NULL;
+	top.listener_count = 0;
+	config_emit(&top, out);
+}
+
+void
+config_emit_part(const struct conf_listener *listener, FILE *out)
+{
+	struct emit emit = {.out = out};
+	struct config alone = {
+		.listeners = (struct conf_listener *)listener,
+		.listener_count = 1,
+	};
+
+	emit_listeners(&emit, "listeners", &alone);
+}

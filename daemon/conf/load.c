@@ -67,20 +67,24 @@ load_parse(struct load_file *file, struct report *report)
 		load_report_syntax(file, report);
 }
 
+static struct load_file *
+load_new_file(struct load *load, const char *path)
+{
+	struct load_file *file = memory_zero(1, sizeof(*file));
+
+	file->path = config_keep_file(load->config, path);
+	config_init(&file->tree);
+	load->files = memory_grow(load->files, load->file_count, sizeof(*load->files));
+	load->files[load->file_count++] = file;
+	return file;
+}
+
 /* Reads one file; what is wrong with it is in the report, and the file is there either way. */
 static struct load_file *
 load_add_file(struct load *load, const char *path)
 {
-	struct config *config = load->config;
-	struct load_file *file = memory_zero(1, sizeof(*file));
+	struct load_file *file = load_new_file(load, path);
 	CLEANUP_FREE char *reason = NULL;
-
-	config->files = memory_grow(config->files, config->file_count, sizeof(*config->files));
-	config->files[config->file_count] = memory_text(path);
-	file->path = config->files[config->file_count++];
-	config_init(&file->tree);
-	load->files = memory_grow(load->files, load->file_count, sizeof(*load->files));
-	load->files[load->file_count++] = file;
 
 	if (source_read(path, &file->source, &reason) < 0)
 		report_error(load->report, file->path, 0, "%s", reason);
@@ -344,6 +348,34 @@ load_free(struct load *load)
 		free(load->files[i]);
 	}
 	free(load->files);
+}
+
+struct config *
+config_load_parts(const struct conf_part *parts, size_t count,
+		  const char *default_handler_directory, struct report *report)
+{
+	struct load load = {
+		.config = config_new(default_handler_directory),
+		.report = report,
+		.first_entry = report->count,
+	};
+	size_t errors_before = report->errors;
+
+	for (size_t i = 0; i < count; i++) {
+		struct load_file *file = load_new_file(&load, parts[i].name);
+
+		file->source.length = strlen(parts[i].text);
+		file->source.text = memory_format("%s\n", parts[i].text);
+		load_parse(file, report);
+	}
+	if (count > 0)
+		load_fill(&load);
+	load_finish_report(&load);
+	load_free(&load);
+	if (report->errors == errors_before)
+		return load.config;
+	config_free(load.config);
+	return NULL;
 }
 
 struct config *

@@ -143,6 +143,89 @@ START_TEST(output_cut_at_any_byte_is_refused_or_means_the_same)
 }
 END_TEST
 
+/* Every kind of listener, with keys that only some of them take. */
+static const char kinds[] =
+	"user = \"nobody\"; log = { level = \"debug\"; };\n"
+	"defaults = { limits = { amplification = 2.5; }; socket = { keepalive = { idle = \"5s\"; "
+	"};\n"
+	"  tos = 8; receive_buffer = \"64KiB\"; mode = \"0600\"; }; max_datagram = \"1KiB\";\n"
+	"  options = { common = \"x\\xff\"; }; };\n"
+	"listeners = (\n"
+	"  { name = \"tcp\"; address = [ \"*:7001\", \"[::1]:7100-7103\" ]; handler = \"echo\";\n"
+	"    concurrency = \"serial\"; socket = { keepalive = false; reuse_port = 3;\n"
+	"    device = \"lo\"; congestion = \"reno\"; defer_accept = \"2s\"; }; },\n"
+	"  { name = \"udp\"; protocol = \"udp\"; address = \"*:7002\"; handler = \"echo\";\n"
+	"    udp = { session_timeout = \"250ms\"; max_sessions = 3; }; start = \"on_demand\"; },\n"
+	"  { name = \"unix\"; protocol = \"unix\"; address = \"/run/x\"; handler = \"echo\";\n"
+	"    socket = { owner = \"nobody\"; group = \"nogroup\"; }; enabled = false;\n"
+	"    timeouts = { handler = \"2s\"; }; rollback = { crashes = 0; within = \"1h\"; }; },\n"
+	"  { name = \"gram\"; protocol = \"unixgram\"; address = [ \"@a\", \"/run/y\" ];\n"
+	"    handler = \"/srv/x.so\"; concurrency = \"forking\"; },\n"
+	"  { name = \"given\"; address = [ \"systemd:a\", \"systemd:b\" ]; handler = \"echo\"; } "
+	");\n";
+
+START_TEST(parts_read_back_as_the_whole)
+{
+	struct config *config = cases_accept(_i == 0 ? full : kinds), *again;
+	struct conf_part parts[8] = {{.name = "top"}};
+	char *texts[8], *first = cases_emit(config), *second;
+	struct report report = {0};
+	size_t count = config->listener_count + 1, size;
+	FILE *out = open_memstream(&texts[0], &size);
+
+	config_emit_top(config, out);
+	ck_assert_int_eq(fclose(out), 0);
+	for (size_t i = 1; i < count; i++) {
+		out = open_memstream(&texts[i], &size);
+		config_emit_part(&config->listeners[i - 1], out);
+		ck_assert_int_eq(fclose(out), 0);
+		parts[i].name = config->listeners[i - 1].name;
+	}
+	for (size_t i = 0; i < count; i++)
+		parts[i].text = texts[i];
+	again = config_load_parts(parts, count, "/other", &report);
+	ck_assert_msg(again != NULL, "%s", report.count > 0 ? report.entries[0].text : "");
+	second = cases_emit(again);
+	ck_assert_str_eq(first, second);
+	ck_assert_uint_eq(again->listener_count, config->listener_count);
+	/* whatever is compared besides what is written */
+	for (size_t i = 0; i < again->listener_count; i++) {
+		struct conf_socket a = config->listeners[i].socket, b = again->listeners[i].socket;
+
+		ck_assert_int_eq(a.keepalive_idle_ms, b.keepalive_idle_ms);
+		ck_assert_int_eq(a.mode, b.mode);
+		ck_assert_int_eq(config->listeners[i].limits.amplification_thousandths,
+				 again->listeners[i].limits.amplification_thousandths);
+		ck_assert_int_eq(config->listeners[i].max_datagram,
+				 again->listeners[i].max_datagram);
+	}
+	for (size_t i = 0; i < count; i++)
+		free(texts[i]);
+	free(first);
+	free(second);
+	config_free(config);
+	config_free(again);
+	report_free(&report);
+}
+END_TEST
+
+START_TEST(part_that_is_wrong_is_refused_by_its_name)
+{
+	static const struct conf_part parts[] = {
+		{.name = "top", .text = "listeners = ( );"},
+		{.name = "part", .text = "listeners = ( { name = \"a\"; nosuch = 1; } );"},
+	};
+	struct report report = {0};
+
+	ck_assert_ptr_null(config_load_parts(parts, 2, "/x", &report));
+	ck_assert_uint_gt(report.errors, 0);
+	ck_assert_str_eq(report.entries[0].file, "part");
+	report_free(&report);
+	ck_assert_ptr_null(config_load_parts(parts + 1, 1, "/x", &report));
+	report_free(&report);
+}
+END_TEST
+
 START_TEST(nothing_is_freed_for_no_configuration)
 {
 	config_free(NULL);
@@ -160,6 +243,8 @@ main(void)
 	tcase_add_test(cases, output_has_defaults_filled_in_and_no_group_defaults);
 	tcase_add_test(cases, listeners_of_all_files_are_in_the_output);
 	tcase_add_test(cases, output_cut_at_any_byte_is_refused_or_means_the_same);
+	tcase_add_loop_test(cases, parts_read_back_as_the_whole, 0, 2);
+	tcase_add_test(cases, part_that_is_wrong_is_refused_by_its_name);
 	tcase_add_test(cases, nothing_is_freed_for_no_configuration);
 	return cases_run(cases, "conf_emit");
 }
