@@ -18,10 +18,11 @@ channel_open(int ret_ends[2])
 }
 
 int
-channel_send(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload)
+channel_send_version(int fd, uint16_t version, uint32_t generation, enum protocol_type type,
+		     const struct buf *payload)
 {
 	struct protocol_header header = {
-		.version = PROTOCOL_VERSION,
+		.version = version,
 		.type = (uint16_t)type,
 		.generation = generation,
 	};
@@ -39,6 +40,12 @@ channel_send(int fd, uint32_t generation, enum protocol_type type, const struct 
 		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
+}
+
+int
+channel_send(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload)
+{
+	return channel_send_version(fd, PROTOCOL_VERSION, generation, type, payload);
 }
 
 /* An empty packet reads like an end of file. */
@@ -68,8 +75,9 @@ channel_receive(int fd, struct channel_message *ret)
 	if ((size_t)n < sizeof(header) || (msg.msg_flags & MSG_TRUNC) != 0)
 		return -EBADMSG;
 	memcpy(&header, ret->bytes, sizeof(header));
-	if (header.version != PROTOCOL_VERSION)
+	if (header.version < PROTOCOL_OLDEST || header.version > PROTOCOL_VERSION)
 		return -EBADMSG;
+	ret->version = header.version;
 	ret->type = (enum protocol_type)header.type;
 	ret->generation = header.generation;
 	ret->payload = (struct buf_reader){

@@ -16,8 +16,12 @@ int channel_open(int ret_ends[2]);
 /* Sends one message, in one packet. Does not wait: -EAGAIN when the other side does not read;
  * -EPIPE when it is gone; -EMSGSIZE for a payload that is too long. */
 int channel_send(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload);
+/* The same to a process that speaks this version. */
+int channel_send_version(int fd, uint16_t version, uint32_t generation, enum protocol_type type,
+			 const struct buf *payload);
 
 struct channel_message {
+	uint16_t version; /* PROTOCOL_OLDEST to PROTOCOL_VERSION */
 	enum protocol_type type;
 	uint32_t generation;
 	struct buf_reader payload; /* into `bytes` */
@@ -25,7 +29,8 @@ struct channel_message {
 };
 
 /* Receives one message. Returns 1; 0 at end of file; -EAGAIN when there is none; -EBADMSG for one
- * that is no message of this version (it is consumed); another negative errno. Does not wait. */
+ * that is no message of a version we speak (it is consumed); another negative errno. Does not wait.
+ */
 int channel_receive(int fd, struct channel_message *ret);
 
 #endif

@@ -12,6 +12,9 @@
 #include <stdint.h>
 
 #define PROTOCOL_VERSION 1
+/* The oldest that is understood, too: after an upgrade the workers are those of before. The layout
+ * of the scoreboard belongs to the version. */
+#define PROTOCOL_OLDEST 1
 
 enum protocol_type {
 	/* worker to supervisor */

@@ -122,6 +122,7 @@ process_read_channel(struct process *process)
 			continue;
 		if (r != 1)
 			return r == -EAGAIN;
+		process->protocol = message.version;
 		process->on_message(process, &message);
 		if (process->pid == 0)
 			return true;
@@ -148,7 +149,8 @@ process_release(struct process *process)
 	loop_remove(process->loop, &process->channel);
 	loop_remove(process->loop, &process->death);
 	(void)close(process->channel.fd);
-	(void)close(process->death.fd);
+	if (process->death.fd >= 0)
+		(void)close(process->death.fd);
 	process->pid = 0;
 }
 
@@ -182,6 +184,21 @@ process_on_death(struct loop_source *source, uint32_t events)
 }
 
 int
+process_attach(struct process *process, struct loop *loop)
+{
+	int r;
+
+	process->loop = loop;
+	process->channel.on_event = process_on_channel;
+	process->death = (struct loop_source){
+		.fd = pidfd_open(process->pid, 0),
+		.on_event = process_on_death,
+	};
+	r = process->death.fd < 0 ? -errno : loop_add(loop, &process->death, EPOLLIN);
+	return r < 0 ? r : loop_add(loop, &process->channel, EPOLLIN);
+}
+
+int
 process_start(struct process *process, struct loop *loop, uint32_t generation,
 	      const struct process_birth *birth)
 {
@@ -203,15 +220,9 @@ process_start(struct process *process, struct loop *loop, uint32_t generation,
 	(void)setpgid(pid, pid);
 	process->pid = process->last_pid = pid;
 	process->generation = generation;
-	process->loop = loop;
-	process->channel = (struct loop_source){.fd = ends[0], .on_event = process_on_channel};
-	process->death = (struct loop_source){
-		.fd = pidfd_open(pid, 0),
-		.on_event = process_on_death,
-	};
-	r = process->death.fd < 0 ? -errno : loop_add(loop, &process->death, EPOLLIN);
-	if (r >= 0)
-		r = loop_add(loop, &process->channel, EPOLLIN);
+	process->protocol = PROTOCOL_VERSION;
+	process->channel = (struct loop_source){.fd = ends[0]};
+	r = process_attach(process, loop);
 	if (r < 0) {
 		process_destroy(process);
 		return r;
@@ -223,7 +234,8 @@ void
 process_send(struct process *process, enum protocol_type type, const struct buf *payload)
 {
 	if (process->pid != 0)
-		(void)channel_send(process->channel.fd, process->generation, type, payload);
+		(void)channel_send_version(process->channel.fd, process->protocol,
+					   process->generation, type, payload);
 }
 
 void

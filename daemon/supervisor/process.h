@@ -17,6 +17,7 @@ struct process {
 	pid_t pid;	/* 0: not running */
 	pid_t last_pid; /* the same, also when it is dead */
 	uint32_t generation;
+	uint16_t protocol; /* the version that it speaks */
 	struct loop *loop; /* not owned */
 	struct loop_source channel;
 	struct loop_source death;
@@ -40,6 +41,11 @@ struct process_birth {
 /* Executes the program. on_message and on_death must be set. 0 or a negative errno. */
 int process_start(struct process *process, struct loop *loop, uint32_t generation,
 		  const struct process_birth *birth);
+
+/* Goes on with one that another execution of this program has started: pid, generation, protocol,
+ * the channel's descriptor, on_message and on_death must be set. What it said meanwhile, and its
+ * death, are delivered from the loop. 0 or a negative errno. */
+int process_attach(struct process *process, struct loop *loop);
 
 /* Sends a message; a process that does not read is as good as dead and will be found out. */
 void process_send(struct process *process, enum protocol_type type, const struct buf *payload);

@@ -81,7 +81,7 @@ START_TEST(packet_that_is_no_message_is_consumed_and_refused)
 {
 	static char longest[2 * PROTOCOL_MESSAGE_SIZE];
 	struct protocol_header header = {.version = PROTOCOL_VERSION, .type = PROTOCOL_READY};
-	static const uint16_t versions[] = {0, PROTOCOL_VERSION + 1, UINT16_MAX};
+	static const uint16_t versions[] = {PROTOCOL_OLDEST - 1, PROTOCOL_VERSION + 1, UINT16_MAX};
 
 	/* too short */
 	for (size_t size = 1; size < sizeof(header); size++) {
@@ -105,6 +105,18 @@ START_TEST(packet_that_is_no_message_is_consumed_and_refused)
 	ck_assert_int_eq(channel_send(ends[0], 1, PROTOCOL_READY, NULL), 0);
 	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
 	ck_assert_int_eq(message.type, PROTOCOL_READY);
+}
+END_TEST
+
+START_TEST(message_of_the_oldest_version_is_heard_and_told)
+{
+	ck_assert_int_eq(channel_send_version(ends[0], PROTOCOL_OLDEST, 7, PROTOCOL_READY, NULL),
+			 0);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
+	ck_assert_uint_eq(message.version, PROTOCOL_OLDEST);
+	ck_assert_int_eq(channel_send(ends[0], 7, PROTOCOL_READY, NULL), 0);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
+	ck_assert_uint_eq(message.version, PROTOCOL_VERSION);
 }
 END_TEST
 
@@ -203,6 +215,7 @@ main(void)
 	tcase_add_test(cases, messages_arrive_one_by_one_with_type_generation_and_payload);
 	tcase_add_test(cases, payload_has_a_longest_length);
 	tcase_add_test(cases, packet_that_is_no_message_is_consumed_and_refused);
+	tcase_add_test(cases, message_of_the_oldest_version_is_heard_and_told);
 	tcase_add_test(cases, empty_packet_is_no_end_of_file);
 	tcase_add_test(cases, unknown_type_is_passed_on_for_the_receiver_to_ignore);
 	tcase_add_test(cases, descriptors_that_come_along_do_not_stay);
