@@ -6,34 +6,56 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
+
+int
+ports_reopen(int fd, struct port_page **ret)
+{
+	struct stat st;
+	void *page;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size != sizeof(struct port_page))
+		return -EBADF;
+	page = mmap(NULL, sizeof(struct port_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	*ret = page;
+	return 0;
+}
 
 int
 ports_open(struct port_page **ret)
 {
-	CLEANUP_CLOSE int fd = memfd_create("handlerd-ports", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *page;
+	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-ports", sizeof(struct port_page));
+	int r;
 
-	if (fd < 0 || ftruncate(fd, sizeof(struct port_page)) < 0)
+	if (fd < 0)
+		return fd;
+	if (fchmod(fd, 0600) < 0)
 		return -errno;
-	page = mmap(NULL, sizeof(struct port_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		return -errno;
-	/* this mapping stays writable, no other can be made */
-	if (fcntl(fd, F_ADD_SEALS,
-		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
-		int r = -errno;
+	r = ports_reopen(fd, ret);
+	return r < 0 ? r : take_fd(&fd);
+}
 
-		(void)munmap(page, sizeof(struct port_page));
-		return r;
-	}
-	*ret = page;
-	return take_fd(&fd);
+int
+ports_open_for_reading(int fd)
+{
+	char path[64];
+	int reading;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	reading = open(path, O_RDONLY | O_CLOEXEC);
+	return reading < 0 ? -errno : reading;
 }
 
 const struct port_page *

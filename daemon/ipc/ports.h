@@ -3,7 +3,9 @@
  * one piece of memory that every worker of such sockets reads: an answer to one of them on this
  * machine could be answered in turn, for ever.
  *
- * The supervisor writes it; a seal keeps everybody else from it.
+ * The supervisor writes it. Workers have a descriptor that is good for reading only, and the file's
+ * mode keeps other users from opening it anew; a seal would keep out the supervisor itself, once it
+ * has replaced its program.
  */
 #ifndef IPC_PORTS_H
 #define IPC_PORTS_H
@@ -21,9 +23,14 @@ struct port_page {
 	_Atomic uint64_t names[PORTS_NAMES]; /* hashes; 0 ends them */
 };
 
-/* A page without ports, writable here and nowhere else. Returns its descriptor, close-on-exec, or a
+/* A page without ports, for the one who writes it. Returns its descriptor, close-on-exec, or a
  * negative errno. */
 int ports_open(struct port_page **ret);
+/* The page of a descriptor that ports_open has given to another execution of this program. 0 or a
+ * negative errno. */
+int ports_reopen(int fd, struct port_page **ret);
+/* A second descriptor, which can only be read, for workers; close-on-exec. Or a negative errno. */
+int ports_open_for_reading(int fd);
 /* A page of the supervisor's; NULL when it cannot be had. */
 const struct port_page *ports_map(int fd);
 void ports_close(struct port_page *page);

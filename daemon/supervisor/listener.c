@@ -271,7 +271,8 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 		.scoreboard_fd = child->board_fd,
 		.handler_fd = listener->pin.fd,
 		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
-		.ports_fd = conf_protocol_is_datagram(listener->protocol) ? world->ports_fd : -1,
+		.ports_fd = conf_protocol_is_datagram(listener->protocol) ? world->ports_reading_fd
+									  : -1,
 		.more_fds = fds,
 		.more_count = settings->socket_count + 1 + settings->older_count,
 		.environment = environment,

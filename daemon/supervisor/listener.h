@@ -23,8 +23,9 @@
 struct listener_world {
 	struct loop *loop;
 	const struct places *places;
-	int journal_fd; /* -1: workers log to standard error */
-	int ports_fd;	/* the page of UDP ports that are served; -1: none */
+	int journal_fd;	      /* -1: workers log to standard error */
+	int ports_fd;	      /* the page of UDP ports that are served; -1: none */
+	int ports_reading_fd; /* the same, for workers */
 	struct port_page *ports;
 	uint64_t next_serial; /* of workers, ever */
 	/* Instead of what that configuration says; 0: nothing instead. */

@@ -32,6 +32,7 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 
 	*supervisor = (struct supervisor){.cmdline = cmdline};
 	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
+	supervisor->world.ports_reading_fd = -1;
 	supervisor->signals.fd = -1;
 	supervisor->started_ns = clock_now_ns();
 	supervisor->started_s = time(NULL);
@@ -74,6 +75,8 @@ supervisor_destroy(struct supervisor *supervisor)
 		(void)close(supervisor->signals.fd);
 	if (supervisor->world.ports_fd >= 0)
 		(void)close(supervisor->world.ports_fd);
+	if (supervisor->world.ports_reading_fd >= 0)
+		(void)close(supervisor->world.ports_reading_fd);
 	ports_close(supervisor->world.ports);
 	stall_close(supervisor);
 	/* last: whoever waits for the end takes it that all else is done */
@@ -345,6 +348,9 @@ supervisor_serve(struct supervisor *supervisor)
 		r = stall_open(supervisor);
 	if (r >= 0)
 		r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
+	if (r >= 0)
+		r = supervisor->world.ports_reading_fd =
+			ports_open_for_reading(supervisor->world.ports_fd);
 	if (r < 0) {
 		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
 		return EXIT_FAILURE;

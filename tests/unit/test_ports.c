@@ -1,5 +1,5 @@
 /*
- * test_ports.c - the page of our own ports: a bit for each, and nobody but its maker writes it.
+ * test_ports.c - the page of our own ports: a bit for each, and no worker writes it.
  */
 #include "ipc/ports.h"
 
@@ -10,13 +10,15 @@
 #include "unit.h"
 
 static struct port_page *page;
-static int page_fd = -1;
+static int page_fd = -1, reading_fd = -1;
 
 static void
 open_page(void)
 {
 	page_fd = ports_open(&page);
 	ck_assert_int_ge(page_fd, 0);
+	reading_fd = ports_open_for_reading(page_fd);
+	ck_assert_int_ge(reading_fd, 0);
 }
 
 static void
@@ -24,6 +26,7 @@ close_page(void)
 {
 	ports_close(page);
 	(void)close(page_fd);
+	(void)close(reading_fd);
 }
 
 START_TEST(port_stands_alone_at_every_place)
@@ -82,7 +85,7 @@ END_TEST
 
 START_TEST(reader_sees_what_is_written_later)
 {
-	const struct port_page *seen = ports_map(page_fd);
+	const struct port_page *seen = ports_map(reading_fd);
 	static struct port_list list;
 
 	ck_assert_ptr_nonnull(seen);
@@ -97,36 +100,69 @@ START_TEST(reader_sees_what_is_written_later)
 }
 END_TEST
 
-START_TEST(descriptor_is_close_on_exec)
+START_TEST(descriptors_are_close_on_exec)
 {
 	ck_assert_int_eq(fcntl(page_fd, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(fcntl(reading_fd, F_GETFD), FD_CLOEXEC);
 }
 END_TEST
 
-START_TEST(nobody_else_can_write_the_page)
+START_TEST(workers_cannot_write_the_page)
 {
 	size_t size = sizeof(struct port_page);
-	const struct port_page *seen = ports_map(page_fd);
-	char path[64];
-	int again;
+	const struct port_page *seen = ports_map(reading_fd);
 
+	ck_assert_ptr_nonnull(seen);
 	ck_assert_int_eq(mprotect((void *)(uintptr_t)seen, size, PROT_READ | PROT_WRITE), -1);
 	ck_assert_int_eq(errno, EACCES);
-	ck_assert_ptr_eq(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0),
+	ck_assert_ptr_eq(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, reading_fd, 0),
 			 MAP_FAILED);
-	ck_assert_int_eq(pwrite(page_fd, "x", 1, 0), -1);
-	ck_assert_int_eq(errno, EPERM);
-	/* opened anew, as its owner may */
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", page_fd);
-	again = open(path, O_RDWR | O_CLOEXEC);
-	ck_assert_int_ge(again, 0);
-	ck_assert_ptr_eq(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0),
-			 MAP_FAILED);
-	ck_assert_int_eq(errno, EPERM);
-	ck_assert_int_eq(pwrite(again, "x", 1, 0), -1);
-	(void)close(again);
+	ck_assert_int_eq(errno, EACCES);
+	ck_assert_int_eq(pwrite(reading_fd, "x", 1, 0), -1);
+	/* a hole would be zeros: all ports forgotten */
+	ck_assert_int_eq(
+		fallocate(reading_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)size),
+		-1);
 	ck_assert(!ports_has(page, 0));
 	ports_close((struct port_page *)(uintptr_t)seen);
+}
+END_TEST
+
+START_TEST(other_users_cannot_open_it_anew)
+{
+	char path[64];
+	struct stat st;
+
+	ck_assert_int_eq(fstat(reading_fd, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+	if (geteuid() != 0)
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", reading_fd);
+	ck_assert_int_eq(seteuid(65534), 0);
+	ck_assert_int_eq(open(path, O_RDWR | O_CLOEXEC), -1);
+	ck_assert_int_eq(errno, EACCES);
+	ck_assert_int_eq(fchmod(reading_fd, 0666), -1);
+	ck_assert_int_eq(seteuid(0), 0);
+}
+END_TEST
+
+START_TEST(page_is_found_again_by_its_descriptor)
+{
+	struct port_page *again = NULL;
+	static struct port_list list;
+	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	ck_assert_int_eq(ports_reopen(page_fd, &again), 0);
+	ports_add(&list, 99);
+	ports_replace(again, &list);
+	ck_assert(ports_has(page, 99));
+	ports_close(again);
+	again = NULL;
+	ck_assert_int_lt(ports_reopen(reading_fd, &again), 0);
+	ck_assert_int_eq(ports_reopen(null_fd, &again), -EBADF);
+	ck_assert_int_eq(ports_reopen(-1, &again), -EBADF);
+	ck_assert_ptr_null(again);
+	(void)close(null_fd);
 }
 END_TEST
 
@@ -138,9 +174,6 @@ START_TEST(size_and_seals_stay)
 	ck_assert_int_eq(ftruncate(page_fd, size - 1), -1);
 	ck_assert_int_eq(ftruncate(page_fd, size + 1), -1);
 	ck_assert_int_eq(fallocate(page_fd, 0, size, 4096), -1);
-	/* a hole would be zeros: all ports forgotten */
-	ck_assert_int_eq(fallocate(page_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size),
-			 -1);
 	ck_assert_int_eq(lseek(page_fd, 0, SEEK_END), size);
 	ck_assert_int_eq(fcntl(page_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
 	ck_assert_int_eq(errno, EPERM);
@@ -185,8 +218,10 @@ main(void)
 	tcase_add_test(cases, port_stands_alone_at_every_place);
 	tcase_add_test(cases, names_are_known_however_long_their_address_is);
 	tcase_add_test(cases, reader_sees_what_is_written_later);
-	tcase_add_test(cases, descriptor_is_close_on_exec);
-	tcase_add_test(cases, nobody_else_can_write_the_page);
+	tcase_add_test(cases, descriptors_are_close_on_exec);
+	tcase_add_test(cases, workers_cannot_write_the_page);
+	tcase_add_test(cases, other_users_cannot_open_it_anew);
+	tcase_add_test(cases, page_is_found_again_by_its_descriptor);
 	tcase_add_test(cases, size_and_seals_stay);
 	tcase_add_test(cases, what_is_no_page_cannot_be_mapped);
 	tcase_add_test(cases, page_that_cannot_be_had_leaves_nothing_behind);
