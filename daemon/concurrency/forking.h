@@ -32,6 +32,7 @@ struct forking {
 	struct loop_timer batch; /* armed: deaths are not in the loop */
 	struct loop_timer kills_due;
 	struct log_limiter crash_limiter;
+	struct log_limiter frame_limiter; /* of deaths outside a connection */
 };
 
 /* Tells the child that serves the connection to end it; one that has not after a second is killed.

@@ -110,12 +110,15 @@ forking_log_early_death(struct forking *forking, const struct forking_death *dea
 	struct log_context context = server_log_context(server);
 	uint64_t suppressed = 0;
 
-	if (!log_limit(&server->limiters->spawns, 1, &suppressed))
-		return;
 	context.is_prefix = false;
-	log_write(LOG_LEVEL_ERROR, &context,
-		  "'%s' child %d (handler '%s') ended with status 0x%x outside a connection; "
-		  "trying again every 100 ms",
-		  server->name, (int)death->pid, server->handler.name, (unsigned)death->status);
-	forking_log_frames(forking, death, &context);
+	if (log_limit(&server->limiters->spawns, 1, &suppressed))
+		log_write(LOG_LEVEL_ERROR, &context,
+			  "'%s' child %d (handler '%s') ended with status 0x%x outside a "
+			  "connection; trying again every 100 ms",
+			  server->name, (int)death->pid, server->handler.name,
+			  (unsigned)death->status);
+	/* of several that crash together one can say where, and may not be the first to be told of
+	 */
+	if (death->has_report && log_limit(&forking->frame_limiter, 1, &suppressed))
+		forking_log_frames(forking, death, &context);
 }
