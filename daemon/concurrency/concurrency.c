@@ -104,6 +104,9 @@ concurrency_pause(struct concurrency *mode)
 void
 concurrency_retire(struct concurrency *mode)
 {
+	/* one that was never told to accept has nothing to serve */
+	if (!mode->is_open)
+		mode->on_idle(mode);
 	if (!mode->is_open || mode->is_retiring)
 		return;
 	mode->is_retiring = true;

@@ -1,5 +1,5 @@
 /*
- * child.c - the state table of a worker, and what its actions do.
+ * child.c - the life of a worker: what the actions of its state table do.
  */
 #include "supervisor/child.h"
 
@@ -22,124 +22,6 @@
 /* What a worker may say of itself. */
 #define CHILD_MOST_FAILURES 100
 #define CHILD_VERSION_SIZE 64
-
-#define STAY(state)                                                                                \
-	{                                                                                          \
-		CHILD_##state, CHILD_IGNORE                                                        \
-	}
-
-const struct child_transition child_table[CHILD_STATES][CHILD_EVENTS] =
-	{
-		[CHILD_STARTING] =
-			{
-				[CHILD_SAID_READY] = {CHILD_READY, CHILD_NOTE_READY},
-				[CHILD_SAID_FAILED] = {CHILD_STARTING, CHILD_NOTE_FAILURE},
-				[CHILD_SAID_QUIET] = STAY(STARTING),
-				[CHILD_DIED] = {CHILD_FAILED, CHILD_FAIL},
-				[CHILD_FINISHED] = {CHILD_FAILED, CHILD_FAIL},
-				[CHILD_COMMIT] = STAY(STARTING),
-				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = {CHILD_STARTING, CHILD_KILL_LATE},
-			},
-		[CHILD_READY] =
-			{
-				[CHILD_SAID_READY] = STAY(READY),
-				[CHILD_SAID_FAILED] = {CHILD_READY, CHILD_NOTE_FAILURE},
-				[CHILD_SAID_QUIET] = STAY(READY),
-				[CHILD_DIED] = {CHILD_FAILED, CHILD_FAIL},
-				[CHILD_FINISHED] = {CHILD_FAILED, CHILD_FAIL},
-				[CHILD_COMMIT] = {CHILD_SERVING, CHILD_ACCEPT},
-				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = STAY(READY),
-			},
-		[CHILD_SERVING] =
-			{
-				[CHILD_SAID_READY] = STAY(SERVING),
-				[CHILD_SAID_FAILED] = {CHILD_SERVING, CHILD_NOTE_FAILURE},
-				[CHILD_SAID_QUIET] = {CHILD_SERVING, CHILD_NOTE_QUIET},
-				[CHILD_DIED] = {CHILD_BACKOFF, CHILD_REPLACE},
-				[CHILD_FINISHED] = {CHILD_GONE, CHILD_END},
-				[CHILD_COMMIT] = STAY(SERVING),
-				[CHILD_DRAIN] = {CHILD_DRAINING, CHILD_TELL_DRAIN},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = STAY(SERVING),
-			},
-		[CHILD_REPLACING] =
-			{
-				[CHILD_SAID_READY] = {CHILD_SERVING, CHILD_ACCEPT},
-				[CHILD_SAID_FAILED] = {CHILD_REPLACING, CHILD_NOTE_FAILURE},
-				[CHILD_SAID_QUIET] = STAY(REPLACING),
-				[CHILD_DIED] = {CHILD_BACKOFF, CHILD_REPLACE},
-				[CHILD_FINISHED] = {CHILD_GONE, CHILD_END},
-				[CHILD_COMMIT] = STAY(REPLACING),
-				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = {CHILD_REPLACING, CHILD_KILL_LATE},
-			},
-		[CHILD_BACKOFF] =
-			{
-				[CHILD_SAID_READY] = STAY(BACKOFF),
-				[CHILD_SAID_FAILED] = STAY(BACKOFF),
-				[CHILD_SAID_QUIET] = STAY(BACKOFF),
-				[CHILD_DIED] = STAY(BACKOFF),
-				[CHILD_FINISHED] = STAY(BACKOFF),
-				[CHILD_COMMIT] = STAY(BACKOFF),
-				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = {CHILD_REPLACING, CHILD_RESTART},
-			},
-		[CHILD_DRAINING] =
-			{
-				[CHILD_SAID_READY] = STAY(DRAINING),
-				[CHILD_SAID_FAILED] = {CHILD_DRAINING, CHILD_NOTE_FAILURE},
-				[CHILD_SAID_QUIET] = {CHILD_DRAINING, CHILD_NOTE_QUIET},
-				[CHILD_DIED] = {CHILD_GONE, CHILD_END},
-				[CHILD_FINISHED] = {CHILD_GONE, CHILD_END},
-				[CHILD_COMMIT] = STAY(DRAINING),
-				[CHILD_DRAIN] = {CHILD_DRAINING, CHILD_TELL_DRAIN},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = {CHILD_DRAINING, CHILD_KILL_STUCK},
-			},
-		[CHILD_FAILED] =
-			{
-				[CHILD_SAID_READY] = STAY(FAILED),
-				[CHILD_SAID_FAILED] = STAY(FAILED),
-				[CHILD_SAID_QUIET] = STAY(FAILED),
-				[CHILD_DIED] = STAY(FAILED),
-				[CHILD_FINISHED] = STAY(FAILED),
-				[CHILD_COMMIT] = STAY(FAILED),
-				[CHILD_DRAIN] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_STOP] = {CHILD_GONE, CHILD_DESTROY},
-				[CHILD_TIMER] = STAY(FAILED),
-			},
-		[CHILD_GONE] =
-			{
-				[CHILD_SAID_READY] = STAY(GONE),
-				[CHILD_SAID_FAILED] = STAY(GONE),
-				[CHILD_SAID_QUIET] = STAY(GONE),
-				[CHILD_DIED] = STAY(GONE),
-				[CHILD_FINISHED] = STAY(GONE),
-				[CHILD_COMMIT] = STAY(GONE),
-				[CHILD_DRAIN] = STAY(GONE),
-				[CHILD_STOP] = STAY(GONE),
-				[CHILD_TIMER] = STAY(GONE),
-			},
-};
-
-const char *
-child_state_name(enum child_state state)
-{
-	static const char *const names[CHILD_STATES] = {
-		[CHILD_STARTING] = "STARTING", [CHILD_READY] = "READY",
-		[CHILD_SERVING] = "SERVING",   [CHILD_REPLACING] = "REPLACING",
-		[CHILD_BACKOFF] = "BACKOFF",   [CHILD_DRAINING] = "DRAINING",
-		[CHILD_FAILED] = "FAILED",     [CHILD_GONE] = "GONE",
-	};
-
-	return names[state];
-}
 
 /* What a worker says is text from a process that handlers run in: bounded, and escaped by the log.
  */
@@ -200,6 +82,9 @@ child_on_message(struct process *process, struct channel_message *message)
 	case PROTOCOL_QUIET:
 		child_handle(child, CHILD_SAID_QUIET);
 		break;
+	case PROTOCOL_IDLE:
+		child_handle(child, CHILD_SAID_IDLE);
+		break;
 	default:
 		break;
 	}
@@ -220,7 +105,10 @@ child_on_death(struct process *process, int status)
 static void
 child_on_timer(struct loop_timer *timer)
 {
-	child_handle(CONTAINER_OF(timer, struct child, timer), CHILD_TIMER);
+	struct child *child = CONTAINER_OF(timer, struct child, timer);
+	bool is_rest = child->is_on_demand && child->state == CHILD_BACKOFF;
+
+	child_handle(child, is_rest ? CHILD_REST : CHILD_TIMER);
 }
 
 static int
@@ -229,6 +117,7 @@ child_execute(struct child *child)
 	int r;
 
 	child->was_ready = child->is_quiet = false;
+	child->has_accepted = child->is_retiring = false;
 	child->process.on_message = child_on_message;
 	child->process.on_death = child_on_death;
 	r = child->owner->start(child, child->generation);
@@ -256,14 +145,18 @@ child_replace(struct child *child)
 	int64_t now_ns = clock_now_ns();
 	int64_t lived_ns = child->was_ready ? now_ns - child->ready_ns : 0;
 	int64_t delay_ns = backoff_next(&child->backoff, child->was_ready, lived_ns, now_ns);
-	char when[64];
+	const char *what =
+		child->is_on_demand ? "the next client starts another" : "it is replaced";
+	char when[96];
 
 	child->crashes++;
-	if (delay_ns == 0)
-		(void)snprintf(when, sizeof(when), "it is replaced at once");
+	if (delay_ns > 0)
+		(void)snprintf(when, sizeof(when), "%s in %" PRId64 " ms%s", what,
+			       delay_ns / CLOCK_NS_PER_MS,
+			       child->is_on_demand ? " at the earliest" : "");
 	else
-		(void)snprintf(when, sizeof(when), "it is replaced in %" PRId64 " ms",
-			       delay_ns / CLOCK_NS_PER_MS);
+		(void)snprintf(when, sizeof(when), "%s%s", what,
+			       child->is_on_demand ? "" : " at once");
 	for (size_t i = 0; i < child->failures.count; i++) {
 		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
 
@@ -272,6 +165,49 @@ child_replace(struct child *child)
 	report_free(&child->failures);
 	death_log(child, when);
 	loop_arm(child->loop, &child->timer, now_ns + delay_ns);
+}
+
+static bool
+child_may_accept(const struct child *child)
+{
+	return child->owner->may_accept == NULL || child->owner->may_accept(child);
+}
+
+void
+child_accept(struct child *child)
+{
+	if (child->state != CHILD_SERVING || !child_may_accept(child))
+		return;
+	child->has_accepted = true;
+	child->is_retiring = false;
+	process_send(&child->process, PROTOCOL_ACCEPT, NULL);
+}
+
+void
+child_pause(struct child *child)
+{
+	if (child->state != CHILD_SERVING)
+		return;
+	process_send(&child->process, PROTOCOL_PAUSE, NULL);
+}
+
+void
+child_retire(struct child *child)
+{
+	if (child->state != CHILD_SERVING)
+		return;
+	child->is_retiring = true;
+	process_send(&child->process, PROTOCOL_RETIRE, NULL);
+}
+
+/* An answer that comes too late must not leave a worker that accepts nothing. */
+static void
+child_note_idle(struct child *child)
+{
+	if (child->is_retiring && child->owner->on_idle != NULL)
+		child->owner->on_idle(child);
+	else
+		child_accept(child);
 }
 
 static void
@@ -335,6 +271,7 @@ child_act(struct child *child, enum child_action action)
 	switch (action) {
 	case CHILD_IGNORE:
 	case CHILD_NOTE_FAILURE:
+	case CHILD_WAIT:
 		break;
 	case CHILD_NOTE_READY:
 		child_note_ready(child);
@@ -353,7 +290,10 @@ child_act(struct child *child, enum child_action action)
 		break;
 	case CHILD_ACCEPT:
 		child_note_ready(child);
-		process_send(&child->process, PROTOCOL_ACCEPT, NULL);
+		child_accept(child);
+		break;
+	case CHILD_RETIRE:
+		child_note_idle(child);
 		break;
 	case CHILD_TELL_DRAIN:
 		child_tell_drain(child);
@@ -406,6 +346,21 @@ child_start(struct child *child, uint32_t generation)
 	child->state = CHILD_FAILED;
 	report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s", child->name,
 		     strerror(-r));
+}
+
+void
+child_rest(struct child *child, uint32_t generation)
+{
+	child->state = CHILD_IDLE;
+	child->generation = generation;
+	child->timer.on_timer = child_on_timer;
+}
+
+void
+child_start_again(struct child *child, uint32_t generation)
+{
+	child_rest(child, generation);
+	child_handle(child, CHILD_DEMAND);
 }
 
 void

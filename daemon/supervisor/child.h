@@ -6,11 +6,13 @@
  *	    +------died-------+                died |
  *	    v                                    v | ready
  *	 FAILED                    BACKOFF --timer--> REPLACING
- *	                              ^                  |
- *	                              +-------died-------+
+ *	                            | ^                  | ^
+ *	                            | +-------died-------+ |
+ *	                            +---rest---> IDLE ---demand
  *
  * A child that was committed is replaced when it dies; one that was not fails the start or reload
- * that wanted it. The table in child.c is this picture, every cell filled.
+ * that wanted it. One that is started on demand begins in IDLE, and comes back there after a crash:
+ * only a client brings the next. The table in child_table.c is this picture, every cell filled.
  */
 #ifndef SUPERVISOR_CHILD_H
 #define SUPERVISOR_CHILD_H
@@ -29,8 +31,9 @@ enum child_state {
 	CHILD_STARTING,	 /* executed for a start or reload, not ready yet */
 	CHILD_READY,	 /* waits for the commit */
 	CHILD_SERVING,	 /* accepts */
-	CHILD_REPLACING, /* executed after a death, not ready yet */
+	CHILD_REPLACING, /* executed after a death, or for a client, not ready yet */
 	CHILD_BACKOFF,	 /* dead; the next is started when the timer fires */
+	CHILD_IDLE,	 /* on demand: no process until a client comes */
 	CHILD_DRAINING,	 /* was told to end; serves what it has */
 	CHILD_FAILED,	 /* died before the commit */
 	CHILD_GONE,
@@ -41,12 +44,15 @@ enum child_event {
 	CHILD_SAID_READY,
 	CHILD_SAID_FAILED,
 	CHILD_SAID_QUIET,
+	CHILD_SAID_IDLE,
 	CHILD_DIED,
 	CHILD_FINISHED, /* served its one connection (--once) and ended */
 	CHILD_COMMIT,
 	CHILD_DRAIN,
 	CHILD_STOP,
 	CHILD_TIMER,
+	CHILD_REST,   /* the timer of one that is started on demand */
+	CHILD_DEMAND, /* a client waits */
 	CHILD_EVENTS,
 };
 
@@ -59,6 +65,8 @@ enum child_action {
 	CHILD_REPLACE,
 	CHILD_RESTART,
 	CHILD_ACCEPT,
+	CHILD_RETIRE, /* it has nothing to serve */
+	CHILD_WAIT,   /* for a client */
 	CHILD_TELL_DRAIN,
 	CHILD_KILL_LATE,  /* did not become ready in time */
 	CHILD_KILL_STUCK, /* did not end in time */
@@ -87,6 +95,10 @@ struct child_owner {
 	void (*on_end)(struct child *child, bool was_asked);
 	/* The worker had the connection with this id, and ends it. */
 	void (*on_killed)(struct child *child, uint64_t id);
+	/* Whether it is to accept when it is ready; NULL: it is. */
+	bool (*may_accept)(const struct child *child);
+	/* As it was asked to, it has stopped accepting and has nothing to serve. */
+	void (*on_idle)(struct child *child);
 };
 
 struct child {
@@ -99,8 +111,11 @@ struct child {
 	enum child_state state;
 	uint32_t generation;
 	bool is_once;
-	bool is_quiet;	/* cannot accept any more */
-	bool was_ready; /* this process */
+	bool is_on_demand;
+	bool has_accepted; /* this process was told to accept */
+	bool is_retiring;  /* it was asked whether it is idle */
+	bool is_quiet;	   /* cannot accept any more */
+	bool was_ready;	   /* this process */
 	int64_t ready_ns;
 	char *version; /* of the handler, as this process told it, safe to print; NULL; owned */
 	int64_t start_timeout_ms; /* -1: none */
@@ -127,7 +142,19 @@ struct child {
  * and start_timeout_ms must be filled. */
 void child_start(struct child *child, uint32_t generation);
 
+/* The same without a process: IDLE. */
+void child_rest(struct child *child, uint32_t generation);
+/* The same for one that takes the place of another: REPLACING, or BACKOFF if it cannot be started.
+ */
+void child_start_again(struct child *child, uint32_t generation);
+
 void child_handle(struct child *child, enum child_event event);
+
+/* One that serves: accepts, or accepts no more and goes on with what it has; or is asked to end if
+ * it has nothing to do, which on_idle tells. In any other state these do nothing. */
+void child_accept(struct child *child);
+void child_pause(struct child *child);
+void child_retire(struct child *child);
 
 /* Tells it to end by then; a later call can only bring that nearer. */
 void child_drain(struct child *child, int64_t deadline_ns);

@@ -32,6 +32,7 @@ listener_make_image(struct listener *listener)
 	for (char **entry = environment; *entry != NULL; entry++)
 		buf_add_text(&listener->image, *entry);
 	buf_add(&listener->image, &options, sizeof(options));
+	buf_add_u64(&listener->image, (uint64_t)listener->conf->start);
 	buf_add_u64(&listener->image, (uint64_t)conf->reuse_port);
 	buf_add_u64(&listener->image, (uint64_t)conf->mode);
 	buf_add_text(&listener->image, conf->owner);

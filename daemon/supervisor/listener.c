@@ -95,6 +95,7 @@ listener_free(struct listener *listener)
 {
 	if (listener == NULL)
 		return;
+	demand_stop(listener);
 	listener_free_child(listener->current);
 	while (listener->old != NULL) {
 		struct child *child = listener->old;
@@ -114,51 +115,6 @@ listener_free(struct listener *listener)
 	free(listener->name);
 	free(listener->handler);
 	free(listener);
-}
-
-/* All sockets of an entry, in the order of its addresses; false: some are missing. */
-static bool
-listener_gather_sockets(const struct listener *listener, const struct conf_listener *conf,
-			struct sockets *sockets, struct report *report,
-			struct held_socket ***ret_sockets, size_t *ret_count)
-{
-	bool has_all = true;
-
-	for (size_t i = 0; i < conf->address_count; i++) {
-		size_t count = sockets_count_for(sockets, conf, i, report);
-
-		has_all = has_all && count > 0;
-		for (size_t k = 0; k < count; k++) {
-			*ret_sockets =
-				memory_grow(*ret_sockets, *ret_count, sizeof(struct held_socket *));
-			(*ret_sockets)[*ret_count] =
-				sockets_want(sockets, conf, i, k, &listener->socket_owner, report);
-			has_all = has_all && (*ret_sockets)[(*ret_count)++] != NULL;
-		}
-	}
-	return has_all;
-}
-
-bool
-listener_want_sockets(struct listener *listener, struct sockets *sockets, struct report *report)
-{
-	free(listener->sockets);
-	listener->sockets = NULL;
-	listener->socket_count = 0;
-	return listener_gather_sockets(listener, listener->conf, sockets, report,
-				       &listener->sockets, &listener->socket_count);
-}
-
-bool
-listener_keep_sockets(const struct listener *listener, const struct conf_listener *conf,
-		      struct sockets *sockets, struct report *report)
-{
-	struct held_socket **kept = NULL;
-	size_t count = 0;
-	bool has_all = listener_gather_sockets(listener, conf, sockets, report, &kept, &count);
-
-	free(kept);
-	return has_all;
 }
 
 static int
@@ -348,8 +304,17 @@ listener_on_killed(struct child *child, uint64_t id)
 		world->on_killed(world, id);
 }
 
-void
-listener_start(struct listener *listener, uint32_t generation)
+static bool
+listener_may_accept(const struct child *child)
+{
+	const struct listener *listener = child->owner_data;
+
+	/* whoever was paused meanwhile is so until the commit */
+	return listener->replaces != NULL ? !listener->replaces->is_paused : !listener->is_paused;
+}
+
+static struct child *
+listener_new_child(struct listener *listener)
 {
 	static const struct child_owner owner = {
 		.start = listener_start_child,
@@ -357,6 +322,8 @@ listener_start(struct listener *listener, uint32_t generation)
 		.on_crash = listener_on_crash,
 		.on_end = listener_on_end,
 		.on_killed = listener_on_killed,
+		.may_accept = listener_may_accept,
+		.on_idle = demand_on_idle,
 	};
 	struct child *child = memory_zero(1, sizeof(*child));
 
@@ -366,11 +333,23 @@ listener_start(struct listener *listener, uint32_t generation)
 	child->handler = listener->handler;
 	child->loop = listener->world->loop;
 	child->is_once = listener->world->is_once;
+	child->is_on_demand = demand_is_wanted(listener);
 	child->start_timeout_ms = listener->config->start_timeout_ms;
 	child->handler_fd = -1;
 	child->program_fd = listener->world->places->worker_fd;
 	listener->current = child;
-	child_start(child, generation);
+	return child;
+}
+
+void
+listener_start(struct listener *listener, uint32_t generation)
+{
+	struct child *child = listener_new_child(listener);
+
+	if (demand_begins_idle(listener))
+		child_rest(child, generation);
+	else
+		child_start(child, generation);
 }
 
 void
@@ -399,6 +378,20 @@ listener_push_old(struct listener *listener, struct child *child)
 	listener->old = child;
 }
 
+struct child *
+listener_set_aside(struct listener *listener, int64_t deadline_ns)
+{
+	struct child *before = listener->current;
+	struct child *child = listener_new_child(listener);
+
+	/* neither ends what clients have done to it */
+	child->backoff = before->backoff;
+	child->crashes = before->crashes;
+	listener_push_old(listener, before);
+	child_drain(before, deadline_ns);
+	return child;
+}
+
 void
 listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns)
 {
@@ -406,6 +399,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 	struct child *reversed = NULL;
 
 	listener->replaces = NULL;
+	listener->is_paused = replaced->is_paused;
 	while (replaced->old != NULL) {
 		struct child *child = replaced->old;
 
@@ -431,6 +425,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 void
 listener_drain(struct listener *listener, int64_t deadline_ns)
 {
+	demand_stop(listener);
 	listener->socket_count = 0;
 	if (listener->current != NULL)
 		child_drain(listener->current, deadline_ns);

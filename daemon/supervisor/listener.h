@@ -12,6 +12,7 @@
 #include "conf/config.h"
 #include "ipc/worker_settings.h"
 #include "supervisor/child.h"
+#include "supervisor/demand.h"
 #include "supervisor/fallback.h"
 #include "supervisor/names.h"
 #include "supervisor/pin.h"
@@ -60,6 +61,8 @@ struct listener {
 	int vacancy_fd;		   /* event that all its generations share */
 	struct listener *replaces; /* until the commit; not owned */
 	struct child *current;
+	bool is_paused; /* nobody accepts until it is resumed, see hold.h */
+	struct demand demand;
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
 	struct stall stall;
@@ -102,11 +105,14 @@ bool listener_keep_sockets(const struct listener *listener, const struct conf_li
 void listener_set_config(struct listener *listener, struct config *config,
 			 const struct conf_listener *conf);
 
-/* Starts its worker, which accepts nothing until CHILD_COMMIT. */
+/* Starts its worker, which accepts nothing until CHILD_COMMIT; or, of one that is started on demand
+ * and replaces none that runs, gets ready to. */
 void listener_start(struct listener *listener, uint32_t generation);
 
 /* Takes over the workers of the listener that it replaces, and tells them to drain. */
 void listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns);
+/* Its worker drains among the old ones. Another takes its place, which the caller must start. */
+struct child *listener_set_aside(struct listener *listener, int64_t deadline_ns);
 /* Tells all its workers to drain, for good: its sockets are somebody else's from now on. */
 void listener_drain(struct listener *listener, int64_t deadline_ns);
 /* Frees the old workers that are gone; ends the oldest where there are more than the most, which

@@ -129,7 +129,8 @@ prepare_on_probe_over(struct probe *probe)
 	probe->listener->world->on_change(probe->listener->world);
 }
 
-/* At a start nothing serves that could be disturbed: the workers themselves show what fits. */
+/* At a start nothing serves that could be disturbed: the workers themselves show what fits. Where
+ * none is started yet, somebody must. */
 static void
 prepare_start_probes(struct supervisor *supervisor)
 {
@@ -138,7 +139,8 @@ prepare_start_probes(struct supervisor *supervisor)
 
 	reload->phase = RELOAD_PROBING;
 	for (size_t i = 0; i < reload->next_count; i++) {
-		if (is_needed && !reload_is_running(supervisor, reload->next[i]))
+		if (!reload_is_running(supervisor, reload->next[i]) &&
+		    (is_needed || demand_begins_idle(reload->next[i])))
 			probes_add(&reload->probes, reload->next[i]);
 	}
 	probes_start(&reload->probes, prepare_on_probe_over);

@@ -372,7 +372,7 @@ class Daemon:
         """What a daemon at rest holds: descriptors and threads of supervisor and workers. How many
         spare children wait is no fixed number."""
         processes = [self.pid] + [worker.pid for one in self.status().values()
-                                  for worker in one.workers]
+                                  for worker in one.workers if worker.pid != 0]
         return [(procfs.count_fds(pid), procfs.count_threads(pid)) for pid in processes]
 
     def check_rest(self, before):

@@ -323,6 +323,14 @@ START_TEST(pause_before_the_first_accept_changes_nothing)
 }
 END_TEST
 
+START_TEST(worker_that_was_never_told_to_accept_is_idle)
+{
+	prepare_turns(SOCK_STREAM);
+	concurrency_retire(&mode);
+	ck_assert_int_eq(idles, 1);
+}
+END_TEST
+
 static int
 see_it_retire(void)
 {
@@ -551,6 +559,7 @@ main(void)
 	tcase_add_loop_test(cases, pause_before_the_first_accept_changes_nothing, 0, 3);
 	tcase_add_loop_test(cases, worker_with_nothing_to_serve_says_idle_and_accepts_nothing, 0,
 			    3);
+	tcase_add_test(cases, worker_that_was_never_told_to_accept_is_idle);
 	tcase_add_loop_test(cases, worker_that_serves_does_not_retire, 0, 3);
 	tcase_add_loop_test(cases, datagram_waits_while_paused_and_is_served_after, 0, 3);
 	tcase_add_loop_test(cases, retired_worker_leaves_the_next_datagram, 0, 3);

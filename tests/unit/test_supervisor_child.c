@@ -27,6 +27,8 @@ static const struct arrow {
 	{CHILD_REPLACING, CHILD_SAID_READY, CHILD_SERVING, CHILD_ACCEPT},
 	{CHILD_REPLACING, CHILD_DIED, CHILD_BACKOFF, CHILD_REPLACE},
 	{CHILD_DRAINING, CHILD_DIED, CHILD_GONE, CHILD_END},
+	{CHILD_BACKOFF, CHILD_REST, CHILD_IDLE, CHILD_WAIT},
+	{CHILD_IDLE, CHILD_DEMAND, CHILD_REPLACING, CHILD_RESTART},
 	/* beside the picture: what is late or stuck is killed, and told why it failed */
 	{CHILD_STARTING, CHILD_TIMER, CHILD_STARTING, CHILD_KILL_LATE},
 	{CHILD_REPLACING, CHILD_TIMER, CHILD_REPLACING, CHILD_KILL_LATE},
@@ -34,6 +36,8 @@ static const struct arrow {
 	{CHILD_DRAINING, CHILD_DRAIN, CHILD_DRAINING, CHILD_TELL_DRAIN},
 	{CHILD_STARTING, CHILD_SAID_FAILED, CHILD_STARTING, CHILD_NOTE_FAILURE},
 	{CHILD_SERVING, CHILD_FINISHED, CHILD_GONE, CHILD_END},
+	{CHILD_SERVING, CHILD_SAID_IDLE, CHILD_SERVING, CHILD_RETIRE},
+	{CHILD_IDLE, CHILD_DRAIN, CHILD_GONE, CHILD_DESTROY},
 	{CHILD_DRAINING, CHILD_SAID_QUIET, CHILD_DRAINING, CHILD_NOTE_QUIET},
 };
 
@@ -72,7 +76,8 @@ END_TEST
 
 START_TEST(every_state_and_every_action_can_be_reached)
 {
-	bool states[CHILD_STATES] = {[CHILD_STARTING] = true};
+	/* how a child may begin */
+	bool states[CHILD_STATES] = {[CHILD_STARTING] = true, [CHILD_IDLE] = true};
 	bool actions[CHILD_DESTROY + 1] = {false};
 	bool is_changed = true;
 
@@ -109,6 +114,11 @@ START_TEST(gone_is_final_and_stop_leads_there_from_everywhere)
 
 		ck_assert(next == CHILD_FAILED || next == CHILD_GONE);
 	}
+	/* a client starts nothing that is there, or rests after a crash, or has ended */
+	for (int state = 0; state < CHILD_STATES; state++) {
+		if (state != CHILD_IDLE)
+			ck_assert_int_eq(child_table[state][CHILD_DEMAND].action, CHILD_IGNORE);
+	}
 	/* nothing accepts that was told to end */
 	for (int event = 0; event < CHILD_EVENTS; event++)
 		ck_assert_int_ne(child_table[CHILD_DRAINING][event].next, CHILD_SERVING);
@@ -117,7 +127,8 @@ END_TEST
 
 /* A listener that starts nothing, and counts. */
 static struct loop loop;
-static int starts, start_result, changes, ends;
+static int starts, start_result, changes, ends, idles;
+static bool is_paused;
 
 static int
 on_start(struct child *child, uint32_t generation)
@@ -141,10 +152,26 @@ on_end(struct child *child, bool was_asked)
 	ends++;
 }
 
+static bool
+may_accept(const struct child *which)
+{
+	(void)which;
+	return !is_paused;
+}
+
+static void
+on_idle(struct child *which)
+{
+	(void)which;
+	idles++;
+}
+
 static const struct child_owner owner = {
 	.start = on_start,
 	.on_change = on_change,
 	.on_end = on_end,
+	.may_accept = may_accept,
+	.on_idle = on_idle,
 };
 static struct child child;
 
@@ -320,6 +347,130 @@ START_TEST(start_that_is_given_up_leaves_no_timer)
 }
 END_TEST
 
+static void
+begin_on_demand(void)
+{
+	clean();
+	prepare();
+	starts = changes = 0;
+	child = (struct child){
+		.owner = &owner,
+		.name = "front",
+		.handler = "echo",
+		.loop = &loop,
+		.is_on_demand = true,
+		.start_timeout_ms = 10000,
+	};
+	loop.timers = NULL;
+	child_rest(&child, 7);
+}
+
+START_TEST(worker_on_demand_starts_for_a_client_and_once)
+{
+	begin_on_demand();
+	ck_assert_int_eq(child.state, CHILD_IDLE);
+	ck_assert(!child.timer.is_armed);
+	child_handle(&child, CHILD_COMMIT);
+	ck_assert_int_eq(starts, 0);
+	child_handle(&child, CHILD_DEMAND);
+	child_handle(&child, CHILD_DEMAND);
+	ck_assert_int_eq(starts, 1);
+	ck_assert_int_eq(child.state, CHILD_REPLACING);
+	child_handle(&child, CHILD_SAID_READY);
+	ck_assert_int_eq(child.state, CHILD_SERVING);
+	ck_assert(child.has_accepted);
+}
+END_TEST
+
+START_TEST(crash_on_demand_rests_until_a_client_comes_and_keeps_its_back_off)
+{
+	begin_on_demand();
+	for (int i = 0; i < BACKOFF_BURST; i++) {
+		child_handle(&child, CHILD_DEMAND);
+		child_handle(&child, CHILD_SAID_READY);
+		child_handle(&child, CHILD_DIED);
+		ck_assert_int_eq(child.state, CHILD_BACKOFF);
+		/* at once, but not by itself */
+		ck_assert_int_eq(loop_turn(&loop), 0);
+		ck_assert_int_eq(child.state, CHILD_IDLE);
+		ck_assert(!child.timer.is_armed);
+		ck_assert_int_eq(starts, i + 1);
+	}
+	ck_assert_uint_eq(child.crashes, BACKOFF_BURST);
+	child_handle(&child, CHILD_DEMAND);
+	child_handle(&child, CHILD_SAID_READY);
+	child_handle(&child, CHILD_DIED);
+	/* now a client has to wait, and starts nothing meanwhile */
+	ck_assert_int_eq(child.state, CHILD_BACKOFF);
+	ck_assert_int_gt(child.timer.when_ns, clock_now_ns() + CLOCK_NS_PER_MS * 100);
+	child_handle(&child, CHILD_DEMAND);
+	ck_assert_int_eq(child.state, CHILD_BACKOFF);
+	ck_assert_int_eq(starts, BACKOFF_BURST + 1);
+}
+END_TEST
+
+START_TEST(worker_on_demand_that_cannot_be_started_is_tried_later)
+{
+	begin_on_demand();
+	start_result = -EAGAIN;
+	child_handle(&child, CHILD_DEMAND);
+	ck_assert_int_eq(child.state, CHILD_BACKOFF);
+	ck_assert_int_gt(child.timer.when_ns, clock_now_ns() + CLOCK_NS_PER_S / 2);
+}
+END_TEST
+
+START_TEST(worker_of_a_paused_listener_is_ready_and_accepts_when_it_is_told)
+{
+	is_paused = true;
+	child_handle(&child, CHILD_SAID_READY);
+	child_handle(&child, CHILD_COMMIT);
+	ck_assert_int_eq(child.state, CHILD_SERVING);
+	ck_assert(!child.has_accepted);
+	child_accept(&child);
+	ck_assert(!child.has_accepted);
+	is_paused = false;
+	child_accept(&child);
+	ck_assert(child.has_accepted);
+	child_drain(&child, clock_now_ns());
+	/* told too late */
+	child.has_accepted = false;
+	child_accept(&child);
+	ck_assert(!child.has_accepted);
+}
+END_TEST
+
+START_TEST(idle_is_heard_of_a_worker_that_was_asked)
+{
+	child_handle(&child, CHILD_SAID_READY);
+	child_handle(&child, CHILD_SAID_IDLE);
+	child_handle(&child, CHILD_COMMIT);
+	child_handle(&child, CHILD_SAID_IDLE);
+	ck_assert_int_eq(idles, 0);
+	child_retire(&child);
+	ck_assert(child.is_retiring);
+	/* resumed meanwhile: it came too late */
+	child_accept(&child);
+	child_handle(&child, CHILD_SAID_IDLE);
+	ck_assert_int_eq(idles, 0);
+	child_retire(&child);
+	child_handle(&child, CHILD_SAID_IDLE);
+	ck_assert_int_eq(idles, 1);
+}
+END_TEST
+
+START_TEST(worker_that_takes_the_place_of_another_needs_no_commit)
+{
+	clean();
+	prepare();
+	loop.timers = NULL;
+	child.timer.is_armed = false;
+	child_start_again(&child, 7);
+	ck_assert_int_eq(child.state, CHILD_REPLACING);
+	child_handle(&child, CHILD_SAID_READY);
+	ck_assert_int_eq(child.state, CHILD_SERVING);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -339,5 +490,11 @@ main(void)
 	tcase_add_test(cases, replacement_that_cannot_be_started_is_tried_later);
 	tcase_add_test(cases, late_worker_is_killed_and_the_reason_kept);
 	tcase_add_test(cases, start_that_is_given_up_leaves_no_timer);
+	tcase_add_test(cases, worker_on_demand_starts_for_a_client_and_once);
+	tcase_add_test(cases, crash_on_demand_rests_until_a_client_comes_and_keeps_its_back_off);
+	tcase_add_test(cases, worker_on_demand_that_cannot_be_started_is_tried_later);
+	tcase_add_test(cases, worker_of_a_paused_listener_is_ready_and_accepts_when_it_is_told);
+	tcase_add_test(cases, idle_is_heard_of_a_worker_that_was_asked);
+	tcase_add_test(cases, worker_that_takes_the_place_of_another_needs_no_commit);
 	return unit_run("supervisor_child", cases);
 }
