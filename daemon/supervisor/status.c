@@ -50,6 +50,9 @@ status_log_listener(const struct listener *listener)
 		  listener->name, listener->handler, listener->pin.path, totals.accepted,
 		  totals.finished, totals.refused, totals.failed, totals.crashed,
 		  totals.accepted > ended ? totals.accepted - ended : 0);
+	if (listener->is_paused)
+		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' is paused",
+			  listener->name);
 	if (conf_protocol_is_datagram(listener->protocol))
 		status_log_datagrams(listener, &totals);
 	if (listener->current != NULL)
