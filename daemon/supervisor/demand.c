@@ -54,7 +54,8 @@ static void
 demand_start_worker(struct listener *listener, const char *why)
 {
 	demand_unwatch(listener);
-	log_info("'%s': %s; its worker is started", listener->name, why);
+	log_event(LOG_EVENT_ON_DEMAND, listener->name, "'%s': %s; its worker is started",
+		  listener->name, why);
 	child_handle(listener->current, CHILD_DEMAND);
 }
 
@@ -192,7 +193,8 @@ demand_on_idle(struct child *child)
 
 	if (child != listener->current || !child->is_on_demand)
 		return;
-	log_info("'%s' was idle; its worker ends, the next client starts another", listener->name);
+	log_event(LOG_EVENT_ON_DEMAND, listener->name,
+		  "'%s' was idle; its worker ends, the next client starts another", listener->name);
 	/* it has nothing that could need the time */
 	child_rest(
 		listener_set_aside(listener, clock_deadline_ns(listener->config->drain_timeout_ms)),
