@@ -86,7 +86,7 @@ void
 concurrency_accept(struct concurrency *mode)
 {
 	concurrency_stop_retiring(mode);
-	mode->is_pause_ordered = false;
+	mode->is_pause_ordered = mode->was_held = false;
 	if (!mode->is_open || concurrency_is_paused(mode)) {
 		mode->is_open = true;
 		concurrency_resume(mode);
@@ -99,6 +99,7 @@ concurrency_pause(struct concurrency *mode)
 	/* who was never told to accept waits for it anyway */
 	mode->is_pause_ordered = mode->is_open;
 	concurrency_hold(mode);
+	concurrency_look_at_rest(mode);
 }
 
 void
@@ -118,10 +119,20 @@ concurrency_retire(struct concurrency *mode)
 void
 concurrency_look_at_rest(struct concurrency *mode)
 {
-	if (!mode->is_retiring || !mode->ops->is_at_rest(mode))
+	bool is_asked = mode->is_pause_ordered && !mode->was_held;
+	enum concurrency_rest rest;
+
+	if (!is_asked && !mode->is_retiring)
 		return;
-	concurrency_stop_retiring(mode);
-	mode->on_idle(mode);
+	rest = mode->ops->rest(mode);
+	if (is_asked && rest >= CONCURRENCY_HOLDS) {
+		mode->was_held = true;
+		mode->on_held(mode);
+	}
+	if (mode->is_retiring && rest == CONCURRENCY_RESTS) {
+		concurrency_stop_retiring(mode);
+		mode->on_idle(mode);
+	}
 }
 
 void

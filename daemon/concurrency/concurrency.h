@@ -23,6 +23,12 @@
 struct concurrency;
 struct intake_batch;
 
+enum concurrency_rest {
+	CONCURRENCY_ACCEPTS, /* a flow may not have seen the pause yet */
+	CONCURRENCY_HOLDS,   /* none accepts any more; some serve */
+	CONCURRENCY_RESTS,   /* none serves anything either */
+};
+
 struct concurrency_ops {
 	/* Makes the first flows; they accept nothing yet. 0 or a negative errno. */
 	int (*prepare)(struct concurrency *mode);
@@ -33,8 +39,8 @@ struct concurrency_ops {
 	void (*cancel)(struct concurrency *mode);
 	/* Ends the connection with this id. Returns whether it is being served here. */
 	bool (*kill)(struct concurrency *mode, uint64_t id);
-	/* Whether every flow has seen the pause, and none of them serves anything. */
-	bool (*is_at_rest)(struct concurrency *mode);
+	/* How far a pause has come. */
+	enum concurrency_rest (*rest)(struct concurrency *mode);
 	/* Calls the handler's service_actions, or leaves it for the next time. */
 	void (*service)(struct concurrency *mode);
 	/* Ends what would outlive this process. */
@@ -74,6 +80,7 @@ struct concurrency {
 	void (*on_crash)(struct concurrency *mode,
 			 int status);		     /* of a child, as waitpid(2) has it */
 	void (*on_broken)(struct concurrency *mode); /* a listening socket is, see acceptor.h */
+	void (*on_held)(struct concurrency *mode);   /* a pause that was ordered is complete */
 	void (*on_idle)(struct concurrency *mode);   /* concurrency_retire has come to its end */
 
 	/* Made by concurrency_init, shared with forked children. */
@@ -87,6 +94,7 @@ struct concurrency {
 	struct loop_timer patience; /* of concurrency_retire */
 	bool is_retiring;
 	bool is_pause_ordered; /* whatever comes of retiring */
+	bool was_held;	       /* and that was told */
 	bool was_quiet, was_empty;
 	_Atomic bool is_broken;
 	_Atomic bool was_connection_taken;
@@ -102,12 +110,13 @@ int concurrency_init(struct concurrency *mode);
  * flows of a new worker look at all sockets before they wait for them (acceptor.is_unsure).
  */
 void concurrency_accept(struct concurrency *mode);
+/* on_held is called when no flow accepts any more. */
 void concurrency_pause(struct concurrency *mode);
 
 /* Pauses if there is nothing to serve: then on_idle is called, and the pause lasts. If something
  * came just then, it is served and nothing else happens. */
 void concurrency_retire(struct concurrency *mode);
-/* To be called when a flow may have come to rest. */
+/* To be called when a flow may have seen the pause, or have come to rest. */
 void concurrency_look_at_rest(struct concurrency *mode);
 
 static inline bool

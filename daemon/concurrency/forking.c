@@ -328,18 +328,21 @@ forking_prepare(struct concurrency *mode)
 	return 0;
 }
 
-static bool
-forking_is_at_rest(struct concurrency *mode)
+static enum concurrency_rest
+forking_rest(struct concurrency *mode)
 {
 	const struct forking *forking = mode->state;
+	enum concurrency_rest rest = CONCURRENCY_RESTS;
 
 	for (uint32_t i = 0; i < mode->limit; i++) {
 		uint32_t state = atomic_load(&mode->board->slots[i].state);
 
-		if (forking->pids[i] != 0 && (state == FORKED_WAITING || state == FORKED_BUSY))
-			return false;
+		if (forking->pids[i] != 0 && state == FORKED_WAITING)
+			return CONCURRENCY_ACCEPTS;
+		if (forking->pids[i] != 0 && state == FORKED_BUSY)
+			rest = CONCURRENCY_HOLDS;
 	}
-	return true;
+	return rest;
 }
 
 static void
@@ -380,7 +383,7 @@ const struct concurrency_ops concurrency_forking = {
 	.drain = forking_drain,
 	.cancel = forking_cancel,
 	.kill = forking_kill,
-	.is_at_rest = forking_is_at_rest,
+	.rest = forking_rest,
 	.service = forking_service,
 	.stop = forking_stop,
 };

@@ -168,18 +168,23 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 	return r < 0 ? r : pool_make_first_threads(pool);
 }
 
-bool
-pool_is_at_rest(struct concurrency *mode)
+enum concurrency_rest
+pool_rest(struct concurrency *mode)
 {
 	struct pool *pool = mode->state;
-	bool is_at_rest;
+	enum concurrency_rest rest = CONCURRENCY_ACCEPTS;
 
 	(void)pthread_mutex_lock(&pool->lock);
-	is_at_rest = pool->coming == 0 && pool->thread_count == pool->parked_count + pool->held;
-	if (pool->sessions != NULL)
-		is_at_rest = is_at_rest && sessions_are_at_rest(pool->sessions);
+	if (pool->coming == 0 && pool->seated == pool->held)
+		rest = pool->thread_count == pool->parked_count + pool->held ? CONCURRENCY_RESTS
+									     : CONCURRENCY_HOLDS;
 	(void)pthread_mutex_unlock(&pool->lock);
-	return is_at_rest;
+	if (pool->sessions != NULL) {
+		enum concurrency_rest other = sessions_rest(pool->sessions);
+
+		rest = other == CONCURRENCY_RESTS ? rest : other;
+	}
+	return rest;
 }
 
 void

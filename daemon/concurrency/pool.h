@@ -12,7 +12,7 @@
  * `entry_lock` is given, a session holds it. 0 or a negative errno. */
 int pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		 pthread_mutex_t *entry_lock);
-bool pool_is_at_rest(struct concurrency *mode);
+enum concurrency_rest pool_rest(struct concurrency *mode);
 void pool_drain(struct concurrency *mode);
 bool pool_kill(struct concurrency *mode, uint64_t id);
 

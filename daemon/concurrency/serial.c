@@ -52,7 +52,7 @@ const struct concurrency_ops concurrency_serial = {
 	.drain = pool_drain,
 	.cancel = serial_cancel,
 	.kill = pool_kill,
-	.is_at_rest = pool_is_at_rest,
+	.rest = pool_rest,
 	.service = serial_service,
 	.stop = serial_stop,
 };

@@ -304,15 +304,16 @@ sessions_are_waiting(struct sessions *sessions)
 	return are_waiting;
 }
 
-bool
-sessions_are_at_rest(struct sessions *sessions)
+enum concurrency_rest
+sessions_rest(struct sessions *sessions)
 {
-	bool are_at_rest;
+	enum concurrency_rest rest = CONCURRENCY_ACCEPTS;
 
 	(void)pthread_mutex_lock(&sessions->lock);
-	are_at_rest = sessions->is_held && sessions->count == 0;
+	if (sessions->is_held)
+		rest = sessions->count == 0 ? CONCURRENCY_RESTS : CONCURRENCY_HOLDS;
 	(void)pthread_mutex_unlock(&sessions->lock);
-	return are_at_rest;
+	return rest;
 }
 
 void

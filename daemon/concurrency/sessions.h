@@ -23,8 +23,8 @@ int sessions_open(struct concurrency *mode, void (*call)(void *), void (*over)(v
 /* The session that has waited longest for a thread, which must end it; NULL: none. */
 struct session *sessions_next(struct sessions *sessions);
 bool sessions_are_waiting(struct sessions *sessions);
-/* Whether the receiving thread has seen the pause, and no session is open or waits. */
-bool sessions_are_at_rest(struct sessions *sessions);
+/* Whether the receiving thread has seen the pause, and whether a session is open or waits. */
+enum concurrency_rest sessions_rest(struct sessions *sessions);
 
 /* The request serves the session from here on. */
 void session_open(struct session *session, struct hd_request *req);

@@ -36,7 +36,7 @@ const struct concurrency_ops concurrency_threading = {
 	.drain = pool_drain,
 	.cancel = threading_cancel,
 	.kill = pool_kill,
-	.is_at_rest = pool_is_at_rest,
+	.rest = pool_rest,
 	.service = threading_service,
 	.stop = threading_stop,
 };

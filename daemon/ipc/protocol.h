@@ -21,7 +21,8 @@ enum protocol_type {
 	PROTOCOL_HELLO = 1, /* executed, speaks this version */
 	PROTOCOL_READY,	    /* loaded, server_start done, children forked; accepts nothing yet;
 			       text: the handler's version */
-	PROTOCOL_QUIET,	    /* no flow of control of this worker can accept any more */
+	PROTOCOL_QUIET,	    /* no flow of control of this worker can accept any more; after
+			       PAUSE: until ACCEPT comes */
 	PROTOCOL_FAILED, /* stage u32, file text, line u32, text: why it cannot serve; may repeat */
 	PROTOCOL_WARNING,     /* file text, line u32, text: found by a probe */
 	PROTOCOL_DESCRIPTION, /* text: a piece of what a handler says of itself */

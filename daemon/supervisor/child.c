@@ -117,7 +117,7 @@ child_execute(struct child *child)
 	int r;
 
 	child->was_ready = child->is_quiet = false;
-	child->has_accepted = child->is_retiring = false;
+	child->has_accepted = child->is_retiring = child->is_pausing = false;
 	child->process.on_message = child_on_message;
 	child->process.on_death = child_on_death;
 	r = child->owner->start(child, child->generation);
@@ -179,7 +179,7 @@ child_accept(struct child *child)
 	if (child->state != CHILD_SERVING || !child_may_accept(child))
 		return;
 	child->has_accepted = true;
-	child->is_retiring = false;
+	child->is_retiring = child->is_pausing = child->is_quiet = false;
 	process_send(&child->process, PROTOCOL_ACCEPT, NULL);
 }
 
@@ -188,6 +188,7 @@ child_pause(struct child *child)
 {
 	if (child->state != CHILD_SERVING)
 		return;
+	child->is_pausing = true;
 	process_send(&child->process, PROTOCOL_PAUSE, NULL);
 }
 
@@ -277,7 +278,8 @@ child_act(struct child *child, enum child_action action)
 		child_note_ready(child);
 		break;
 	case CHILD_NOTE_QUIET:
-		child->is_quiet = true;
+		/* one that goes on accepting after all has said it too late */
+		child->is_quiet = child->state != CHILD_SERVING || child->is_pausing;
 		break;
 	case CHILD_FAIL:
 		child_fail(child);

@@ -114,8 +114,9 @@ struct child {
 	bool is_on_demand;
 	bool has_accepted; /* this process was told to accept */
 	bool is_retiring;  /* it was asked whether it is idle */
-	bool is_quiet;	   /* cannot accept any more */
-	bool was_ready;	   /* this process */
+	bool is_pausing;   /* it was told to accept no more for now */
+	bool is_quiet; /* cannot accept any more; of one that was told to pause: until it is told */
+	bool was_ready; /* this process */
 	int64_t ready_ns;
 	char *version; /* of the handler, as this process told it, safe to print; NULL; owned */
 	int64_t start_timeout_ms; /* -1: none */

@@ -71,6 +71,13 @@ hold_resume(struct listener *listener)
 }
 
 bool
+hold_is_complete(const struct listener *listener)
+{
+	return listener->is_paused && listener_is_quiet(listener) &&
+	       (!hold_has_accepted(listener->current) || listener->current->is_quiet);
+}
+
+bool
 hold_is_drained(const struct listener *listener)
 {
 	return listener->old == NULL;

@@ -23,6 +23,9 @@ void hold_drain(struct listener *listener, int64_t deadline_ns);
 /* Undoes both: clients that have waited are served. */
 void hold_resume(struct listener *listener);
 
+/* Whether it has come to that: no worker accepts any more. world->on_change follows when it has. */
+bool hold_is_complete(const struct listener *listener);
+
 /* Whether no worker of an older generation, or that was told to drain, is left. */
 bool hold_is_drained(const struct listener *listener);
 

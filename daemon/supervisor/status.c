@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "supervisor/hold.h"
 #include "supervisor/supervisor.h"
 
 static void
@@ -51,8 +52,8 @@ status_log_listener(const struct listener *listener)
 		  totals.finished, totals.refused, totals.failed, totals.crashed,
 		  totals.accepted > ended ? totals.accepted - ended : 0);
 	if (listener->is_paused)
-		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' is paused",
-			  listener->name);
+		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' is %s", listener->name,
+			  hold_is_complete(listener) ? "paused" : "about to pause");
 	if (conf_protocol_is_datagram(listener->protocol))
 		status_log_datagrams(listener, &totals);
 	if (listener->current != NULL)

@@ -245,6 +245,12 @@ serve_on_crash(struct concurrency *mode, int status)
 }
 
 static void
+serve_on_held(struct concurrency *mode)
+{
+	serve_send(CONTAINER_OF(mode, struct worker, mode), PROTOCOL_QUIET);
+}
+
+static void
 serve_on_idle(struct concurrency *mode)
 {
 	serve_send(CONTAINER_OF(mode, struct worker, mode), PROTOCOL_IDLE);
@@ -355,6 +361,7 @@ serve_fill_mode(struct worker *worker)
 	mode->on_empty = serve_on_empty;
 	mode->on_crash = serve_on_crash;
 	mode->on_broken = serve_on_broken;
+	mode->on_held = serve_on_held;
 	mode->on_idle = serve_on_idle;
 }
 

@@ -439,6 +439,24 @@ START_TEST(worker_of_a_paused_listener_is_ready_and_accepts_when_it_is_told)
 }
 END_TEST
 
+START_TEST(pause_is_complete_when_the_worker_says_so)
+{
+	child_handle(&child, CHILD_SAID_READY);
+	child_handle(&child, CHILD_COMMIT);
+	child_handle(&child, CHILD_SAID_QUIET);
+	ck_assert(!child.is_quiet);
+	child_pause(&child);
+	ck_assert(!child.is_quiet);
+	child_handle(&child, CHILD_SAID_QUIET);
+	ck_assert(child.is_quiet);
+	child_accept(&child);
+	ck_assert(!child.is_quiet);
+	/* too late */
+	child_handle(&child, CHILD_SAID_QUIET);
+	ck_assert(!child.is_quiet);
+}
+END_TEST
+
 START_TEST(idle_is_heard_of_a_worker_that_was_asked)
 {
 	child_handle(&child, CHILD_SAID_READY);
@@ -494,6 +512,7 @@ main(void)
 	tcase_add_test(cases, crash_on_demand_rests_until_a_client_comes_and_keeps_its_back_off);
 	tcase_add_test(cases, worker_on_demand_that_cannot_be_started_is_tried_later);
 	tcase_add_test(cases, worker_of_a_paused_listener_is_ready_and_accepts_when_it_is_told);
+	tcase_add_test(cases, pause_is_complete_when_the_worker_says_so);
 	tcase_add_test(cases, idle_is_heard_of_a_worker_that_was_asked);
 	tcase_add_test(cases, worker_that_takes_the_place_of_another_needs_no_commit);
 	return unit_run("supervisor_child", cases);
