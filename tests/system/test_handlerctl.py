@@ -16,7 +16,7 @@ import fake_control
 from ctl import PROGRAM, ctl, environment
 from fake_control import (CONNECTION, STATUS, FakeControl, listener, progress, refusal, status,
                           wait_for_end)
-from harness import IS_ROOT, NOBODY, WAIT_S
+from harness import NOBODY, WAIT_S
 
 
 @pytest.fixture
