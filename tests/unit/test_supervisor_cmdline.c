@@ -43,6 +43,9 @@ static const struct good {
 	{{"--listen", "tcp:*:1", "--handler", "echo"}, CMDLINE_SERVE},
 	{{"--handler=echo", "--listen=tcp:*:1", "--once"}, CMDLINE_SERVE},
 	{{"-t", "--listen", "tcp:*:1", "--handler", "echo"}, CMDLINE_TEST},
+	{{"--listen", "tcp:*:1", "--handler", "echo", "--control", "c.sock"}, CMDLINE_SERVE},
+	{{"-c", "a.conf", "--control="}, CMDLINE_SERVE},
+	{{"-t", "--control", "/run/c.sock"}, CMDLINE_TEST},
 	{{"--describe", "echo"}, CMDLINE_DESCRIBE},
 	{{"--describe", "echo", "--json"}, CMDLINE_DESCRIBE},
 	{{"--describe", "echo", "-c", "a.conf"}, CMDLINE_DESCRIBE},
@@ -78,6 +81,9 @@ static const char *const wrong[][MOST] = {
 	{"--option", "a=b"},
 	{"--user", "nobody"},
 	{"--group", "nogroup"},
+	{"--control"},
+	{"--inetd", "--handler", "echo", "--control", "/run/c.sock"},
+	{"--describe", "echo", "--control", "/run/c.sock"},
 	{"--once=1", "--listen", "tcp:*:1", "--handler", "echo"},
 };
 

@@ -165,6 +165,58 @@ START_TEST(ordinary_user_can_only_be_itself)
 }
 END_TEST
 
+static bool
+look_up_control(const char *name, bool is_dropped, uid_t uid, gid_t gid)
+{
+	const struct group *daemon = getgrnam("daemon");
+	gid_t more = daemon != NULL ? daemon->gr_gid : 0, found = (gid_t)-1;
+	struct identity workers = {
+		.is_dropped = is_dropped,
+		.uid = uid,
+		.gid = gid,
+		.groups = &more,
+		.group_count = 1,
+		.user = (char *)(uintptr_t) "somebody",
+	};
+	bool is_given, is_good;
+
+	free(config->control_group);
+	config->control_group = name != NULL ? strdup(name) : NULL;
+	config->control_group_origin = (struct conf_origin){.file = "a.conf", .line = 5};
+	is_good = names_look_up_control(config, &workers, &is_given, &found, &report);
+	ck_assert(is_given == (name != NULL));
+	if (is_good && name != NULL)
+		ck_assert_uint_eq(found, getgrnam(name)->gr_gid);
+	return is_good;
+}
+
+START_TEST(group_that_may_look_is_none_of_the_workers)
+{
+	if (getgrnam("daemon") == NULL || getgrnam("adm") == NULL)
+		return;
+	ck_assert(look_up_control(NULL, true, 5, 5));
+	ck_assert(look_up_control("adm", true, 5, 5));
+	ck_assert_uint_eq(report.count, 0);
+	ck_assert(!look_up_control("daemon", true, 5, 5));
+	expect_error(5, "control_group: 'daemon' is a group of the workers (user 'somebody'): "
+			"handlers could look at everybody's connections; take a group of its own");
+	report_free(&report);
+	ck_assert(!look_up_control("adm", true, 5, getgrnam("adm")->gr_gid));
+	report_free(&report);
+	ck_assert(!look_up_control("no-such-group-here", true, 5, 5));
+	expect_error(5, "control_group: there is no group 'no-such-group-here'");
+}
+END_TEST
+
+START_TEST(group_of_workers_that_may_do_everything_is_of_no_account)
+{
+	if (getgrnam("daemon") == NULL)
+		return;
+	ck_assert(look_up_control("daemon", false, 5, 5));
+	ck_assert(look_up_control("daemon", true, 0, 0));
+}
+END_TEST
+
 START_TEST(errors_from_before_are_not_this_look_ups)
 {
 	const struct passwd *nobody = getpwnam("nobody");
@@ -206,6 +258,8 @@ main(void)
 	tcase_add_test(cases, without_an_account_workers_are_nobody_and_that_is_told);
 	tcase_add_test(cases, root_stays_root_only_where_it_is_written_and_with_a_warning);
 	tcase_add_test(cases, ordinary_user_can_only_be_itself);
+	tcase_add_test(cases, group_that_may_look_is_none_of_the_workers);
+	tcase_add_test(cases, group_of_workers_that_may_do_everything_is_of_no_account);
 	tcase_add_test(cases, errors_from_before_are_not_this_look_ups);
 	tcase_add_test(cases, nothing_is_left_behind);
 	return unit_run("supervisor_names", cases);
