@@ -29,6 +29,7 @@ request_init(struct hd_request *req, struct hd_server *server, struct scoreboard
 	*req = (struct hd_request){
 		.server = server,
 		.slot = slot,
+		.thread = pthread_self(),
 		.fd = -1,
 		.wake_fd = -1,
 		.cancel_fd = -1,
@@ -87,6 +88,7 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	atomic_store_explicit(&req->is_idle, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
+	atomic_store_explicit(&req->timed_out_ns, 0, memory_order_relaxed);
 	if (atomic_exchange(&req->is_woken, false) && req->wake_fd >= 0)
 		fd_clear_event(req->wake_fd);
 	atomic_store_explicit(&req->is_silent, true, memory_order_relaxed);
@@ -273,6 +275,16 @@ request_cancel_here(struct hd_request *req)
 		fd_raise_event(cancel_fd);
 	if (req->kind == REQUEST_STREAM)
 		(void)shutdown(fd, SHUT_RDWR);
+}
+
+bool
+request_time_out_here(struct hd_request *req)
+{
+	if (atomic_load(&req->fd) < 0)
+		return false;
+	atomic_store(&req->timed_out_ns, clock_now_ns());
+	request_cancel_here(req);
+	return true;
 }
 
 void

@@ -58,6 +58,7 @@ struct hd_request {
 	struct hd_request *children; /* made by hd_connect for this one; owned */
 	struct hd_request *next_child;
 	struct scoreboard_slot *slot; /* not owned; NULL for one made by hd_connect */
+	pthread_t thread;	      /* the flow */
 
 	enum request_kind kind;
 
@@ -67,7 +68,8 @@ struct hd_request {
 	_Atomic int fd; /* -1: not open; owned if it is a connection */
 	_Atomic uint64_t id;
 	_Atomic bool is_cancelled;
-	_Atomic bool is_killed; /* cancelled because somebody asked for the end of this one */
+	_Atomic bool is_killed;	      /* cancelled because somebody asked for the end of this one */
+	_Atomic int64_t timed_out_ns; /* when it was cancelled as it takes too long; 0: never */
 	_Atomic bool is_idle;
 	_Atomic bool is_silent;	   /* nothing has arrived yet */
 	_Atomic bool is_shut_read; /* by us, because it was idle when draining began */
@@ -145,6 +147,8 @@ void request_cancel_here(struct hd_request *req);
 /* Cancels it because somebody asked for its end: from another flow, and from a signal handler. */
 void request_kill(struct hd_request *req);
 void request_kill_here(struct hd_request *req);
+/* Cancels it since it takes longer than timeouts.handler, under its lock. False: it is not open. */
+bool request_time_out_here(struct hd_request *req);
 /* From another flow, as draining begins: ends a wait for input with nothing arrived, if idle. A
  * client that has only just connected is spared: its first message is on its way, and no reload may
  * cut it; to be called again after REQUEST_FRESH_NS. */

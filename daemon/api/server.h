@@ -35,6 +35,7 @@ struct server_limiters {
 	struct log_limiter refusals; /* by verify */
 	struct log_limiter accepts;  /* that failed */
 	struct log_limiter spawns;   /* of threads and children, that failed */
+	struct log_limiter timeouts; /* of requests that take too long */
 };
 
 struct waiter_ops;

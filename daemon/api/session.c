@@ -86,6 +86,8 @@ session_reason(const struct hd_request *req, int result)
 {
 	if (atomic_load(&req->is_killed))
 		return "killed";
+	if (atomic_load(&req->timed_out_ns) != 0)
+		return "handler timeout";
 	if (atomic_load(&req->is_cancelled) || (req->broken & REQUEST_CANCELED) != 0)
 		return "drain";
 	if ((req->broken & (REQUEST_RESET | REQUEST_PIPE)) != 0)

@@ -74,6 +74,7 @@ struct concurrency {
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
 	bool is_once;			/* accept one connection only */
+	int64_t handler_timeout_ns;	/* for one request; 0: none */
 	struct older older;		/* generations that drain while this one serves */
 	void (*on_quiet)(struct concurrency *mode);
 	void (*on_empty)(struct concurrency *mode);
@@ -82,6 +83,10 @@ struct concurrency {
 	void (*on_broken)(struct concurrency *mode); /* a listening socket is, see acceptor.h */
 	void (*on_held)(struct concurrency *mode);   /* a pause that was ordered is complete */
 	void (*on_idle)(struct concurrency *mode);   /* concurrency_retire has come to its end */
+	/* The handler does not give back this connection: the process is about to end. */
+	void (*on_stuck)(struct concurrency *mode, uint64_t connection_id);
+	/* It should have ended by now, but has not. */
+	void (*on_lost)(struct concurrency *mode);
 
 	/* Made by concurrency_init, shared with forked children. */
 	int open_fd;	      /* eventfd, readable while flows may accept */

@@ -53,13 +53,21 @@ forked_close_sockets(void)
 static bool
 forked_obey_order(void)
 {
-	if (atomic_exchange(&forked.slot->order, SCOREBOARD_GO_ON) != SCOREBOARD_END_CONNECTION)
+	uint32_t order = atomic_exchange(&forked.slot->order, SCOREBOARD_GO_ON);
+
+	if (order == SCOREBOARD_GO_ON)
 		return false;
 	if (atomic_load(&forked.slot->ordered_id) != atomic_load(&forked.request.id))
 		return true;
+	if (order == SCOREBOARD_TIME_OUT)
+		(void)request_time_out_here(&forked.request);
 	/* with what the handler has connected to: there are no other requests in this process */
-	for (struct hd_request *req = forked.mode->server->requests; req != NULL; req = req->next)
-		request_kill_here(req);
+	for (struct hd_request *req = forked.mode->server->requests; req != NULL; req = req->next) {
+		if (order == SCOREBOARD_TIME_OUT)
+			request_cancel_here(req);
+		else
+			request_kill_here(req);
+	}
 	return true;
 }
 

@@ -156,8 +156,11 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 		scoreboard_count(&slot->finished);
 	} else if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
+		death.is_timeout =
+			forking_overdue_has_ended(&forking->overdue, slot_index, connection_id);
 		forking_log_death(forking, &death);
-		mode->on_crash(mode, status);
+		if (!death.is_timeout)
+			mode->on_crash(mode, status);
 	} else if (state != FORKED_LEAVING || status != 0) {
 		/* it never got to serve, or died between connections: do not fork in a circle */
 		forking_log_early_death(forking, &death);
@@ -322,6 +325,8 @@ forking_prepare(struct concurrency *mode)
 		return r;
 	mode->notice = (struct loop_source){.fd = mode->notice_fd, .on_event = forking_on_notice};
 	r = loop_add(mode->loop, &mode->notice, EPOLLIN);
+	if (r >= 0)
+		r = forking_overdue_start(&forking->overdue, mode, forking->pids);
 	if (r < 0)
 		return r;
 	forking_fill(forking);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "concurrency/concurrency.h"
+#include "concurrency/forking_overdue.h"
 
 /* A connection that somebody wants to end. */
 struct forking_kill {
@@ -31,6 +32,7 @@ struct forking {
 	struct loop_timer run;
 	struct loop_timer batch; /* armed: deaths are not in the loop */
 	struct loop_timer kills_due;
+	struct forking_overdue overdue;
 	struct log_limiter crash_limiter;
 	struct log_limiter frame_limiter; /* of deaths outside a connection */
 };
@@ -48,6 +50,7 @@ struct forking_death {
 	pid_t pid;
 	int status;			   /* as waitpid(2) gives it */
 	struct scoreboard_connection last; /* that it served; id 0: none */
+	bool is_timeout;		   /* it was ended, as its handler did not return */
 	bool has_report;
 	struct crash_report report;
 };

@@ -50,6 +50,11 @@ forking_add_status(const struct forking_death *death, struct buf *text)
 {
 	struct buf cause = {0};
 
+	if (death->is_timeout) {
+		buf_add_format(text, "was ended, as its handler did not return within "
+				     "timeouts.handler,");
+		return;
+	}
 	if (!WIFSIGNALED(death->status)) {
 		buf_add_format(text, "ended by itself (exit status %d)",
 			       WEXITSTATUS(death->status));

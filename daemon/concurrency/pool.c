@@ -165,7 +165,10 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		r = pool_set_attributes(pool);
 	if (r >= 0)
 		r = pool_open_seats(pool);
-	return r < 0 ? r : pool_make_first_threads(pool);
+	if (r < 0)
+		return r;
+	pool_watch_overdue(pool);
+	return pool_make_first_threads(pool);
 }
 
 enum concurrency_rest

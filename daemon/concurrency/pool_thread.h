@@ -24,6 +24,7 @@
 
 #include "api/request.h"
 #include "concurrency/intake.h"
+#include "concurrency/overdue.h"
 #include "concurrency/sessions.h"
 
 /* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
@@ -62,7 +63,10 @@ struct pool {
 	uint32_t *free_slots; /* of the scoreboard */
 	uint32_t free_slot_count;
 
-	struct loop_timer retry; /* of the control flow */
+	/* Of the control flow. */
+	struct loop_timer retry;
+	struct overdue overdue;
+	int64_t aborted_ns; /* when the process was told to end for a stuck handler; 0: never */
 };
 
 /* Under the lock: makes one more thread, which counts as coming. 0 or a negative errno. */
@@ -72,6 +76,9 @@ int pool_make_thread(struct pool *pool);
  * counts as coming from here on, so a thread whose time runs out at the same moment knows it. NULL:
  * none is parked. */
 struct pool_thread *pool_call_parked(struct pool *pool);
+
+/* Ends requests that take longer than timeouts.handler. In pool_overdue.c. */
+void pool_watch_overdue(struct pool *pool);
 
 /* Sees to it that somebody accepts, or serves the sessions that wait. */
 void pool_fill_seats(struct pool *pool);

@@ -193,9 +193,11 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "timeouts", "handler", SETTING_DURATION,
 	 LISTENER_AT(timeouts.handler_ms), .min = 100, .max = MS_PER_D, .default_text = "none",
 	 .none = PARSE_NONE, .flags = SETTING_OR_NONE,
-	 .help = "How long one connection or datagram may be in the handler's hands, by the clock. "
-		 "Then what it waits for fails with ECANCELED; a handler that has not returned 1 s "
-		 "later is ended, under concurrency forking with its child, else with its worker."},
+	 .help = "How long one connection, datagram or session may take from its beginning to its "
+		 "end, by the clock: idle time counts too. Then what it waits for fails with "
+		 "ECANCELED; a handler that has not returned 1 s later is ended, under concurrency "
+		 "forking with its child, else with its worker and the listener's other "
+		 "connections."},
 
 	{SETTING_LISTENER, "", "rollback", SETTING_GROUP, 0,
 	 .help = "When a listener that a reload has changed keeps crashing, it goes back to the "

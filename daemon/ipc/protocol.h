@@ -30,6 +30,8 @@ enum protocol_type {
 			     flood */
 	PROTOCOL_KILLED,  /* id u64: this worker had that connection, and ends it */
 	PROTOCOL_IDLE,	  /* answers RETIRE: serves nothing, and accepts nothing until ACCEPT */
+	PROTOCOL_STUCK,	  /* id u64: the handler does not give back that connection, so the worker
+			     ends itself */
 
 	/* supervisor to worker */
 	PROTOCOL_ACCEPT = 64, /* begin to accept */

@@ -51,6 +51,7 @@ struct scoreboard_slot {
 enum scoreboard_order {
 	SCOREBOARD_GO_ON,
 	SCOREBOARD_END_CONNECTION,
+	SCOREBOARD_TIME_OUT, /* the same, as it takes longer than timeouts.handler */
 };
 
 /* A copy of what a slot tells of its connection. */
@@ -86,7 +87,8 @@ struct scoreboard {
 	_Atomic int64_t took_datagram_ns;  /* when the flow did that takes one after the other; 0:
 					      none does */
 	_Atomic int64_t last_datagram_ns;  /* the same, when the last one was taken */
-	char reserved_too[16];
+	_Atomic uint64_t timed_out;	   /* requests that took longer than timeouts.handler */
+	char reserved_too[8];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct crash_record crash;
 	struct scoreboard_slot slots[];
@@ -94,7 +96,7 @@ struct scoreboard {
 
 /* Sums over the slots. */
 struct scoreboard_totals {
-	uint64_t accepted, finished, refused, failed, crashed;
+	uint64_t accepted, finished, refused, failed, crashed, timed_out;
 	uint64_t dropped[SCOREBOARD_DROPS];
 };
 

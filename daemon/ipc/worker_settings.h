@@ -82,6 +82,7 @@ struct worker_settings {
 	uint64_t stack_size;
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
+	uint64_t handler_timeout_ms;	/* for one request; 0: none */
 	uint64_t drain_timeout_ms;	/* after the supervisor's death */
 	bool is_once;			/* serve one connection, then end */
 

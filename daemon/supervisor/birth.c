@@ -112,6 +112,8 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.stack_size = (uint64_t)conf->threading.stack_size,
 		.spare_children = (uint32_t)conf->forking.spare_children,
 		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
+		.handler_timeout_ms =
+			conf->timeouts.handler_ms < 0 ? 0 : (uint64_t)conf->timeouts.handler_ms,
 		.drain_timeout_ms = (uint64_t)config->drain_timeout_ms,
 		.is_once = listener->world->is_once,
 		.is_connection = listener->world->is_connection,

@@ -19,6 +19,8 @@
 
 /* A worker ends itself 1 s after the drain deadline; one that does not is killed a little later. */
 #define CHILD_GRACE_NS (CLOCK_NS_PER_S + 200 * CLOCK_NS_PER_MS)
+/* A worker that ends itself for a stuck handler is dead by then: SIGABRT, 1 s, exit. */
+#define CHILD_STUCK_NS (3 * CLOCK_NS_PER_S)
 /* What a worker may say of itself. */
 #define CHILD_MOST_FAILURES 100
 #define CHILD_VERSION_SIZE 64
@@ -85,6 +87,9 @@ child_on_message(struct process *process, struct channel_message *message)
 	case PROTOCOL_IDLE:
 		child_handle(child, CHILD_SAID_IDLE);
 		break;
+	case PROTOCOL_STUCK:
+		child->stuck_ns = clock_now_ns();
+		break;
 	default:
 		break;
 	}
@@ -97,6 +102,8 @@ child_on_death(struct process *process, int status)
 	bool was_asked = child->state == CHILD_DRAINING || child->is_once;
 
 	child->last_status = status;
+	child->is_timeout =
+		child->stuck_ns != 0 && clock_now_ns() - child->stuck_ns < CHILD_STUCK_NS;
 	death_note(child, status);
 	child->owner->on_end(child, was_asked && WIFEXITED(status));
 	child_handle(child, child->is_once ? CHILD_FINISHED : CHILD_DIED);
@@ -116,7 +123,8 @@ child_execute(struct child *child)
 {
 	int r;
 
-	child->was_ready = child->is_quiet = false;
+	child->was_ready = child->is_quiet = child->is_timeout = false;
+	child->stuck_ns = 0;
 	child->has_accepted = child->is_retiring = child->is_pausing = false;
 	child->process.on_message = child_on_message;
 	child->process.on_death = child_on_death;
@@ -149,7 +157,7 @@ child_replace(struct child *child)
 		child->is_on_demand ? "the next client starts another" : "it is replaced";
 	char when[96];
 
-	child->crashes++;
+	child->crashes += !child->is_timeout;
 	if (delay_ns > 0)
 		(void)snprintf(when, sizeof(when), "%s in %" PRId64 " ms%s", what,
 			       delay_ns / CLOCK_NS_PER_MS,

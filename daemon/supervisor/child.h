@@ -126,6 +126,8 @@ struct child {
 	uint64_t crashes;
 	int last_status;
 	struct death death; /* the last */
+	int64_t stuck_ns;   /* when it said that it ends itself for a stuck handler; 0: never */
+	bool is_timeout;    /* the last death was that one: no crash */
 
 	struct report failures; /* what the worker said of itself before it failed */
 	bool is_refusal;	/* one of them is about the handler file or its options */

@@ -152,7 +152,9 @@ death_log(const struct child *child, const char *what_follows)
 
 	buf_add_format(&text, "worker of '%s' (handler '%s', generation %" PRIu32 ") %s",
 		       child->name, child->handler, child->generation,
-		       death_describe_status(death->status, who, sizeof(who)));
+		       child->is_timeout ? "has ended itself, as its handler did not return within "
+					   "timeouts.handler"
+					 : death_describe_status(death->status, who, sizeof(who)));
 	death_add_cause(child, &text);
 	death_add_origin(child, &text);
 	/* one alone was named already */

@@ -47,10 +47,11 @@ status_log_listener(const struct listener *listener)
 
 	log_event(LOG_EVENT_STATUS, listener->name,
 		  "status: '%s' handler '%s' (%s): accepted %" PRIu64 " finished %" PRIu64
-		  " refused %" PRIu64 " failed %" PRIu64 " crashed %" PRIu64 " open %" PRIu64,
+		  " refused %" PRIu64 " failed %" PRIu64 " crashed %" PRIu64 " open %" PRIu64
+		  " timed out %" PRIu64,
 		  listener->name, listener->handler, listener->pin.path, totals.accepted,
 		  totals.finished, totals.refused, totals.failed, totals.crashed,
-		  totals.accepted > ended ? totals.accepted - ended : 0);
+		  totals.accepted > ended ? totals.accepted - ended : 0, totals.timed_out);
 	if (listener->is_paused)
 		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' is %s", listener->name,
 			  hold_is_complete(listener) ? "paused" : "about to pause");

@@ -265,6 +265,23 @@ serve_on_broken(struct concurrency *mode)
 	serve_drain(worker, clock_now_ns() + SERVE_BROKEN_NS);
 }
 
+static void
+serve_on_stuck(struct concurrency *mode, uint64_t connection_id)
+{
+	struct worker *worker = CONTAINER_OF(mode, struct worker, mode);
+	struct buf payload = {0};
+
+	buf_add_u64(&payload, connection_id);
+	worker_send(worker, PROTOCOL_STUCK, &payload);
+	buf_free(&payload);
+}
+
+static void
+serve_on_lost(struct concurrency *mode)
+{
+	serve_end_at_once(CONTAINER_OF(mode, struct worker, mode), 1);
+}
+
 static int
 serve_count_threads(void)
 {
@@ -354,6 +371,7 @@ serve_fill_mode(struct worker *worker)
 	mode->spare_children = settings->spare_children;
 	mode->connections_per_child = settings->connections_per_child;
 	mode->is_once = settings->is_once;
+	mode->handler_timeout_ns = (int64_t)settings->handler_timeout_ms * CLOCK_NS_PER_MS;
 	if (settings->has_sessions)
 		mode->session_timeout_ns = (int64_t)settings->session_timeout_ms * CLOCK_NS_PER_MS;
 	mode->max_sessions = settings->max_sessions;
@@ -363,6 +381,8 @@ serve_fill_mode(struct worker *worker)
 	mode->on_broken = serve_on_broken;
 	mode->on_held = serve_on_held;
 	mode->on_idle = serve_on_idle;
+	mode->on_stuck = serve_on_stuck;
+	mode->on_lost = serve_on_lost;
 }
 
 /* Descriptors that were handed over, and what is in them. */

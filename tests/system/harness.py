@@ -44,7 +44,8 @@ SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|MemorySa
 STATUS_LISTENER = re.compile(
     r"status: '(?P<name>[^']+)' handler '(?P<handler>[^']+)' \((?P<path>.*)\): accepted "
     r"(?P<accepted>\d+) finished (?P<finished>\d+) refused (?P<refused>\d+) failed "
-    r"(?P<failed>\d+) crashed (?P<crashed>\d+) open (?P<open>\d+)")
+    r"(?P<failed>\d+) crashed (?P<crashed>\d+) open (?P<open>\d+)"
+    r" timed out (?P<timed_out>\d+)")
 STATUS_WORKER = re.compile(
     r"status: '(?P<name>[^']+)' worker generation (?P<generation>\d+) pid (?P<pid>\d+) "
     r"(?P<state>[A-Z]+)(?P<quiet> \(accepts no more\))?$")
@@ -65,6 +66,7 @@ class Listener:
         self.path = match["path"]
         for field in ("accepted", "finished", "refused", "failed", "crashed", "open"):
             setattr(self, field, int(match[field]))
+        self.timed_out = int(match["timed_out"])
         self.workers = []
         self.drops = {}  # of datagrams: how many for which reason
 

@@ -102,9 +102,11 @@ START_TEST(drops_are_counted_by_reason_whatever_slots_were_used)
 		scoreboard_drop(board, (enum scoreboard_drop)i, 1);
 		scoreboard_drop(board, (enum scoreboard_drop)i, (uint64_t)i * 10);
 	}
+	board->timed_out = 9;
 	totals = scoreboard_sum(board, 0);
 	more = scoreboard_sum(board, 3);
 	ck_assert_uint_eq(totals.accepted, 0);
+	ck_assert_uint_eq(totals.timed_out, 9);
 	for (int i = 0; i < SCOREBOARD_DROPS; i++) {
 		ck_assert_uint_eq(totals.dropped[i], 1 + (uint64_t)i * 10);
 		ck_assert_uint_eq(more.dropped[i], totals.dropped[i]);
@@ -120,7 +122,8 @@ END_TEST
 
 START_TEST(adding_takes_every_number)
 {
-	struct scoreboard_totals to = {1, 2, 3, 4, 5, {6, 7}}, more = {10, 20, 30, 40, 50, {60}};
+	struct scoreboard_totals to = {1, 2, 3, 4, 5, 8, {6, 7}},
+				 more = {10, 20, 30, 40, 50, 80, {60}};
 
 	scoreboard_add(&to, &more);
 	ck_assert_uint_eq(to.accepted, 11);
@@ -128,6 +131,7 @@ START_TEST(adding_takes_every_number)
 	ck_assert_uint_eq(to.refused, 33);
 	ck_assert_uint_eq(to.failed, 44);
 	ck_assert_uint_eq(to.crashed, 55);
+	ck_assert_uint_eq(to.timed_out, 88);
 	ck_assert_uint_eq(to.dropped[0], 66);
 	ck_assert_uint_eq(to.dropped[1], 7);
 }

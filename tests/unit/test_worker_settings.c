@@ -47,6 +47,7 @@ static const struct worker_settings full = {
 	.stack_size = UINT64_C(1) << 41,
 	.spare_children = 19,
 	.connections_per_child = UINT64_C(1) << 42,
+	.handler_timeout_ms = UINT64_C(1) << 44,
 	.drain_timeout_ms = UINT64_C(1) << 43,
 	.is_once = true,
 	.is_connection = true,
@@ -128,6 +129,7 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(stack_size);
 	SAME(spare_children);
 	SAME(connections_per_child);
+	SAME(handler_timeout_ms);
 	SAME(drain_timeout_ms);
 	SAME(is_once);
 	SAME(is_connection);

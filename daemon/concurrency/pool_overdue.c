@@ -1,0 +1,124 @@
+/*
+ * pool_overdue.c - threads whose handler takes too long: their request is cancelled, and if that
+ * does not help, the process ends, since a thread cannot be taken away from the code it runs.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+
+#include "base/cleanup.h"
+#include "concurrency/pool_thread.h"
+
+/* Cancelled in one look; the others follow in the next. */
+#define POOL_MOST_CANCELLED 16
+
+/* What the slot of a flow shows; under the lock of the request that is as it was when it began. */
+static struct scoreboard_connection
+pool_look_at(const struct pool *pool, const struct hd_request *req)
+{
+	const struct scoreboard *board = pool->mode->board;
+	struct scoreboard_connection shown;
+
+	(void)scoreboard_read_connection(board, (size_t)(req->slot - board->slots), &shown);
+	return shown;
+}
+
+/* The last word of this process, under the lock of the request: its flow cannot go on to another,
+ * nor end. SIGABRT goes to the very thread, so that a report or a core shows where it hangs. */
+static void
+pool_abort(struct pool *pool, struct hd_request *req, int64_t now_ns)
+{
+	struct concurrency *mode = pool->mode;
+	struct scoreboard_connection shown = pool_look_at(pool, req);
+	uint64_t open = scoreboard_count_open(mode->board, mode->limit);
+	char peer[PEER_NAME_SIZE];
+	struct log_context context = overdue_context(mode, &shown, peer);
+
+	log_write(
+		LOG_LEVEL_ERROR, &context,
+		"handler '%s' has not returned 1 s after it was cancelled (timeouts.handler); its "
+		"worker is ended, with %" PRIu64 " other connections of this listener",
+		mode->server->handler.name, open > 0 ? open - 1 : 0);
+	pool->aborted_ns = now_ns;
+	mode->on_stuck(mode, context.connection_id);
+	(void)pthread_kill(req->thread, SIGABRT);
+}
+
+/* Under both locks, of one that a flow serves. Returns whether it was cancelled now. */
+static bool
+pool_examine(struct pool *pool, struct hd_request *req, int64_t now_ns, int64_t *next_ns)
+{
+	struct overdue_row row = {
+		.opened_ns = req->opened_ns,
+		.cancelled_ns = atomic_load(&req->timed_out_ns),
+	};
+
+	switch (overdue_judge(&row, pool->mode->handler_timeout_ns, now_ns, next_ns)) {
+	case OVERDUE_CANCEL:
+		return request_time_out_here(req);
+	case OVERDUE_ABORT:
+		if (pool->aborted_ns == 0)
+			pool_abort(pool, req, now_ns);
+		return false;
+	default:
+		return false;
+	}
+}
+
+/* Looks at the requests of all flows. Returns how many were cancelled. */
+static size_t
+pool_examine_all(struct pool *pool, struct scoreboard_connection *ret, int64_t now_ns,
+		 int64_t *next_ns)
+{
+	struct hd_server *server = pool->mode->server;
+	size_t count = 0;
+
+	(void)pthread_mutex_lock(&server->requests_lock);
+	for (struct hd_request *req = server->requests; req != NULL && count < POOL_MOST_CANCELLED;
+	     req = req->next) {
+		if (req->slot == NULL)
+			continue;
+		(void)pthread_mutex_lock(&req->lock);
+		if (atomic_load(&req->fd) >= 0 && pool_examine(pool, req, now_ns, next_ns))
+			ret[count++] = pool_look_at(pool, req);
+		(void)pthread_mutex_unlock(&req->lock);
+	}
+	/* its handler may just wait for a connection of its own */
+	for (struct hd_request *req = server->requests; req != NULL && count > 0; req = req->next) {
+		(void)pthread_mutex_lock(&req->lock);
+		if (req->parent != NULL && atomic_load(&req->parent->timed_out_ns) != 0)
+			request_cancel_here(req);
+		(void)pthread_mutex_unlock(&req->lock);
+	}
+	(void)pthread_mutex_unlock(&server->requests_lock);
+	return count;
+}
+
+static void
+pool_look_overdue(struct overdue *overdue, int64_t now_ns, int64_t *next_ns)
+{
+	struct pool *pool = CONTAINER_OF(overdue, struct pool, overdue);
+	struct concurrency *mode = pool->mode;
+	struct scoreboard_connection cancelled[POOL_MOST_CANCELLED];
+	size_t count;
+
+	if (pool->aborted_ns == 0) {
+		count = pool_examine_all(pool, cancelled, now_ns, next_ns);
+		for (size_t i = 0; i < count; i++)
+			overdue_tell(mode, &cancelled[i], now_ns);
+		if (count > 0)
+			*next_ns = count<POOL_MOST_CANCELLED && * next_ns> now_ns + OVERDUE_GRACE_NS
+					   ? now_ns + OVERDUE_GRACE_NS
+					   : now_ns;
+	} else if (now_ns >= pool->aborted_ns + OVERDUE_GRACE_NS) {
+		mode->on_lost(mode);
+	}
+	if (pool->aborted_ns != 0)
+		*next_ns = pool->aborted_ns + OVERDUE_GRACE_NS;
+}
+
+void
+pool_watch_overdue(struct pool *pool)
+{
+	overdue_start(&pool->overdue, pool->mode, pool_look_overdue);
+}

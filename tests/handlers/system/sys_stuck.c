@@ -1,0 +1,136 @@
+/*
+ * sys_stuck - takes too long in the way the client asks for: it waits by the calls that can be
+ * cancelled, or does what nobody can end from outside.
+ */
+#include <errno.h>
+#include <handlerd/handler.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+HD_HANDLER(.name = "sys_stuck", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS);
+
+/* Outside of all that knows of requests. */
+static void
+block(void)
+{
+	int ends[2];
+	char byte;
+
+	if (pipe(ends) == 0)
+		(void)!read(ends[0], &byte, 1);
+}
+
+static void
+spin(void)
+{
+	static volatile int never;
+
+	while (never == 0)
+		;
+}
+
+static int
+wait_for_pipe(struct hd_request *req)
+{
+	int ends[2], r;
+
+	if (pipe(ends) < 0)
+		return -errno;
+	r = hd_wait(req, ends[0], POLLIN, -1);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return r;
+}
+
+static int
+wait_for_connected(struct hd_request *req, const char *address)
+{
+	struct hd_request *other;
+	char byte;
+	int r = -1;
+
+	other = hd_connect(req, address, -1, &r);
+	return other != NULL ? (int)hd_recv(other, &byte, 1) : r;
+}
+
+/* "HOW" or "connect ADDRESS"; what the wait returned. */
+static int
+wait_as_told(struct hd_request *req, const char *how)
+{
+	static const struct timespec late = {.tv_nsec = 300000000};
+	static const char block_of_bytes[65536];
+	struct pollfd row = {.fd = HD_CLIENT, .events = POLLIN};
+	sigset_t all;
+	char byte;
+	int r = 0;
+
+	if (strcmp(how, "sleep") == 0)
+		return hd_sleep(req, 60000);
+	if (strcmp(how, "poll") == 0)
+		return hd_poll(req, &row, 1, -1);
+	if (strcmp(how, "recv") == 0)
+		return (int)hd_recv(req, &byte, 1);
+	if (strcmp(how, "wait") == 0)
+		return wait_for_pipe(req);
+	if (strncmp(how, "connect ", 8) == 0)
+		return wait_for_connected(req, how + 8);
+	if (strcmp(how, "late") == 0) {
+		r = hd_sleep(req, 60000);
+		(void)nanosleep(&late, NULL);
+		return r;
+	}
+	if (strcmp(how, "send") == 0) {
+		while (r == 0)
+			r = hd_sendall(req, block_of_bytes, sizeof(block_of_bytes));
+		return r;
+	}
+	if (strcmp(how, "ignore") == 0)
+		for (;;)
+			(void)hd_sleep(req, 10);
+	if (strcmp(how, "spin") == 0)
+		spin();
+	if (strcmp(how, "block") == 0)
+		block();
+	if (strcmp(how, "deaf") == 0) {
+		(void)sigfillset(&all);
+		(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+		block();
+	}
+	return 0;
+}
+
+int
+handle(struct hd_request *req)
+{
+	char line[256];
+	ssize_t n;
+	int r;
+
+	while ((n = hd_readline(req, line, sizeof(line))) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strcmp(line, "ping") == 0) {
+			r = hd_printf(req, "pong\n");
+		} else if (strcmp(line, "pid") == 0) {
+			r = hd_printf(req, "%d\n", (int)getpid());
+		} else {
+			if (!hd_is_datagram(req) &&
+			    (hd_printf(req, "waiting\n") < 0 || hd_flush(req) < 0))
+				return -1;
+			r = wait_as_told(req, line);
+			hd_log(req, HD_LOG_INFO, "%s ended with %d", line, r);
+		}
+		if (r < 0)
+			return r;
+	}
+	return (int)n;
+}
+
+void
+finish(struct hd_request *req)
+{
+	hd_log(req, HD_LOG_INFO, "finish called");
+}
