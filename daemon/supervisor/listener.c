@@ -163,7 +163,7 @@ listener_on_end(struct child *child, bool was_asked)
 	struct scoreboard_totals sum;
 	uint64_t lost;
 
-	if (!was_asked && child == listener->current &&
+	if (!was_asked && !child->is_timeout && child == listener->current &&
 	    (child->state == CHILD_SERVING || child->state == CHILD_REPLACING) &&
 	    fallback_is_crash(child->last_status))
 		fallback_note_crash(listener);

@@ -289,3 +289,16 @@ def test_a_changed_limit_is_a_new_worker(start, mode):
     assert daemon.worker("s") != worker
     wait_as(daemon.connect("s"), "sleep").rest()
     daemon.log.wait(TOLD)
+
+
+@pytest.mark.parametrize("mode", ["threading", "serial"])
+def test_its_end_is_no_crash_that_brings_older_settings_back(start, mode):
+    daemon = start(listener("s", "sys_version1", mode), env=CRASHES)
+    assert daemon.reload(config(stuck(mode, rollback={"crashes": 1, "within": "60s"})))
+    wait_as(daemon.connect("s"), "block").rest()
+    daemon.log.wait(r"worker of 's' .* has ended itself")
+    assert ping(daemon)
+    # a crash is one
+    os.kill(daemon.worker("s"), signal.SIGSEGV)
+    daemon.log.wait(r"'s' has crashed")
+    daemon.log.wait(r"rolled back in")
