@@ -317,6 +317,8 @@ main(int argc, char **argv)
 	is_udp = opt.peer.type == SOCK_DGRAM;
 	if (opt.mode == MODE_FLOOD)
 		return flood_run(&opt.peer, opt.datagrams, opt.size);
+	if (opt.mode == MODE_PACED)
+		return paced_run(&opt.peer, opt.rate, opt.seconds, opt.size);
 	if (!prepare(&conns)) {
 		perror("load");
 		return 1;

@@ -21,7 +21,7 @@ now_ns(void)
 
 /* --- load_options.c: what to do --- */
 
-enum mode { MODE_RR, MODE_CRR, MODE_FLOOD };
+enum mode { MODE_RR, MODE_CRR, MODE_FLOOD, MODE_PACED };
 
 struct address {
 	int family;
@@ -35,6 +35,7 @@ struct options {
 	enum mode mode;
 	int connections;
 	double seconds;
+	double rate; /* connections per second, of MODE_PACED */
 	size_t size;
 	uint64_t datagrams;
 	struct address peer;
@@ -53,5 +54,10 @@ double latency_percentile_us(double share);
 
 /* Sends COUNT datagrams of SIZE bytes as fast as it can and prints the result. An exit status. */
 int flood_run(const struct address *peer, uint64_t count, size_t size);
+
+/* --- load_paced.c --- */
+
+/* Makes RATE connections per second and prints a line for each. An exit status. */
+int paced_run(const struct address *peer, double rate, double seconds, size_t size);
 
 #endif

@@ -62,12 +62,13 @@ usage(void)
 {
 	fputs("usage: load [--mode rr|crr] [--connections N] [--seconds S] [--size BYTES] ADDRESS\n"
 	      "       load --mode flood [--datagrams N] [--size BYTES] udp:HOST:PORT\n"
+	      "       load --mode paced [--rate N] [--seconds S] [--size BYTES] ADDRESS\n"
 	      "ADDRESS is HOST:PORT, udp:HOST:PORT or unix:/path.\n",
 	      stderr);
 	exit(2);
 }
 
-static const char *const mode_names[] = {"rr", "crr", "flood"};
+static const char *const mode_names[] = {"rr", "crr", "flood", "paced"};
 
 static enum mode
 options_parse_mode(const char *name)
@@ -85,9 +86,10 @@ options_check(const struct options *options)
 	bool is_udp = options->peer.type == SOCK_DGRAM;
 
 	if (options->connections < 1 || options->size < 1 || options->seconds <= 0 ||
-	    options->datagrams < 1)
+	    options->datagrams < 1 || options->rate <= 0)
 		usage();
-	if (is_udp ? options->mode == MODE_CRR : options->mode == MODE_FLOOD)
+	if (is_udp ? options->mode == MODE_CRR || options->mode == MODE_PACED
+		   : options->mode == MODE_FLOOD)
 		usage();
 	/* room for the number */
 	if (is_udp && (options->size < sizeof(uint64_t) || options->size > MOST_DATAGRAM))
@@ -103,11 +105,13 @@ options_parse(int argc, char **argv, struct options *ret)
 		{"seconds", required_argument, NULL, 's'},
 		{"size", required_argument, NULL, 'b'},
 		{"datagrams", required_argument, NULL, 'd'},
+		{"rate", required_argument, NULL, 'r'},
 		{0},
 	};
 	int ch;
 
-	*ret = (struct options){.connections = 50, .seconds = 3, .size = 64, .datagrams = 200000};
+	*ret = (struct options){
+		.connections = 50, .seconds = 3, .size = 64, .datagrams = 200000, .rate = 1000};
 	while ((ch = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (ch == 'm')
 			ret->mode = options_parse_mode(optarg);
@@ -117,6 +121,8 @@ options_parse(int argc, char **argv, struct options *ret)
 			ret->seconds = atof(optarg);
 		else if (ch == 'b')
 			ret->size = (size_t)atol(optarg);
+		else if (ch == 'r')
+			ret->rate = atof(optarg);
 		else if (ch == 'd')
 			ret->datagrams = (uint64_t)atoll(optarg);
 		else

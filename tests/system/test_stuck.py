@@ -47,7 +47,7 @@ def silence():
 
 @pytest.mark.interrupts
 @pytest.mark.parametrize("how", WAITS)
-def test_fault_31_a_wait_is_cancelled_and_finish_runs_once(start, mode, how):
+def test_a_wait_is_cancelled_and_finish_runs_once(start, mode, how):
     daemon = serve(start, mode)
     began = time.monotonic()
     client = wait_as(daemon.connect("s"), how)
@@ -97,7 +97,7 @@ def test_a_short_connection_is_left_alone_and_the_clock_begins_anew(start, mode)
 
 @pytest.mark.interrupts
 @pytest.mark.parametrize("how", DEAF)
-def test_fault_30_a_handler_that_does_not_return_is_ended(start, mode, how):
+def test_a_handler_that_does_not_return_is_ended(start, mode, how):
     daemon = serve(start, mode, listener("echo"))
     bystander, echo = daemon.connect("echo"), daemon.worker("echo")
     worker = daemon.worker("s")
@@ -229,7 +229,7 @@ def test_a_stuck_worker_that_drains_is_ended_and_not_replaced(start, mode):
     assert ping(daemon)
 
 
-def test_fault_30_the_other_listener_is_as_fast_as_before(start, mode):
+def test_the_other_listener_is_as_fast_as_before(start, mode):
     """p99 of short connections to another listener while this one spins and is replaced."""
     daemon = serve(start, mode, listener("echo"))
 
