@@ -166,8 +166,8 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		if (errno != EAGAIN)
 			error = errno;
 	}
-	if (error == EAGAIN)
-		acceptor->is_unsure = false;
+	/* all were tried: what is left shows in the epoll, and so does draining */
+	acceptor->is_unsure = false;
 	return -error;
 }
 

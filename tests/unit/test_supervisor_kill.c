@@ -90,7 +90,8 @@ hear_kill(int fd)
 
 START_TEST(every_worker_is_asked_and_none_that_is_dead)
 {
-	struct child old = {.process = {.pid = 1, .generation = 1}}, dead = {.next = NULL};
+	struct child old = {.process = {.pid = 1, .generation = 1, .protocol = PROTOCOL_VERSION}};
+	struct child dead = {.next = NULL};
 	int ends[2], fd = listen_in(&listener.current->process);
 
 	ck_assert_int_eq(channel_open(ends), 0);
