@@ -134,6 +134,20 @@ supervisor_open_log(struct supervisor *supervisor, const struct config *config)
 	serve_tell_log_level(supervisor, (uint32_t)config->log_level);
 }
 
+/* A configuration that is refused is told where the default one would be. */
+static void
+serve_open_first_log(struct supervisor *supervisor)
+{
+	static const struct config none = {
+		.log_target = CONF_LOG_AUTO,
+		.log_format = CONF_LOG_TEXT,
+		.log_level = LOG_LEVEL_INFO,
+	};
+
+	if (log_target_auto() == LOG_TARGET_JOURNAL)
+		supervisor_open_log(supervisor, &none);
+}
+
 void
 supervisor_set_log_level(struct supervisor *supervisor, int level)
 {
@@ -344,6 +358,7 @@ supervisor_serve(struct supervisor *supervisor)
 		if (!supervisor->world.is_once)
 			store_open(&supervisor->sockets.store, &supervisor->sockets.adopted);
 	}
+	serve_open_first_log(supervisor);
 	r = serve_open_signals(supervisor);
 	if (r >= 0)
 		r = stall_open(supervisor);
