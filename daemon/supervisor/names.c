@@ -214,7 +214,8 @@ names_look_up_own(const struct config *config, struct identity *ret, struct repo
 			report,
 			config->user != NULL ? config->user_origin.file : config->group_origin.file,
 			config->user != NULL ? config->user_origin.line : config->group_origin.line,
-			"only root can run workers as another user or group than its own");
+			"only root can run workers as another user or group than its own (in a "
+			"systemd unit, User= and Group= are what it runs as)");
 	identity_free(&asked);
 	return report->errors == errors;
 }
