@@ -46,6 +46,9 @@ def test_notable_events_have_an_id(service):
     ids = [record.get("MESSAGE_ID") for record in (died, reloaded, ready)]
     assert all(re.fullmatch(r"[0-9a-f]{32}", str(one)) for one in ids), ids
     assert len(set(ids)) == 3
+    # and the catalogue has an entry for each, which journalctl -x shows
+    for one in ids:
+        assert "Subject" in service.machine.ask(f"journalctl --dump-catalog {one}")
     found = service.records(f"MESSAGE_ID={ids[0]}")
     assert found and all("signal 11" in str(record["MESSAGE"]) for record in found)
 
@@ -59,9 +62,23 @@ def test_levels_are_priorities(service):
     assert ready["PRIORITY"] == "5" and ready["_COMM"] == "handlerd"
 
 
-def test_no_record_of_a_start_is_without_the_native_fields(service):
+def own(service):
+    return [record for record in service.records() if record.get("_COMM", "").startswith("handlerd")]
+
+
+def test_no_record_is_without_the_native_fields(service):
     """Nothing goes the way of standard error, where a level is all that there is room for."""
-    own = [record for record in service.records() if record.get("_COMM", "").startswith("handlerd")]
-    assert own and {record["_TRANSPORT"] for record in own} == {"journal"}
-    assert all("CODE_FILE" not in record or not record["CODE_FILE"].startswith("/")
-               for record in own)
+    service.systemctl("reload")
+    assert own(service) and {record["_TRANSPORT"] for record in own(service)} == {"journal"}
+
+
+def test_a_start_that_is_refused_is_told_to_the_journal(service):
+    service.systemctl("stop")
+    follow = service.follow()
+    service.configure(listener(name="bad name"))
+    assert service.systemctl("start", is_checked=False).returncode != 0
+    last = follow.wait_message("not started: 1 error")
+    assert last["PRIORITY"] == "3" and re.fullmatch(r"[0-9a-f]{32}", last["MESSAGE_ID"])
+    assert {record["_TRANSPORT"] for record in own(service)} == {"journal"}
+    (why,) = [record for record in follow.records if "bad name" in record["MESSAGE"]]
+    assert why["MESSAGE"].startswith("/etc/handlerd/handlerd.conf:3: ") and why["PRIORITY"] == "3"

@@ -118,16 +118,3 @@ def test_an_instance_is_a_service_of_its_own(service):
     service.systemctl("stop")
     assert service.is_refused() and len(service.read(7014)) > 10
     service.machine.run("HANDLERD_CONTROL=/run/handlerd-two/control.sock handlerctl reload")
-
-
-def test_it_runs_without_root_with_the_drop_in_that_is_shipped(service):
-    service.machine.run(
-        "mkdir -p /etc/systemd/system/handlerd.service.d && "
-        "cp /usr/share/doc/handlerd/systemd/unprivileged.conf /etc/systemd/system/handlerd.service.d/ "
-        "&& systemctl daemon-reload && systemctl restart handlerd")
-    assert service.ask() == "hello"
-    users = service.machine.ask("ps -o user= -C handlerd,handlerd-worker").split()
-    assert set(users) == {"handlerd"} and len(users) == 2
-    service.systemctl("reload")
-    service.systemctl("restart")
-    assert service.ask() == "hello"

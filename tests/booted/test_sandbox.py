@@ -63,7 +63,7 @@ def test_a_low_port_without_root(unprivileged):
 
 
 def test_another_user_without_root(unprivileged):
-    text = refusal(unprivileged, listener(user='"nobody"'))
+    text = refusal(unprivileged, listener(), top='user = "nobody";')
     assert "nobody" in text and "User=" in text
 
 
