@@ -45,6 +45,8 @@ control_is_late(struct control_client *client)
 {
 	if (client->wait == CONTROL_WAITS_KILL)
 		control_kill_is_late(client->supervisor, client);
+	else if (client->wait == CONTROL_WAITS_PAUSE || client->wait == CONTROL_WAITS_DRAIN)
+		control_hold_is_late(client->supervisor, client);
 	else
 		control_client_refuse(client, "the time that was given is over");
 }
@@ -136,6 +138,9 @@ control_refuse_listener(struct supervisor *supervisor, struct control_client *cl
 const struct control_command control_commands[] = {
 	{"status", CONTROL_READ, {{.name = "listener"}}, control_run_status},
 	{"connections", CONTROL_READ, {{.name = "listener"}}, control_run_connections},
+	{"pause", CONTROL_ALL, {{.name = "listener", .is_required = true}}, control_run_pause},
+	{"drain", CONTROL_ALL, {{.name = "listener", .is_required = true}}, control_run_drain},
+	{"resume", CONTROL_ALL, {{.name = "listener", .is_required = true}}, control_run_resume},
 	{"kill",
 	 CONTROL_ALL,
 	 {{.name = "id",

@@ -22,8 +22,15 @@ void control_log_change(const struct control_client *client, const char *format,
 /* The time that a client gave, or has for what it waits for, is over. */
 void control_is_late(struct control_client *client);
 void control_kill_is_late(struct supervisor *supervisor, struct control_client *client);
+void control_hold_is_late(struct supervisor *supervisor, struct control_client *client);
 
-/* In control_status.c, control_connections.c and control_reload.c. */
+/* Whether what a client waits for has come to a listener that it paused or drained. */
+void control_look_held(struct supervisor *supervisor, struct control_client *client);
+
+/* The word that status has for it. */
+const char *control_listener_state(const struct listener *listener);
+
+/* In control_status.c, control_connections.c, control_reload.c and control_hold.c. */
 void control_run_status(struct supervisor *supervisor, struct control_client *client,
 			const json_t *request);
 void control_run_connections(struct supervisor *supervisor, struct control_client *client,
@@ -35,5 +42,11 @@ void control_run_wait(struct supervisor *supervisor, struct control_client *clie
 		      const json_t *request);
 void control_run_kill(struct supervisor *supervisor, struct control_client *client,
 		      const json_t *request);
+void control_run_pause(struct supervisor *supervisor, struct control_client *client,
+		       const json_t *request);
+void control_run_drain(struct supervisor *supervisor, struct control_client *client,
+		       const json_t *request);
+void control_run_resume(struct supervisor *supervisor, struct control_client *client,
+			const json_t *request);
 
 #endif

@@ -118,11 +118,11 @@ control_look(struct supervisor *supervisor)
 {
 	for (struct control_client *client = supervisor->control.clients; client != NULL;
 	     client = client->next) {
-		if (client->wait != CONTROL_WAITS_READY)
-			continue;
-		if (supervisor->is_stopping)
+		if (client->wait == CONTROL_WAITS_PAUSE || client->wait == CONTROL_WAITS_DRAIN)
+			control_look_held(supervisor, client);
+		else if (client->wait == CONTROL_WAITS_READY && supervisor->is_stopping)
 			control_client_refuse(client, "handlerd is stopping");
-		else if (control_is_ready(supervisor))
+		else if (client->wait == CONTROL_WAITS_READY && control_is_ready(supervisor))
 			control_client_answer(client, control_result());
 	}
 }

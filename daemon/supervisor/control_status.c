@@ -95,21 +95,38 @@ control_status_handler(const struct listener *listener)
 			 control_status_build_id(&listener->pin));
 }
 
-static const char *
-control_status_state(const struct listener *listener)
+/* Whether connections of before it was drained are left: a reload has another generation. */
+static bool
+control_status_is_drained_by_hand(const struct listener *listener)
+{
+	for (const struct child *child = listener->old; child != NULL; child = child->next) {
+		if (child->generation == listener->current->generation)
+			return true;
+	}
+	return false;
+}
+
+const char *
+control_listener_state(const struct listener *listener)
 {
 	static const char *const names[CHILD_STATES] = {
 		[CHILD_STARTING] = "starting",	[CHILD_READY] = "waiting",
 		[CHILD_SERVING] = "serving",	[CHILD_REPLACING] = "restarting",
-		[CHILD_BACKOFF] = "restarting", [CHILD_DRAINING] = "draining",
-		[CHILD_FAILED] = "gone",	[CHILD_GONE] = "gone",
+		[CHILD_BACKOFF] = "restarting", [CHILD_IDLE] = "idle",
+		[CHILD_DRAINING] = "draining",	[CHILD_FAILED] = "gone",
+		[CHILD_GONE] = "gone",
 	};
+	const struct child *child = listener->current;
 
-	if (listener->current == NULL)
+	if (child == NULL)
 		return "gone";
-	if (listener->current->state == CHILD_SERVING && listener->stall.is_stalled)
+	if (listener->is_paused && child->state != CHILD_GONE && child->state != CHILD_DRAINING)
+		return control_status_is_drained_by_hand(listener) ? "draining" : "paused";
+	if (child->state == CHILD_SERVING && listener->stall.is_stalled)
 		return "stalled";
-	return names[listener->current->state];
+	if (child->state == CHILD_REPLACING && child->is_on_demand)
+		return "starting";
+	return names[child->state];
 }
 
 static uint64_t
@@ -190,8 +207,8 @@ control_status_listener(const struct listener *listener)
 		control_status_addresses(listener), "handler", control_status_handler(listener),
 		"concurrency", control_status_choice("concurrency", listener->concurrency), "start",
 		control_status_choice("start", listener->start), "state",
-		control_status_state(listener), "is_paused", 0, "is_rolled_back",
-		listener->is_rolled_back, "generation",
+		control_listener_state(listener), "is_paused", listener->is_paused,
+		"is_rolled_back", listener->is_rolled_back, "generation",
 		(json_int_t)(child != NULL ? child->generation : 0), "pid",
 		is_alive ? json_integer(child->process.pid) : json_null(), "uptime_seconds",
 		is_alive && child->was_ready

@@ -97,7 +97,8 @@ stall_may_accept(const struct listener *listener)
 {
 	const struct child *child = listener->current;
 
-	return child != NULL && child->state == CHILD_SERVING && child->board != NULL;
+	return child != NULL && child->state == CHILD_SERVING && child->board != NULL &&
+	       !listener->is_paused;
 }
 
 static void

@@ -222,7 +222,8 @@ def test_members_of_the_group_may_look_and_change_nothing(start, groups):
     assert member("status")["ok"] and member("connections")["ok"]
     assert member("wait", **{"for": "ready"})["ok"]
     assert member("log-level") == {"ok": True, "level": "info"}
-    for command, arguments in (("stop", {}), ("kill", {"id": 1}), ("stop", {"now": True}), ("reload", {}),
+    for command, arguments in (("stop", {}), ("kill", {"id": 1}), ("pause", {"listener": "echo"}),
+                               ("drain", {"listener": "echo"}), ("resume", {"listener": "echo"}), ("stop", {"now": True}), ("reload", {}),
                                ("reload", {"dry_run": True}), ("log-level", {"level": "debug"})):
         answer = member(command, **arguments)
         assert not answer["ok"] and "may look and change nothing" in answer["error"], answer
