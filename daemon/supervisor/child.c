@@ -358,6 +358,38 @@ child_start(struct child *child, uint32_t generation)
 		     strerror(-r));
 }
 
+bool
+child_state_has_process(enum child_state state)
+{
+	return state != CHILD_BACKOFF && state != CHILD_IDLE && state != CHILD_FAILED &&
+	       state != CHILD_GONE;
+}
+
+void
+child_attach(struct child *child)
+{
+	bool is_armed = child->timer.is_armed;
+	int r = 0;
+
+	child->timer.is_armed = false;
+	child->timer.on_timer = child_on_timer;
+	child->process.on_message = child_on_message;
+	child->process.on_death = child_on_death;
+	if (is_armed)
+		loop_arm(child->loop, &child->timer, child->timer.when_ns);
+	if (child->process.pid != 0)
+		r = process_attach(&child->process, child->loop);
+	if (r >= 0)
+		return;
+	/* without descriptors left, what cannot be watched is replaced */
+	log_error("worker of '%s' cannot be watched any more: %s", child->name, strerror(-r));
+	process_destroy(&child->process);
+	child->last_status = SIGKILL;
+	death_note(child, SIGKILL);
+	child->owner->on_end(child, false);
+	child_handle(child, CHILD_DIED);
+}
+
 void
 child_rest(struct child *child, uint32_t generation)
 {

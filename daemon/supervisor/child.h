@@ -151,6 +151,11 @@ void child_rest(struct child *child, uint32_t generation);
  */
 void child_start_again(struct child *child, uint32_t generation);
 
+/* Goes on with a child that another execution of this program has left: its fields up to the timer
+ * and the process are as they were there, the timer's is_armed and when_ns included. Called once,
+ * with `loop` and the owner set. */
+void child_attach(struct child *child);
+
 void child_handle(struct child *child, enum child_event event);
 
 /* One that serves: accepts, or accepts no more and goes on with what it has; or is asked to end if
@@ -167,5 +172,7 @@ void child_hold(struct child *child);
 void child_release(struct child *child);
 
 const char *child_state_name(enum child_state state);
+/* Whether a child in this state has a process. */
+bool child_state_has_process(enum child_state state);
 
 #endif

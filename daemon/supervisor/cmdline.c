@@ -23,6 +23,7 @@ enum {
 	OPTION_CONTROL,
 	OPTION_DESCRIBE,
 	OPTION_JSON,
+	OPTION_SELF_TEST,
 	OPTION_VERSION,
 	OPTION_HELP,
 };
@@ -39,6 +40,7 @@ static const struct option cmdline_options[] = {
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"describe", required_argument, NULL, OPTION_DESCRIBE},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"self-test", no_argument, NULL, OPTION_SELF_TEST},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
@@ -138,6 +140,9 @@ cmdline_take(struct cmdline *cmdline, int option)
 	case OPTION_JSON:
 		cmdline->is_json = true;
 		return 0;
+	case OPTION_SELF_TEST:
+		cmdline->command = CMDLINE_SELF_TEST;
+		return 0;
 	case OPTION_VERSION:
 		cmdline->command = CMDLINE_VERSION;
 		return 0;
@@ -156,7 +161,8 @@ cmdline_check(const struct cmdline *cmdline)
 {
 	bool has_listen = cmdline->listen_count > 0;
 
-	if (cmdline->command == CMDLINE_HELP || cmdline->command == CMDLINE_VERSION)
+	if (cmdline->command == CMDLINE_HELP || cmdline->command == CMDLINE_VERSION ||
+	    cmdline->command == CMDLINE_SELF_TEST)
 		return 0;
 	if (cmdline->is_json && cmdline->command != CMDLINE_DESCRIBE)
 		return cmdline_complain("--json goes with --describe");
@@ -191,7 +197,10 @@ cmdline_parse(struct cmdline *cmdline, int argc, char **argv)
 {
 	int option, r = 0;
 
-	*cmdline = (struct cmdline){.file = CMDLINE_CONFIG_DIRECTORY "/handlerd.conf"};
+	*cmdline = (struct cmdline){
+		.argv = argv,
+		.file = CMDLINE_CONFIG_DIRECTORY "/handlerd.conf",
+	};
 	while (r == 0 && (option = getopt_long(argc, argv, "c:tT", cmdline_options, NULL)) != -1)
 		r = cmdline_take(cmdline, option);
 	if (r == 0 && optind < argc) {

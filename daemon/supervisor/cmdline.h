@@ -13,12 +13,14 @@ enum cmdline_command {
 	CMDLINE_TEST,	   /* -t */
 	CMDLINE_TEST_DUMP, /* -T */
 	CMDLINE_DESCRIBE,
+	CMDLINE_SELF_TEST, /* asked by a running supervisor that is to be replaced */
 	CMDLINE_VERSION,
 	CMDLINE_HELP,
 };
 
 /* All texts point into argv. */
 struct cmdline {
+	char **argv; /* as it was */
 	enum cmdline_command command;
 	const char *file; /* of the configuration */
 	bool has_file;	  /* it was given with -c */

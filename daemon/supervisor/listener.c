@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -117,21 +118,35 @@ listener_free(struct listener *listener)
 	free(listener);
 }
 
-static int
-listener_open_board(struct child *child, size_t slots)
+int
+listener_map_board(struct child *child, int fd, size_t slots)
 {
-	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-scoreboard", scoreboard_size(slots));
+	struct stat st;
 	void *board;
 
-	if (fd < 0)
-		return fd;
+	/* what is shorter would be a SIGBUS */
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size < 0 || (size_t)st.st_size != scoreboard_size(slots))
+		return -EBADF;
 	board = mmap(NULL, scoreboard_size(slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (board == MAP_FAILED)
 		return -errno;
 	child->board = board;
 	child->board_slots = slots;
-	child->board_fd = take_fd(&fd);
+	child->board_fd = fd;
 	return 0;
+}
+
+static int
+listener_open_board(struct child *child, size_t slots)
+{
+	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-scoreboard", scoreboard_size(slots));
+	int r = fd < 0 ? fd : listener_map_board(child, fd, slots);
+
+	if (r >= 0)
+		(void)take_fd(&fd);
+	return r;
 }
 
 static void
@@ -245,12 +260,14 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 	return r < 0 ? r : 0;
 }
 
-/* Which file the worker is about to run. It may outlive this listener and its pin. */
+/* Which files the worker is about to run. It may outlive this listener and its pin. */
 static void
-listener_note_handler(struct child *child)
+listener_note_files(struct child *child)
 {
-	const struct pin *pin = &((struct listener *)child->owner_data)->pin;
+	const struct listener *listener = child->owner_data;
+	const struct pin *pin = &listener->pin;
 
+	child->program_fd = listener->world->places->worker_fd;
 	if (child->handler_fd >= 0)
 		(void)close(child->handler_fd);
 	child->handler_fd = fcntl(pin->fd, F_DUPFD_CLOEXEC, 0);
@@ -271,7 +288,7 @@ listener_start_child(struct child *child, uint32_t generation)
 	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
 	settings.older_slots = older_slots;
 	settings.older_count = (uint32_t)listener_find_older(listener, older, LISTENER_MOST_OLDER);
-	listener_note_handler(child);
+	listener_note_files(child);
 	r = listener_open_board(child, settings.limit);
 	if (r >= 0) {
 		listener_add_fds(listener, older, &settings, fds);
@@ -313,8 +330,8 @@ listener_may_accept(const struct child *child)
 	return listener->replaces != NULL ? !listener->replaces->is_paused : !listener->is_paused;
 }
 
-static struct child *
-listener_new_child(struct listener *listener)
+void
+listener_own(struct listener *listener, struct child *child)
 {
 	static const struct child_owner owner = {
 		.start = listener_start_child,
@@ -325,7 +342,6 @@ listener_new_child(struct listener *listener)
 		.may_accept = listener_may_accept,
 		.on_idle = demand_on_idle,
 	};
-	struct child *child = memory_zero(1, sizeof(*child));
 
 	child->owner = &owner;
 	child->owner_data = listener;
@@ -333,10 +349,17 @@ listener_new_child(struct listener *listener)
 	child->handler = listener->handler;
 	child->loop = listener->world->loop;
 	child->is_once = listener->world->is_once;
+	child->handler_fd = child->program_fd = -1;
+}
+
+static struct child *
+listener_new_child(struct listener *listener)
+{
+	struct child *child = memory_zero(1, sizeof(*child));
+
+	listener_own(listener, child);
 	child->is_on_demand = demand_is_wanted(listener);
 	child->start_timeout_ms = listener->config->start_timeout_ms;
-	child->handler_fd = -1;
-	child->program_fd = listener->world->places->worker_fd;
 	listener->current = child;
 	return child;
 }

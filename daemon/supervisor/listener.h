@@ -91,6 +91,7 @@ void listener_free(struct listener *listener);
 unsigned listener_compare(const struct listener *a, const struct listener *b);
 /* Whether the entry says what the listener's says. */
 bool listener_is_entry_same(const struct listener *listener, const struct conf_listener *conf);
+/* Before it has its sockets. */
 void listener_make_image(struct listener *listener);
 
 /* Finds or opens its sockets. Returns whether all are there. */
@@ -104,6 +105,11 @@ bool listener_keep_sockets(const struct listener *listener, const struct conf_li
 /* At the commit: what the supervisor itself goes by, for listeners that stay as they are too. */
 void listener_set_config(struct listener *listener, struct config *config,
 			 const struct conf_listener *conf);
+
+/* Makes a child one of this listener's. */
+void listener_own(struct listener *listener, struct child *child);
+/* Maps a child's scoreboard, which has this descriptor from now on. 0 or a negative errno. */
+int listener_map_board(struct child *child, int fd, size_t slots);
 
 /* Starts its worker, which accepts nothing until CHILD_COMMIT; or, of one that is started on demand
  * and replaces none that runs, gets ready to. */

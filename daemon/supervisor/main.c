@@ -53,6 +53,9 @@ main_run(const struct cmdline *cmdline)
 		case CMDLINE_DESCRIBE:
 			status = command_describe(&supervisor);
 			break;
+		case CMDLINE_SELF_TEST:
+			status = resume_test(&supervisor);
+			break;
 		default:
 			status = supervisor_serve(&supervisor);
 			break;

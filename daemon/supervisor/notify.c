@@ -25,6 +25,13 @@ notify_on_watchdog(struct loop_timer *timer)
 }
 
 void
+notify_alive(void)
+{
+	if (notify_watchdog.loop != NULL)
+		(void)sd_notify(0, "WATCHDOG=1");
+}
+
+void
 notify_open(struct loop *loop)
 {
 	uint64_t usec = 0;
@@ -44,21 +51,37 @@ notify_reloading(void)
 			 clock_now_ns() / 1000);
 }
 
-void
-notify_ready(const char *format, ...)
+static void __attribute__((format(printf, 2, 0)))
+notify_send_status(const char *before, const char *format, va_list args)
 {
 	char status[512], line[1024];
-	va_list args;
-	int n;
+	int n = vsnprintf(status, sizeof(status), format, args);
 
-	va_start(args, format);
-	n = vsnprintf(status, sizeof(status), format, args);
-	va_end(args);
 	if (n < 0)
 		return;
 	(void)text_escape(status, (size_t)n < sizeof(status) ? (size_t)n : sizeof(status) - 1, line,
 			  sizeof(line));
-	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", line);
+	(void)sd_notifyf(0, "%sSTATUS=%s", before, line);
+}
+
+void
+notify_ready(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	notify_send_status("READY=1\n", format, args);
+	va_end(args);
+}
+
+void
+notify_status(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	notify_send_status("", format, args);
+	va_end(args);
 }
 
 void

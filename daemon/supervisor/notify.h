@@ -9,7 +9,12 @@
 /* Begins to answer the watchdog from this loop, if the unit has one. */
 void notify_open(struct loop *loop);
 
+/* Answers the watchdog out of turn, before what takes its time. */
+void notify_alive(void);
+
 void notify_reloading(void);
+/* What is going on, and nothing else. */
+void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Serving, after a start, a reload, or a reload that failed. */
 void notify_ready(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void notify_stopping(void);

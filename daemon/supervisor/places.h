@@ -6,6 +6,7 @@
 #define SUPERVISOR_PLACES_H
 
 struct places {
+	char *program;		 /* this one, as it was installed when it was first started */
 	char *handler_directory; /* <libdir>/handlerd */
 	char *worker_path;	 /* of handlerd-worker, for messages */
 	int worker_fd;		 /* the open program: what is executed, also after an upgrade */

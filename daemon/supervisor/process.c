@@ -73,7 +73,7 @@ process_place_fds(const struct process_birth *birth, int *channel_fd, int *progr
 	return 0;
 }
 
-static void
+void
 process_reset_signals(void)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL};

@@ -47,6 +47,9 @@ int process_start(struct process *process, struct loop *loop, uint32_t generatio
  * death, are delivered from the loop. 0 or a negative errno. */
 int process_attach(struct process *process, struct loop *loop);
 
+/* In a child, before it executes something: every signal as a fresh process has it. */
+void process_reset_signals(void);
+
 /* Sends a message; a process that does not read is as good as dead and will be found out. */
 void process_send(struct process *process, enum protocol_type type, const struct buf *payload);
 

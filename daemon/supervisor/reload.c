@@ -215,6 +215,15 @@ reload_ask(struct supervisor *supervisor, enum reload_kind kind, const char **re
 	return *waiting;
 }
 
+bool
+reload_is_idle(const struct supervisor *supervisor)
+{
+	const struct reload_queue *queue = &supervisor->reload_queue;
+
+	return supervisor->config != NULL && supervisor->reload.phase == RELOAD_IDLE &&
+	       queue->file_ticket == 0 && queue->dry_ticket == 0;
+}
+
 /* Nothing is under way: begins what waits. */
 static void
 reload_look_idle(struct supervisor *supervisor)

@@ -89,6 +89,9 @@ void reload_start(struct supervisor *supervisor);
  * with the reason in *ret_reason (static). */
 uint64_t reload_ask(struct supervisor *supervisor, enum reload_kind kind, const char **ret_reason);
 
+/* Whether the daemon serves, nothing is under way and nobody waits for anything. */
+bool reload_is_idle(const struct supervisor *supervisor);
+
 /* Goes on with the reload under way if what it waits for has happened, or begins the next. */
 void reload_look(struct supervisor *supervisor);
 

@@ -33,7 +33,7 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	*supervisor = (struct supervisor){.cmdline = cmdline};
 	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
 	supervisor->world.ports_reading_fd = -1;
-	supervisor->signals.fd = -1;
+	supervisor->signals.fd = supervisor->upgrade.program_fd = -1;
 	supervisor->started_ns = clock_now_ns();
 	supervisor->started_s = time(NULL);
 	control_init(&supervisor->control);
@@ -58,6 +58,9 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 void
 supervisor_destroy(struct supervisor *supervisor)
 {
+	trial_abandon(&supervisor->upgrade.trial);
+	if (supervisor->upgrade.program_fd >= 0)
+		(void)close(supervisor->upgrade.program_fd);
 	for (size_t i = 0; i < supervisor->listener_count; i++)
 		listener_free(supervisor->listeners[i]);
 	for (size_t i = 0; i < supervisor->leaving_count; i++)
@@ -198,6 +201,7 @@ serve_look(struct supervisor *supervisor)
 		sockets_store(&supervisor->sockets);
 	control_look(supervisor);
 	stall_look(supervisor);
+	upgrade_look(supervisor);
 	if (living + left > 0 || supervisor->config == NULL)
 		return;
 	if (supervisor->world.is_once && !supervisor->is_stopping &&
@@ -253,6 +257,8 @@ supervisor_stop(struct supervisor *supervisor, bool is_at_once)
 
 	if (is_at_once || supervisor->is_stopping || supervisor->config == NULL) {
 		reload_abandon(supervisor);
+		supervisor->is_stopping = true;
+		upgrade_abandon(supervisor, "the daemon was stopped meanwhile");
 		notify_stopping();
 		serve_stop_at_once(supervisor);
 		return;
@@ -262,6 +268,7 @@ supervisor_stop(struct supervisor *supervisor, bool is_at_once)
 	supervisor->is_stopping = true;
 	notify_stopping();
 	reload_abandon(supervisor);
+	upgrade_abandon(supervisor, "the daemon was stopped meanwhile");
 	deadline_ns = clock_deadline_ns(supervisor->config->drain_timeout_ms);
 	for (size_t i = 0; i < supervisor->listener_count; i++)
 		listener_drain(supervisor->listeners[i], deadline_ns);
@@ -304,6 +311,9 @@ serve_on_signal(struct loop_source *source, uint32_t events)
 		case SIGUSR1:
 			status_log(supervisor);
 			break;
+		case SIGUSR2:
+			upgrade_begin(supervisor);
+			break;
 		default:
 			break;
 		}
@@ -313,7 +323,7 @@ serve_on_signal(struct loop_source *source, uint32_t events)
 static int
 serve_open_signals(struct supervisor *supervisor)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -321,7 +331,6 @@ serve_open_signals(struct supervisor *supervisor)
 		(void)sigaddset(&set, numbers[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGUSR2, SIG_IGN);
 	supervisor->signals = (struct loop_source){
 		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
 		.on_event = serve_on_signal,
@@ -343,8 +352,9 @@ serve_raise_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int
-supervisor_serve(struct supervisor *supervisor)
+/* What a process has that starts, and one that goes on after an upgrade has already. */
+static int
+serve_open_new(struct supervisor *supervisor)
 {
 	int r;
 
@@ -352,21 +362,33 @@ supervisor_serve(struct supervisor *supervisor)
 	if (supervisor->cmdline->is_inetd) {
 		supervisor->inetd_protocol = inetd_take(&supervisor->sockets.adopted);
 		if (supervisor->inetd_protocol < 0)
-			return EXIT_FAILURE;
+			return -ENOTSOCK;
 	} else {
 		adopted_take(&supervisor->sockets.adopted);
 		if (!supervisor->world.is_once)
 			store_open(&supervisor->sockets.store, &supervisor->sockets.adopted);
 	}
 	serve_open_first_log(supervisor);
-	r = serve_open_signals(supervisor);
-	if (r >= 0)
-		r = stall_open(supervisor);
-	if (r >= 0)
-		r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
+	r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
 	if (r >= 0)
 		r = supervisor->world.ports_reading_fd =
 			ports_open_for_reading(supervisor->world.ports_fd);
+	if (r < 0)
+		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
+	return r;
+}
+
+int
+supervisor_serve(struct supervisor *supervisor)
+{
+	int state_fd = resume_find_state();
+	int r;
+
+	if (state_fd < 0 && serve_open_new(supervisor) < 0)
+		return EXIT_FAILURE;
+	r = serve_open_signals(supervisor);
+	if (r >= 0)
+		r = stall_open(supervisor);
 	if (r < 0) {
 		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
 		return EXIT_FAILURE;
@@ -378,7 +400,10 @@ supervisor_serve(struct supervisor *supervisor)
 	supervisor->on_reload = control_on_reload;
 	supervisor->world.on_killed = control_on_killed;
 	notify_open(&supervisor->loop);
-	reload_start(supervisor);
+	if (state_fd < 0)
+		reload_start(supervisor);
+	else if (resume(supervisor, state_fd) < 0)
+		return EXIT_FAILURE;
 	r = loop_run(&supervisor->loop);
 	if (r < 0) {
 		log_error("the event loop failed: %s", strerror(-r));

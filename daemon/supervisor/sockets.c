@@ -46,7 +46,7 @@ sockets_options(const struct conf_listener *listener)
 	return options;
 }
 
-static struct held_settings
+struct held_settings
 sockets_settings(const struct conf_listener *listener, const struct socket_owner *owner)
 {
 	return (struct held_settings){

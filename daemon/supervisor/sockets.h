@@ -56,6 +56,10 @@ void sockets_close_all(struct sockets *sockets);
 /* What a listener's sockets have set on them. */
 struct socket_options sockets_options(const struct conf_listener *listener);
 
+/* The same, and what else is the sockets' that can be changed. */
+struct held_settings sockets_settings(const struct conf_listener *listener,
+				      const struct socket_owner *owner);
+
 /* Shows every UDP port and every Unix datagram socket that is held in the page. */
 void sockets_show_ports(const struct sockets *sockets, struct port_page *page);
 

@@ -19,6 +19,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/sockets.h"
 #include "supervisor/stall.h"
+#include "supervisor/upgrade.h"
 
 #define EXIT_CONFIGURATION 78 /* EX_CONFIG */
 #define EXIT_USAGE 2
@@ -42,6 +43,9 @@ struct supervisor {
 	/* Who shows reloads to those who asked for them; NULL: nobody. */
 	void (*on_plan)(struct supervisor *supervisor, uint64_t ticket, const struct plan *plan);
 	void (*on_reload)(struct supervisor *supervisor, const struct reload_outcome *outcome);
+	struct upgrade upgrade;
+	/* An upgrade has failed; NULL: nobody asks. */
+	void (*on_upgrade)(struct supervisor *supervisor, const char *why);
 	int64_t inetd_protocol; /* of the connection that --inetd serves */
 	uint32_t generation;	/* of the last commit */
 	bool is_stopping;

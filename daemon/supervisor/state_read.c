@@ -1,0 +1,400 @@
+/*
+ * state_read.c - a supervisor from JSON: nothing is mapped, watched or armed here, so that a state
+ * can be tried by a process that has none of its descriptors.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/memory.h"
+#include "conf/settings.h"
+#include "supervisor/state_field.h"
+
+#define READ_MOST_GROUPS 65536
+
+static bool
+read_address(struct state_reader *reader, const json_t *object, struct conf_address *to)
+{
+	const char *kind = json_string_value(json_object_get(object, "kind"));
+	size_t length;
+
+	if (kind != NULL && strcmp(kind, "inet") == 0)
+		to->kind = CONF_ADDRESS_INET;
+	else if (kind != NULL && strcmp(kind, "unix") == 0)
+		to->kind = CONF_ADDRESS_UNIX;
+	else if (kind != NULL && strcmp(kind, "systemd") == 0)
+		to->kind = CONF_ADDRESS_SYSTEMD;
+	else
+		return state_refuse(reader, "'kind' of an address is not what it can be");
+	if (!state_get(reader, &state_address_table, object, to) ||
+	    !state_get_bytes(reader, json_object_get(object, "bytes"), &to->addr, sizeof(to->addr),
+			     &length))
+		return false;
+	to->length = (socklen_t)length;
+	return true;
+}
+
+/* One that the listener holds; it goes into the table of all. */
+static bool
+read_socket(struct state_reader *reader, struct sockets *sockets, struct listener *listener,
+	    const json_t *object)
+{
+	struct held_socket *held = memory_zero(1, sizeof(*held));
+
+	sockets->items = memory_grow(sockets->items, sockets->count, sizeof(struct held_socket *));
+	sockets->items[sockets->count++] = held;
+	listener->sockets = memory_grow(listener->sockets, listener->socket_count,
+					sizeof(struct held_socket *));
+	listener->sockets[listener->socket_count++] = held;
+	held->fd = -1;
+	held->protocol = listener->protocol;
+	held->owner = memory_text(listener->name);
+	if (listener->conf != NULL)
+		held->settings = sockets_settings(listener->conf, &listener->socket_owner);
+	return state_get(reader, &state_socket_table, object, held) &&
+	       read_address(reader, json_object_get(object, "asked"), &held->asked) &&
+	       read_address(reader, json_object_get(object, "bound"), &held->bound);
+}
+
+static bool
+read_failures(struct state_reader *reader, const json_t *array, struct report *report)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const json_t *object = json_array_get(array, i);
+		struct report_entry entry = {0};
+		CLEANUP_FREE char *file = state_get_text(json_object_get(object, "file"));
+		CLEANUP_FREE char *text = state_get_text(json_object_get(object, "text"));
+
+		if (!state_get(reader, &state_report_entry_table, object, &entry))
+			return false;
+		if (text != NULL)
+			report_add(report, entry.is_warning, file, entry.line, NULL, text);
+	}
+	return true;
+}
+
+/* A state that only another version knows becomes the nearest one. */
+static enum child_state
+read_child_state(const json_t *value, const struct child *child, bool is_old)
+{
+	const char *name = json_string_value(value);
+
+	for (int state = 0; name != NULL && state < CHILD_STATES; state++) {
+		if (strcmp(child_state_name((enum child_state)state), name) == 0)
+			return (enum child_state)state;
+	}
+	if (child->process.pid == 0)
+		return is_old ? CHILD_GONE : CHILD_BACKOFF;
+	if (is_old)
+		return CHILD_DRAINING;
+	return child->was_ready ? CHILD_SERVING : CHILD_REPLACING;
+}
+
+static bool
+read_check_child(struct state_reader *reader, const struct child *child, const json_t *object)
+{
+	const json_t *size = json_object_get(object, "board_size");
+
+	if ((child->process.pid != 0) != child_state_has_process(child->state) ||
+	    (child->process.pid != 0) != (child->process.channel.fd >= 0))
+		return state_refuse(reader, "a worker of '%s' is %s and has%s process and channel",
+				    child->name, child_state_name(child->state),
+				    child->process.pid != 0 ? "" : " no");
+	if (child->process.pid != 0 && (child->process.protocol < PROTOCOL_OLDEST ||
+					child->process.protocol > PROTOCOL_VERSION))
+		return state_refuse(
+			reader,
+			"the worker of '%s' speaks protocol %u, and this version speaks "
+			"%d to %d",
+			child->name, child->process.protocol, PROTOCOL_OLDEST, PROTOCOL_VERSION);
+	if (child->board_fd >= 0 &&
+	    (child->board_slots == 0 ||
+	     json_integer_value(size) != (json_int_t)scoreboard_size(child->board_slots)))
+		return state_refuse(reader, "the scoreboard of '%s' has another layout",
+				    child->name);
+	return true;
+}
+
+static struct child *
+read_child(struct state_reader *reader, struct listener *listener, const json_t *object,
+	   bool is_old)
+{
+	struct child *child = memory_zero(1, sizeof(*child));
+	const json_t *backoff = json_object_get(object, "backoff");
+	bool is_good;
+
+	listener_own(listener, child);
+	child->start_timeout_ms = listener->config != NULL ? listener->config->start_timeout_ms : 0;
+	child->board_fd = child->process.channel.fd = child->process.death.fd = -1;
+	child->process.protocol = PROTOCOL_VERSION;
+	child->state = CHILD_GONE;
+	is_good = state_get(reader, &state_child_table, object, child) &&
+		  (backoff == NULL ||
+		   state_get(reader, &state_backoff_table, backoff, &child->backoff)) &&
+		  state_get_numbers(reader, json_object_get(backoff, "crashes_ns"),
+				    (uint64_t *)child->backoff.crashes_ns, BACKOFF_BURST) &&
+		  read_failures(reader, json_object_get(object, "failures"), &child->failures);
+	child->process.generation = child->generation;
+	child->state = read_child_state(json_object_get(object, "state"), child, is_old);
+	/* what waits for nothing would wait for ever */
+	if (child->state == CHILD_BACKOFF)
+		child->timer.is_armed = true;
+	if (is_good)
+		(void)read_check_child(reader, child, object);
+	return child;
+}
+
+static bool
+read_identity(struct state_reader *reader, const json_t *object, struct identity *to)
+{
+	const json_t *groups = json_object_get(object, "groups");
+	size_t count = json_array_size(groups);
+
+	if (!state_get(reader, &state_identity_table, object, to))
+		return false;
+	if (count > READ_MOST_GROUPS)
+		return state_refuse(reader, "an identity has %zu groups", count);
+	to->groups = memory_zero(count, sizeof(*to->groups));
+	for (size_t i = 0; i < count; i++) {
+		json_int_t gid = json_integer_value(json_array_get(groups, i));
+
+		if (!json_is_integer(json_array_get(groups, i)) || gid < 0 || gid > UINT32_MAX)
+			return state_refuse(reader, "an identity has a group that is none");
+		to->groups[to->group_count++] = (gid_t)gid;
+	}
+	return true;
+}
+
+static bool
+read_pin(struct state_reader *reader, const json_t *object, struct pin *to)
+{
+	return state_get(reader, &state_pin_table, object, to) &&
+	       state_get_bytes(reader, json_object_get(object, "build_id"), to->build_id,
+			       sizeof(to->build_id), &to->build_id_size);
+}
+
+/* A word of the configuration. */
+static bool
+read_choice(struct state_reader *reader, const json_t *object, const char *key, int64_t *to)
+{
+	const struct setting *setting = setting_find(SETTING_LISTENER, "", key);
+	const char *name = json_string_value(json_object_get(object, key));
+
+	for (size_t i = 0; name != NULL && setting->choices[i] != NULL; i++) {
+		if (strcmp(setting->choices[i], name) == 0) {
+			*to = setting->first_choice + (int64_t)i;
+			return true;
+		}
+	}
+	return state_refuse(reader, "'%s' of a listener is not what it can be", key);
+}
+
+/* What it was before the reload that changed it. */
+static bool
+read_fallback(struct state_reader *reader, const struct supervisor *supervisor,
+	      const json_t *object, struct fallback *to)
+{
+	const json_t *crashes = json_object_get(object, "crashes_ns");
+
+	if (object == NULL)
+		return true;
+	if (!state_get(reader, &state_fallback_table, object, to) ||
+	    !state_get_own_config(reader, supervisor, json_object_get(object, "configuration"),
+				  &to->config) ||
+	    !read_pin(reader, json_object_get(object, "pin"), &to->pin) ||
+	    !read_identity(reader, json_object_get(object, "identity"), &to->identity))
+		return false;
+	to->conf = &to->config->listeners[0];
+	to->crash_room = json_array_size(crashes);
+	to->crashes_ns = memory_zero(to->crash_room, sizeof(*to->crashes_ns));
+	if (to->pin.fd < 0 || (to->crash_room > 0 && to->next_crash >= to->crash_room))
+		return state_refuse(reader, "what a listener was before is not whole");
+	return state_get_numbers(reader, crashes, (uint64_t *)to->crashes_ns, to->crash_room);
+}
+
+/* The entry of a listener that serves; those that leave have none any more. */
+static bool
+read_find_conf(struct state_reader *reader, const struct supervisor *supervisor,
+	       struct listener *listener, const json_t *own)
+{
+	if (own != NULL) {
+		if (!state_get_own_config(reader, supervisor, own, &listener->own_config))
+			return false;
+		listener->config = listener->own_config;
+		listener->conf = &listener->own_config->listeners[0];
+		return true;
+	}
+	for (size_t i = 0; i < supervisor->config->listener_count; i++) {
+		const struct conf_listener *conf = &supervisor->config->listeners[i];
+
+		if (strcmp(conf->name, listener->name) != 0)
+			continue;
+		listener->config = supervisor->config;
+		listener->conf = conf;
+		return true;
+	}
+	return state_refuse(reader, "its configuration has no listener '%s'", listener->name);
+}
+
+static bool
+read_workers(struct state_reader *reader, struct listener *listener, const json_t *object)
+{
+	const json_t *current = json_object_get(object, "current");
+	const json_t *old = json_object_get(object, "old");
+	struct child **slot = &listener->old;
+
+	if (current != NULL)
+		listener->current = read_child(reader, listener, current, false);
+	for (size_t i = 0; i < json_array_size(old) && reader->reason == NULL; i++) {
+		*slot = read_child(reader, listener, json_array_get(old, i), true);
+		slot = &(*slot)->next;
+	}
+	return reader->reason == NULL;
+}
+
+static void
+read_fill_listener(struct state_reader *reader, struct supervisor *supervisor,
+		   struct listener *listener, const json_t *object, bool is_leaving)
+{
+	const json_t *totals = json_object_get(object, "totals");
+	const json_t *sockets = json_object_get(object, "sockets");
+
+	if (!state_get(reader, &state_listener_table, object, listener) ||
+	    !read_choice(reader, object, "protocol", &listener->protocol) ||
+	    !read_choice(reader, object, "concurrency", &listener->concurrency) ||
+	    !read_choice(reader, object, "start", &listener->start) ||
+	    (!is_leaving && !read_find_conf(reader, supervisor, listener,
+					    json_object_get(object, "configuration"))) ||
+	    !read_pin(reader, json_object_get(object, "pin"), &listener->pin) ||
+	    !read_identity(reader, json_object_get(object, "identity"), &listener->identity) ||
+	    !read_fallback(reader, supervisor, json_object_get(object, "before"),
+			   &listener->fallback) ||
+	    !state_get(reader, &state_totals_table, totals, &listener->totals) ||
+	    !state_get_numbers(reader, json_object_get(totals, "dropped"), listener->totals.dropped,
+			       SCOREBOARD_DROPS))
+		return;
+	if (!is_leaving && (listener->pin.fd < 0 || listener->vacancy_fd < 0 ||
+			    json_object_get(object, "current") == NULL)) {
+		(void)state_refuse(reader, "listener '%s' is not whole", listener->name);
+		return;
+	}
+	if (!is_leaving)
+		listener_make_image(listener);
+	for (size_t i = 0; i < json_array_size(sockets) && reader->reason == NULL; i++)
+		(void)read_socket(reader, &supervisor->sockets, listener,
+				  json_array_get(sockets, i));
+	(void)read_workers(reader, listener, object);
+}
+
+static void
+read_listeners(struct state_reader *reader, struct supervisor *supervisor, const json_t *array,
+	       bool is_leaving)
+{
+	struct listener ***list = is_leaving ? &supervisor->leaving : &supervisor->listeners;
+	size_t *count = is_leaving ? &supervisor->leaving_count : &supervisor->listener_count;
+
+	for (size_t i = 0; i < json_array_size(array) && reader->reason == NULL; i++) {
+		struct listener *listener = memory_zero(1, sizeof(*listener));
+
+		listener->world = &supervisor->world;
+		listener->pin = PIN_NONE;
+		listener->fallback = FALLBACK_NONE;
+		listener->vacancy_fd = -1;
+		*list = memory_grow(*list, *count, sizeof(struct listener *));
+		(*list)[(*count)++] = listener;
+		read_fill_listener(reader, supervisor, listener, json_array_get(array, i),
+				   is_leaving);
+	}
+}
+
+static bool
+read_version(struct state_reader *reader, const json_t *state)
+{
+	const json_t *number = json_object_get(state, "state");
+	json_int_t version = json_integer_value(number);
+	const char *program = json_string_value(json_object_get(state, "version"));
+
+	if (!json_is_integer(number))
+		return state_refuse(reader, "it is no state of handlerd");
+	if (version >= STATE_OLDEST && version <= STATE_VERSION)
+		return true;
+	return state_refuse(reader,
+			    "the running handlerd %s hands over a state of version %" PRId64
+			    ", and this one (%s) understands %d to %d; stop and start instead",
+			    program != NULL ? program : "", (int64_t)version, HANDLERD_VERSION,
+			    STATE_OLDEST, STATE_VERSION);
+}
+
+int
+state_read(const char *text, size_t length, struct supervisor *supervisor,
+	   struct state_origin *ret_origin, struct state_fds *ret_fds, char **ret_reason)
+{
+	struct state_reader reader = {.fds = ret_fds};
+	json_error_t error;
+	json_t *state = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+
+	*ret_origin = (struct state_origin){.version = NULL};
+	if (state == NULL)
+		(void)state_refuse(&reader, "it cannot be parsed: %s", error.text);
+	else if (read_version(&reader, state) &&
+		 state_get(&reader, &state_origin_table, state, ret_origin) &&
+		 state_get(&reader, &state_supervisor_table, json_object_get(state, "supervisor"),
+			   supervisor) &&
+		 (json_object_get(state, "last_reload") == NULL ||
+		  state_get(&reader, &state_record_table, json_object_get(state, "last_reload"),
+			    &supervisor->last_reload)) &&
+		 state_get_config(&reader, supervisor, json_object_get(state, "configuration"),
+				  &supervisor->config)) {
+		read_listeners(&reader, supervisor, json_object_get(state, "listeners"), false);
+		read_listeners(&reader, supervisor, json_object_get(state, "leaving"), true);
+	}
+	json_decref(state);
+	*ret_reason = reader.reason;
+	return reader.reason != NULL ? -EBADMSG : 0;
+}
+
+void
+state_origin_free(struct state_origin *origin)
+{
+	free(origin->version);
+	free(origin->program);
+	*origin = (struct state_origin){.version = NULL};
+}
+
+static void
+read_let_go_child(struct child *child)
+{
+	if (child == NULL)
+		return;
+	child->process.pid = 0;
+	child->handler_fd = -1;
+	child->board = NULL;
+	child->timer.is_armed = false;
+	child->state = CHILD_GONE;
+	child->handler_fd = -1;
+}
+
+static void
+read_let_go_listeners(struct listener **listeners, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		read_let_go_child(listeners[i]->current);
+		for (struct child *child = listeners[i]->old; child != NULL; child = child->next)
+			read_let_go_child(child);
+		listeners[i]->vacancy_fd = -1;
+		listeners[i]->pin.fd = listeners[i]->fallback.pin.fd = -1;
+	}
+}
+
+void
+state_let_go(struct supervisor *supervisor)
+{
+	read_let_go_listeners(supervisor->listeners, supervisor->listener_count);
+	read_let_go_listeners(supervisor->leaving, supervisor->leaving_count);
+	for (size_t i = 0; i < supervisor->sockets.count; i++)
+		supervisor->sockets.items[i]->fd = -1;
+	supervisor->sockets.store.is_open = false;
+	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
+}
