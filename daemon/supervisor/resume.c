@@ -26,6 +26,14 @@
 #define RESUME_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define RESUME_MOST_SIZE ((off_t)256 * 1024 * 1024)
 
+static bool
+resume_is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & RESUME_SEALS) == RESUME_SEALS;
+}
+
 /* The text of a sealed state, for the caller to free; NULL: the descriptor is none. */
 static char *
 resume_read_text(int fd, size_t *ret_length)
@@ -33,8 +41,7 @@ resume_read_text(int fd, size_t *ret_length)
 	struct stat st;
 	char *text;
 
-	if ((fcntl(fd, F_GET_SEALS) & RESUME_SEALS) != RESUME_SEALS || fstat(fd, &st) < 0 ||
-	    st.st_size > RESUME_MOST_SIZE)
+	if (!resume_is_sealed(fd) || fstat(fd, &st) < 0 || st.st_size > RESUME_MOST_SIZE)
 		return NULL;
 	*ret_length = (size_t)st.st_size;
 	text = memory_zero(*ret_length + 1, 1);
@@ -50,14 +57,12 @@ resume_find_state(void)
 {
 	const char *text = getenv(UPGRADE_VARIABLE);
 	int64_t fd = -1;
-	int flags;
 
 	if (text == NULL || parse_int64(text, &fd) < 0 || fd < 0 || fd > INT32_MAX)
 		fd = -1;
 	/* it is for this execution alone */
 	(void)unsetenv(UPGRADE_VARIABLE);
-	flags = fd >= 0 ? fcntl((int)fd, F_GET_SEALS) : -1;
-	if (flags < 0 || (flags & RESUME_SEALS) != RESUME_SEALS)
+	if (fd < 0 || !resume_is_sealed((int)fd))
 		return -1;
 	(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
 	return (int)fd;

@@ -38,12 +38,20 @@ upgrade_fail(struct supervisor *supervisor, const char *why)
 	upgrade->is_wanted = false;
 	upgrade_close_program(upgrade);
 	log_event(LOG_EVENT_UPGRADE_FAILED, NULL,
-		  "not upgraded, version " HANDLERD_VERSION " goes on: %s: %s",
-		  supervisor->places.program, why);
+		  "not upgraded, version " HANDLERD_VERSION " goes on: %s", why);
 	if (!supervisor->is_stopping)
 		notify_status("Upgrade failed, version " HANDLERD_VERSION " goes on: %s", why);
 	if (supervisor->on_upgrade != NULL)
 		supervisor->on_upgrade(supervisor, why);
+}
+
+/* Of the new program. */
+static void
+upgrade_fail_program(struct supervisor *supervisor, const char *what)
+{
+	CLEANUP_FREE char *why = memory_format("%s: %s", supervisor->places.program, what);
+
+	upgrade_fail(supervisor, why);
 }
 
 static void
@@ -51,7 +59,7 @@ upgrade_fail_errno(struct supervisor *supervisor, const char *what, int error)
 {
 	CLEANUP_FREE char *why = memory_format("%s: %s", what, strerror(-error));
 
-	upgrade_fail(supervisor, why);
+	upgrade_fail_program(supervisor, why);
 }
 
 /* The state as a sealed memory file; a negative errno. */
@@ -130,7 +138,7 @@ upgrade_on_trial_over(struct trial *trial, const char *version, const char *why)
 	int r;
 
 	if (why != NULL) {
-		upgrade_fail(supervisor, why);
+		upgrade_fail_program(supervisor, why);
 		return;
 	}
 	/* another configuration is not the one that was tried */

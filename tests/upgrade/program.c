@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int
@@ -42,7 +43,14 @@ main(int argc, char **argv)
 			     getenv("HANDLERD_STATE") != NULL ? "state " : "");
 		return EXIT_FAILURE;
 	}
-	if (strcmp(PROGRAM, "passes") == 0)
+	/* the test lets it go on */
+	if (strcmp(PROGRAM, "waits") == 0)
+		(void)raise(SIGSTOP);
+	/* and then nobody can execute it any more */
+	if (strcmp(PROGRAM, "locks") == 0)
+		(void)chmod("/proc/self/exe", 0644);
+	if (strcmp(PROGRAM, "passes") == 0 || strcmp(PROGRAM, "waits") == 0 ||
+	    strcmp(PROGRAM, "locks") == 0)
 		(void)printf("self-test passed: handlerd 9.9.9\n");
 	return EXIT_SUCCESS;
 }
