@@ -305,7 +305,7 @@ REFUSED = [
     (__file__, 0o755, "it cannot be executed: it is no program for this machine"),
     (BUILD / "sbin" / "handlerd", 0o644, "it cannot be executed: Permission denied"),
     (BUILD / "sbin" / "handlerd", 0o777, "can be written by others"),
-    (BROKEN / "crashes", 0o755, r"its self-test was killed by signal 11"),
+    (BROKEN / "crashes", 0o755, r"its self-test was killed by signal 6"),
     (BROKEN / "refuses", 0o755, "it understands no state of version 1$"),
     (BROKEN / "silent", 0o755, "it knows of no self-test; is it handlerd?"),
 ]

@@ -91,7 +91,7 @@ static const struct failure {
 	const char *name, *why;
 } failures[] = {
 	{"silent", "it knows of no self-test; is it handlerd?"},
-	{"crashes", "its self-test was killed by signal 11 (Segmentation fault)"},
+	{"crashes", "its self-test was killed by signal 6 (Aborted)"},
 	{"refuses", "it understands no state of version 1"},
 	{"/bin/false", "its self-test exited with status 1 and gave no reason"},
 	{"/bin/true", "it knows of no self-test; is it handlerd?"},
