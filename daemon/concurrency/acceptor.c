@@ -176,13 +176,14 @@ acceptor_wait(struct acceptor *acceptor, int timeout_ms)
 {
 	struct epoll_event events[8];
 	bool is_draining = false;
-	int result = 0;
+	int result = acceptor->is_unsure ? 1 : 0;
 	int n;
 
-	if (acceptor->is_unsure ||
-	    (acceptor->mode->is_connection && !atomic_load(&acceptor->mode->was_connection_taken)))
+	if (acceptor->mode->is_connection && !atomic_load(&acceptor->mode->was_connection_taken))
 		return 1;
-	n = epoll_wait(acceptor->epoll_fd, events, COUNT_OF(events), timeout_ms);
+	/* even then draining must be seen: a broken socket leaves it unsure for ever */
+	n = epoll_wait(acceptor->epoll_fd, events, COUNT_OF(events),
+		       acceptor->is_unsure ? 0 : timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 1 : -errno;
 	for (int i = 0; i < n; i++) {

@@ -549,6 +549,19 @@ START_TEST(worker_finds_what_an_older_one_was_woken_for_and_left)
 }
 END_TEST
 
+START_TEST(draining_is_seen_by_who_is_unsure)
+{
+	struct acceptor acceptor;
+
+	prepare_turns(SOCK_STREAM);
+	ck_assert_int_eq(acceptor_open(&acceptor, &mode), 0);
+	ck_assert_int_eq(acceptor_wait(&acceptor, -1), 1);
+	fd_raise_event(mode.drain_fd);
+	ck_assert_int_eq(acceptor_wait(&acceptor, -1), -ECANCELED);
+	acceptor_close(&acceptor);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -569,5 +582,6 @@ main(void)
 	tcase_add_test(cases, sessions_receive_nothing_while_paused);
 	tcase_add_test(cases, worker_without_sessions_retires);
 	tcase_add_test(cases, worker_finds_what_an_older_one_was_woken_for_and_left);
+	tcase_add_test(cases, draining_is_seen_by_who_is_unsure);
 	return unit_run("pause", cases);
 }
