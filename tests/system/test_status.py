@@ -144,6 +144,16 @@ def test_the_counts_after_traffic_are_right(start, mode):
     assert row["crashes"] == (0 if mode == "forking" else 1)
 
 
+@pytest.mark.interrupts
+def test_what_took_longer_than_its_time_is_counted(start, mode):
+    daemon = start(listener("s", "sys_stuck", mode, timeouts={"handler": "200ms"}))
+    client = daemon.connect("s")
+    assert client.ask("sleep") == "waiting"
+    client.rest()
+    until(lambda: status(daemon, "s")["connections"], lambda row: row["finished"] == 1, "it ended")
+    assert status(daemon, "s")["connections"]["timed_out"] == 1
+
+
 def test_datagrams_that_were_dropped_are_counted_by_reason(start):
     daemon = start(listener("u", "echo", protocol="udp", max_datagram="16B"))
     client = daemon.connect("u")
