@@ -266,9 +266,7 @@ control_client_run(struct control_client *client, size_t length)
 	loop_disarm(control_client_loop(client), &client->timer);
 	request = control_request_read(client->request, length, control_commands,
 				       control_command_count, &command, why);
-	if (request == NULL)
-		control_client_refuse(client, "%s", why);
-	else if (!control_request_may(request, command, client->access, why))
+	if (request == NULL || !control_request_may(request, command, client->access, why))
 		control_client_refuse(client, "%s", why);
 	else
 		command->run(client->supervisor, client, request);
