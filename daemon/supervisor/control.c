@@ -337,6 +337,8 @@ control_save(const struct control *control, struct control_state *ret)
 	     client = client->next) {
 		if (client->wait == CONTROL_WAITS_UPGRADE)
 			ret->waiting_fds[ret->waiting_count++] = client->source.fd;
+		else if (client->state == CONTROL_ASKING && client->request_length == 0)
+			ret->asking_fds[ret->asking_count++] = client->source.fd;
 	}
 }
 
@@ -357,5 +359,7 @@ control_restore(struct supervisor *supervisor, const struct control_state *state
 		if (first == 0)
 			first = r;
 	}
+	for (size_t i = 0; i < state->asking_count && i < CONTROL_MOST_CLIENTS; i++)
+		control_admit(supervisor, state->asking_fds[i]);
 	return first;
 }

@@ -77,6 +77,8 @@ struct control_state {
 	struct control_group group;
 	int waiting_fds[CONTROL_MOST_CLIENTS]; /* clients that wait for the upgrade */
 	size_t waiting_count;
+	int asking_fds[CONTROL_MOST_CLIENTS]; /* that have not asked anything yet */
+	size_t asking_count;
 };
 
 /* What is to be carried over; the path in it stays the control's. */
@@ -84,5 +86,12 @@ void control_save(const struct control *control, struct control_state *ret);
 /* In the new program: takes the descriptors over, and a copy of the path. 0, or a negative errno
  * with the descriptors that could not be taken closed. */
 int control_restore(struct supervisor *supervisor, const struct control_state *state);
+
+/* supervisor->on_upgrade; the new program answers those who waited. In control_upgrade.c. */
+void control_on_upgrade(struct supervisor *supervisor, const char *why);
+void control_on_upgraded(struct supervisor *supervisor, int64_t took_us);
+/* Just before the new program goes on: tells clients who wait for something else that they wait in
+ * vain. */
+void control_leave(struct supervisor *supervisor);
 
 #endif

@@ -163,6 +163,7 @@ const struct control_command control_commands[] = {
 	 {{.name = "dry_run", .kind = CONTROL_TRUTH}},
 	 control_run_reload},
 	{"stop", CONTROL_ALL, {{.name = "now", .kind = CONTROL_TRUTH}}, control_run_stop},
+	{"upgrade", CONTROL_ALL, {{0}}, control_run_upgrade},
 };
 
 const size_t control_command_count = COUNT_OF(control_commands);

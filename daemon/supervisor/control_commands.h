@@ -40,6 +40,8 @@ void control_run_reload(struct supervisor *supervisor, struct control_client *cl
 			const json_t *request);
 void control_run_wait(struct supervisor *supervisor, struct control_client *client,
 		      const json_t *request);
+void control_run_upgrade(struct supervisor *supervisor, struct control_client *client,
+			 const json_t *request);
 void control_run_kill(struct supervisor *supervisor, struct control_client *client,
 		      const json_t *request);
 void control_run_pause(struct supervisor *supervisor, struct control_client *client,

@@ -154,6 +154,7 @@ resume_tell(struct supervisor *supervisor, const struct state_origin *origin, si
 {
 	int64_t took_us = (clock_now_ns() - origin->began_ns) / 1000;
 
+	control_on_upgraded(supervisor, took_us);
 	log_event(LOG_EVENT_UPGRADED, NULL,
 		  "upgraded from %s to " HANDLERD_VERSION " in %" PRId64 ".%03" PRId64
 		  " ms: same process, %zu listener%s, %zu worker%s",
@@ -221,6 +222,10 @@ resume(struct supervisor *supervisor, int state_fd)
 				 resume_attach(supervisor->leaving, supervisor->leaving_count);
 
 		sockets_show_ports(&supervisor->sockets, supervisor->world.ports);
+		r = control_restore(supervisor, &origin.control);
+		if (r < 0)
+			log_warning("the control socket is not whole after an upgrade: %s",
+				    strerror(-r));
 		resume_tell(supervisor, &origin, workers);
 	}
 	supervisor->world.on_change(&supervisor->world);

@@ -398,6 +398,7 @@ supervisor_serve(struct supervisor *supervisor)
 	supervisor->world.on_change = serve_on_change;
 	supervisor->on_plan = control_on_plan;
 	supervisor->on_reload = control_on_reload;
+	supervisor->on_upgrade = control_on_upgrade;
 	supervisor->world.on_killed = control_on_killed;
 	notify_open(&supervisor->loop);
 	if (state_fd < 0)

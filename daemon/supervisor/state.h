@@ -31,6 +31,7 @@ struct state_origin {
 	char *program; /* its path */
 	pid_t pid;
 	int64_t began_ns; /* when it began to be replaced */
+	struct control_state control;
 };
 
 void state_origin_free(struct state_origin *origin);

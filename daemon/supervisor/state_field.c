@@ -126,6 +126,7 @@ static const struct state_field child_fields[] = {
 	STATE_ROW_BOOL(struct child, "is_on_demand", is_on_demand),
 	STATE_ROW_BOOL(struct child, "has_accepted", has_accepted),
 	STATE_ROW_BOOL(struct child, "is_retiring", is_retiring),
+	STATE_ROW_BOOL(struct child, "is_pausing", is_pausing),
 	STATE_ROW_BOOL(struct child, "is_quiet", is_quiet),
 	STATE_ROW_BOOL(struct child, "was_ready", was_ready),
 	STATE_ROW_NUMBER(struct child, "ready_ns", ready_ns, 0, INT64_MAX),
@@ -159,6 +160,20 @@ static const struct state_field conf_origin_fields[] = {
 	STATE_ROW_NUMBER(struct conf_origin, "line", line, 0, UINT32_MAX),
 };
 TABLE(conf_origin, "a place in a file");
+
+static const struct state_field control_fields[] = {
+	STATE_ROW_FD(struct control_state, "fd", listening_fd),
+	STATE_ROW_OPTIONAL_TEXT(struct control_state, "path", place.path),
+	STATE_ROW_BOOL(struct control_state, "is_asked", place.is_asked),
+	STATE_ROW_BOOL(struct control_state, "is_written", place.is_written),
+	STATE_ROW_BOOL(struct control_state, "needs_parent", place.needs_parent),
+	STATE_ROW_NUMBER(struct control_state, "parent_mode", place.parent_mode, 0, 07777),
+	STATE_ROW_NUMBER(struct control_state, "device", identity.device, INT64_MIN, INT64_MAX),
+	STATE_ROW_NUMBER(struct control_state, "inode", identity.inode, INT64_MIN, INT64_MAX),
+	STATE_ROW_BOOL(struct control_state, "has_group", group.is_given),
+	STATE_ROW_NUMBER(struct control_state, "gid", group.gid, 0, UINT32_MAX),
+};
+TABLE(control, "the control socket");
 
 void
 state_fds_free(struct state_fds *fds)
@@ -216,6 +231,18 @@ state_put_numbers(const uint64_t *numbers, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		CHECK(json_array_append_new(array, json_integer((json_int_t)numbers[i])) == 0);
+	return array;
+}
+
+json_t *
+state_put_fds(const int *items, size_t count, struct state_fds *fds)
+{
+	json_t *array = state_value(json_array());
+
+	for (size_t i = 0; i < count; i++) {
+		CHECK(state_fds_add(fds, items[i]));
+		CHECK(json_array_append_new(array, json_integer(items[i])) == 0);
+	}
 	return array;
 }
 
@@ -386,6 +413,23 @@ state_get_fd(struct state_reader *reader, const json_t *value, int *to)
 	    !state_fds_add(reader->fds, (int)number))
 		return false;
 	*to = (int)number;
+	return true;
+}
+
+bool
+state_get_fds(struct state_reader *reader, const json_t *value, int *to, size_t most,
+	      size_t *ret_count)
+{
+	size_t count = json_array_size(value);
+
+	*ret_count = 0;
+	if (count > most)
+		return state_refuse(reader, "it has a list of %zu descriptors", count);
+	for (size_t i = 0; i < count; i++) {
+		if (!state_get_fd(reader, json_array_get(value, i), &to[i]))
+			return state_refuse(reader, "it has a list with what is no descriptor");
+		(*ret_count)++;
+	}
 	return true;
 }
 

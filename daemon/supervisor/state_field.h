@@ -76,7 +76,7 @@ struct state_table {
 extern const struct state_table state_supervisor_table, state_origin_table, state_pin_table,
 	state_identity_table, state_listener_table, state_socket_table, state_address_table,
 	state_child_table, state_backoff_table, state_report_entry_table, state_conf_origin_table,
-	state_totals_table, state_record_table, state_fallback_table;
+	state_totals_table, state_record_table, state_fallback_table, state_control_table;
 
 /* The first thing that was wrong, and the descriptors so far. */
 struct state_reader {
@@ -89,6 +89,7 @@ json_t *state_put(const struct state_table *table, const void *from, struct stat
 /* Bytes that may be anything: a string where they are text, else an object of their digits. */
 json_t *state_put_text(const char *text);
 json_t *state_put_bytes(const void *bytes, size_t length);
+json_t *state_put_fds(const int *items, size_t count, struct state_fds *fds);
 json_t *state_put_numbers(const uint64_t *numbers, size_t count);
 
 /* Fills the struct at `to`; what is missing stays as it is. Returns whether all is well. */
@@ -99,6 +100,8 @@ char *state_get_text(const json_t *value);
 /* At most `size` bytes. Returns whether it is good; a value that is not there is nothing. */
 bool state_get_bytes(struct state_reader *reader, const json_t *value, void *to, size_t size,
 		     size_t *ret_length);
+bool state_get_fds(struct state_reader *reader, const json_t *value, int *to, size_t most,
+		   size_t *ret_count);
 bool state_get_numbers(struct state_reader *reader, const json_t *value, uint64_t *to,
 		       size_t count);
 

@@ -327,6 +327,17 @@ read_version(struct state_reader *reader, const json_t *state)
 			    STATE_OLDEST, STATE_VERSION);
 }
 
+static bool
+read_control(struct state_reader *reader, const json_t *object, struct control_state *to)
+{
+	return object == NULL ||
+	       (state_get(reader, &state_control_table, object, to) &&
+		state_get_fds(reader, json_object_get(object, "waiting"), to->waiting_fds,
+			      CONTROL_MOST_CLIENTS, &to->waiting_count) &&
+		state_get_fds(reader, json_object_get(object, "asking"), to->asking_fds,
+			      CONTROL_MOST_CLIENTS, &to->asking_count));
+}
+
 int
 state_read(const char *text, size_t length, struct supervisor *supervisor,
 	   struct state_origin *ret_origin, struct state_fds *ret_fds, char **ret_reason)
@@ -335,7 +346,7 @@ state_read(const char *text, size_t length, struct supervisor *supervisor,
 	json_error_t error;
 	json_t *state = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
 
-	*ret_origin = (struct state_origin){.version = NULL};
+	*ret_origin = (struct state_origin){.control.listening_fd = -1};
 	if (state == NULL)
 		(void)state_refuse(&reader, "it cannot be parsed: %s", error.text);
 	else if (read_version(&reader, state) &&
@@ -349,6 +360,8 @@ state_read(const char *text, size_t length, struct supervisor *supervisor,
 				  &supervisor->config)) {
 		read_listeners(&reader, supervisor, json_object_get(state, "listeners"), false);
 		read_listeners(&reader, supervisor, json_object_get(state, "leaving"), true);
+		(void)read_control(&reader, json_object_get(state, "control"),
+				   &ret_origin->control);
 	}
 	json_decref(state);
 	*ret_reason = reader.reason;
@@ -360,6 +373,7 @@ state_origin_free(struct state_origin *origin)
 {
 	free(origin->version);
 	free(origin->program);
+	free(origin->control.place.path);
 	*origin = (struct state_origin){.version = NULL};
 }
 

@@ -235,6 +235,19 @@ write_listeners(struct listener *const *listeners, size_t count, struct state_fd
 	return array;
 }
 
+static json_t *
+write_control(const struct control *control, struct state_fds *fds)
+{
+	struct control_state state;
+	json_t *object;
+
+	control_save(control, &state);
+	object = state_put(&state_control_table, &state, fds);
+	write_set(object, "waiting", state_put_fds(state.waiting_fds, state.waiting_count, fds));
+	write_set(object, "asking", state_put_fds(state.asking_fds, state.asking_count, fds));
+	return object;
+}
+
 char *
 state_write(const struct supervisor *supervisor, int64_t began_ns, size_t *ret_length,
 	    struct state_fds *ret_fds)
@@ -257,6 +270,7 @@ state_write(const struct supervisor *supervisor, int64_t began_ns, size_t *ret_l
 		  write_listeners(supervisor->listeners, supervisor->listener_count, ret_fds));
 	write_set(state, "leaving",
 		  write_listeners(supervisor->leaving, supervisor->leaving_count, ret_fds));
+	write_set(state, "control", write_control(&supervisor->control, ret_fds));
 	text = json_dumps(state, JSON_COMPACT);
 	json_decref(state);
 	CHECK(text != NULL);

@@ -149,6 +149,7 @@ upgrade_on_trial_over(struct trial *trial, const char *version, const char *why)
 	}
 	log_debug("handing over to version %s", version);
 	notify_alive();
+	control_leave(supervisor);
 	r = upgrade_execute(supervisor);
 	upgrade_fail_errno(supervisor, "it cannot be executed", r);
 }

@@ -25,6 +25,8 @@ make_blank(struct supervisor *supervisor)
 	*supervisor = (struct supervisor){.loop.epoll_fd = -1};
 	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
 	supervisor->world.ports_reading_fd = supervisor->signals.fd = -1;
+	control_init(&supervisor->control);
+	stall_init(&supervisor->stalls);
 	supervisor->upgrade.program_fd = supervisor->places.worker_fd = -1;
 	supervisor->places.handler_directory = memory_text("/usr/lib/handlerd");
 	supervisor->places.program = memory_text("/usr/sbin/handlerd");

@@ -50,6 +50,8 @@ blank(struct supervisor *blank_one)
 	*blank_one = (struct supervisor){.loop.epoll_fd = -1};
 	blank_one->world.journal_fd = blank_one->world.ports_fd = -1;
 	blank_one->world.ports_reading_fd = blank_one->signals.fd = -1;
+	control_init(&blank_one->control);
+	stall_init(&blank_one->stalls);
 	blank_one->upgrade.program_fd = blank_one->places.worker_fd = -1;
 	blank_one->world.loop = &blank_one->loop;
 	blank_one->places.handler_directory = memory_text("/usr/lib/handlerd");
@@ -211,6 +213,11 @@ make_state(void)
 	supervisor.sockets.store.is_open = true;
 	supervisor.last_reload = (struct reload_record){
 		.is_known = true, .at = 1700000000, .generation = 8, .text = memory_text("no")};
+	supervisor.control.listening.fd = next_fd++;
+	supervisor.control.place = (struct control_place){
+		.path = memory_text("/run/control"), .is_asked = true, .parent_mode = 0750};
+	supervisor.control.identity.inode = 31;
+	supervisor.control.group = (struct control_group){.is_given = true, .gid = 12};
 	supervisor.world.journal_fd = next_fd++;
 	supervisor.world.ports_fd = next_fd++;
 	supervisor.listeners = memory_zero(2, sizeof(struct listener *));
@@ -261,6 +268,7 @@ make_state(void)
 static void
 free_state(void)
 {
+	supervisor.control.listening.fd = other.control.listening.fd = -1;
 	state_let_go(&supervisor);
 	supervisor_destroy(&supervisor);
 	state_let_go(&other);
@@ -314,6 +322,44 @@ map_boards(void)
 	}
 }
 
+/* Changes the value at a path such as "listeners.0.current.pid"; NULL removes it. */
+static char *
+change(const char *text, const char *path, json_t *value)
+{
+	json_t *state = json_loads(text, 0, NULL), *at = state;
+	char *copy = memory_text(path), *name = strtok(copy, "."), *next, *result;
+
+	for (; (next = strtok(NULL, ".")) != NULL; name = next) {
+		at = json_is_array(at) ? json_array_get(at, (size_t)atoi(name))
+				       : json_object_get(at, name);
+		ck_assert_msg(at != NULL, "%s", path);
+	}
+	if (value == NULL)
+		ck_assert_msg(json_object_del(at, name) == 0, "%s", path);
+	else
+		ck_assert_int_eq(json_object_set_new(at, name, value), 0);
+	result = json_dumps(state, 0);
+	json_decref(state);
+	free(copy);
+	return result;
+}
+
+static void
+expect(const char *path, json_t *value, const char *words)
+{
+	char *text = write_state(), *changed = change(text, path, value);
+	int r = read_state(changed, strlen(changed));
+
+	if (words == NULL) {
+		ck_assert_msg(r == 0, "%s: %s", path, reason);
+	} else {
+		ck_assert_msg(r == -EBADMSG, "%s was accepted", path);
+		ck_assert_msg(strstr(reason, words) != NULL, "%s: %s", path, reason);
+	}
+	free(changed);
+	free(text);
+}
+
 START_TEST(everything_is_read_back_and_written_the_same)
 {
 	char *first = write_state(), *second;
@@ -321,6 +367,11 @@ START_TEST(everything_is_read_back_and_written_the_same)
 
 	ck_assert_msg(read_state(first, strlen(first)) == 0, "%s", reason);
 	map_boards();
+	other.control.listening.fd = origin.control.listening_fd;
+	other.control.place = origin.control.place;
+	other.control.identity = origin.control.identity;
+	other.control.group = origin.control.group;
+	origin.control.place.path = NULL;
 	free(other.places.program);
 	other.places.program = memory_text(origin.program);
 	state_fds_free(&other_fds);
@@ -382,6 +433,26 @@ START_TEST(values_survive)
 	ck_assert_int_eq(other.world.log_level, 7);
 	ck_assert_str_eq(b->sockets[0]->store_name, "tcp/2");
 	free(text);
+}
+END_TEST
+
+START_TEST(control_socket_and_its_clients_survive)
+{
+	char *text = write_state();
+
+	ck_assert_msg(read_state(text, strlen(text)) == 0, "%s", reason);
+	ck_assert_int_eq(origin.control.listening_fd, supervisor.control.listening.fd);
+	ck_assert_str_eq(origin.control.place.path, "/run/control");
+	ck_assert_uint_eq(origin.control.place.parent_mode, 0750);
+	ck_assert_uint_eq(origin.control.group.gid, 12);
+	ck_assert_uint_eq(origin.control.waiting_count, 0);
+	free(text);
+	expect("control.waiting", json_pack("[i,i]", 900, 901), NULL);
+	ck_assert_uint_eq(origin.control.waiting_count, 2);
+	ck_assert_int_eq(origin.control.waiting_fds[1], 901);
+	expect("control.asking", json_pack("[i,i]", 900, 900), "no descriptor");
+	expect("control", NULL, NULL);
+	ck_assert_int_eq(origin.control.listening_fd, -1);
 }
 END_TEST
 
@@ -459,44 +530,6 @@ START_TEST(state_with_any_byte_garbled_is_refused_or_whole)
 	free(text);
 }
 END_TEST
-
-/* Changes the value at a path such as "listeners.0.current.pid"; NULL removes it. */
-static char *
-change(const char *text, const char *path, json_t *value)
-{
-	json_t *state = json_loads(text, 0, NULL), *at = state;
-	char *copy = memory_text(path), *name = strtok(copy, "."), *next, *result;
-
-	for (; (next = strtok(NULL, ".")) != NULL; name = next) {
-		at = json_is_array(at) ? json_array_get(at, (size_t)atoi(name))
-				       : json_object_get(at, name);
-		ck_assert_msg(at != NULL, "%s", path);
-	}
-	if (value == NULL)
-		ck_assert_msg(json_object_del(at, name) == 0, "%s", path);
-	else
-		ck_assert_int_eq(json_object_set_new(at, name, value), 0);
-	result = json_dumps(state, 0);
-	json_decref(state);
-	free(copy);
-	return result;
-}
-
-static void
-expect(const char *path, json_t *value, const char *words)
-{
-	char *text = write_state(), *changed = change(text, path, value);
-	int r = read_state(changed, strlen(changed));
-
-	if (words == NULL) {
-		ck_assert_msg(r == 0, "%s: %s", path, reason);
-	} else {
-		ck_assert_msg(r == -EBADMSG, "%s was accepted", path);
-		ck_assert_msg(strstr(reason, words) != NULL, "%s: %s", path, reason);
-	}
-	free(changed);
-	free(text);
-}
 
 START_TEST(field_that_is_missing_has_a_default)
 {
@@ -638,6 +671,7 @@ main(void)
 	tcase_add_checked_fixture(cases, make_state, free_state);
 	tcase_add_test(cases, everything_is_read_back_and_written_the_same);
 	tcase_add_test(cases, values_survive);
+	tcase_add_test(cases, control_socket_and_its_clients_survive);
 	tcase_add_test(cases, what_listeners_were_before_survives);
 	tcase_add_test(cases, configuration_from_the_command_line_has_no_places);
 	tcase_add_test(cases, state_cut_at_any_byte_is_refused);
