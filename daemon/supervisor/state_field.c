@@ -99,6 +99,7 @@ static const struct state_field totals_fields[] = {
 	STATE_ROW_NUMBER(struct scoreboard_totals, "refused", refused, INT64_MIN, INT64_MAX),
 	STATE_ROW_NUMBER(struct scoreboard_totals, "failed", failed, INT64_MIN, INT64_MAX),
 	STATE_ROW_NUMBER(struct scoreboard_totals, "crashed", crashed, INT64_MIN, INT64_MAX),
+	STATE_ROW_NUMBER(struct scoreboard_totals, "timed_out", timed_out, INT64_MIN, INT64_MAX),
 };
 TABLE(totals, "the totals of a listener");
 
@@ -135,6 +136,7 @@ static const struct state_field child_fields[] = {
 	STATE_ROW_BOOL(struct child, "timer_is_armed", timer.is_armed),
 	STATE_ROW_NUMBER(struct child, "timer_ns", timer.when_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct child, "crashes", crashes, 0, INT64_MAX),
+	STATE_ROW_NUMBER(struct child, "stuck_ns", stuck_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct child, "last_status", last_status, INT32_MIN, INT32_MAX),
 	STATE_ROW_FD(struct child, "handler", handler_fd),
 	STATE_ROW_CHARS(struct child, "build_id", build_id),

@@ -137,6 +137,7 @@ read_child(struct state_reader *reader, struct listener *listener, const json_t 
 				    (uint64_t *)child->backoff.crashes_ns, BACKOFF_BURST) &&
 		  read_failures(reader, json_object_get(object, "failures"), &child->failures);
 	child->process.generation = child->generation;
+	child->process.last_pid = child->process.pid;
 	child->state = read_child_state(json_object_get(object, "state"), child, is_old);
 	/* what waits for nothing would wait for ever */
 	if (child->state == CHILD_BACKOFF)

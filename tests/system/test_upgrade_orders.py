@@ -13,7 +13,7 @@ import harness
 import procfs
 from asking import Asking
 from ctl import PROGRAM, ctl, environment
-from harness import CRASHES, TEST_HANDLERS, config, listener
+from harness import CRASHES, IS_SANITIZED, TEST_HANDLERS, config, listener
 from holding import is_paused, pause, resume
 from test_upgrade import BROKEN, ENDED, installed, upgrade, workers  # noqa: F401
 
@@ -212,16 +212,25 @@ def test_a_listener_that_went_back_stays_so_until_a_reload(crashing):
     assert daemon.worker("echo") == echo
 
 
-def test_a_crash_afterwards_is_told_with_its_place(crashing):
-    daemon = crashing
+@pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer stands between")
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_crash_afterwards_is_told_with_its_place(start, installed, is_replaced):
+    daemon = start(listener("f", "sys_crash"), env=CRASHES)
+    if is_replaced:
+        # the worker runs the program of before, which is not there any more
+        worker = installed.directory / "libexec" / "handlerd" / "handlerd-worker"
+        shutil.copy(worker, worker.with_name("new"))
+        worker.with_name("new").rename(worker)
     assert upgrade(daemon)
-    mark = daemon.log.mark()
-    crash(daemon)
-    daemon.log.wait(r"worker of 'v' .* signal 11 .*; handler version 1, build-id [0-9a-f]+; 1 "
-                    r"connection ended with it: #\d+ 127\.0\.0\.1:\d+ .*it is replaced at once",
-                    mark)
-    # the names are those of the file that it ran
-    daemon.log.wait(r": #\d+ \w+\+0x[0-9a-f]+ \((v|sys_fault)\.so\+0x", mark)
+    for _ in range(2):
+        mark = daemon.log.mark()
+        with daemon.connect("f") as client:
+            name = client.name()
+            assert client.send("segv\n").is_at_end()
+        told = daemon.log.wait(r"worker of 'f' .*killed by signal 11", mark).string
+        assert re.search(rf"while serving connection #\d+ of {re.escape(name)}; .*build-id "
+                         r"[0-9a-f]+; .*it is replaced at once", told), told
+        daemon.log.wait(r": #\d+ crash_here\+0x[0-9a-f]+ \(sys_crash\.so\+0x[0-9a-f]+\)", mark)
 
 
 def test_ids_of_connections_stay_unique(start, installed):

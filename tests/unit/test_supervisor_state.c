@@ -84,6 +84,7 @@ make_child(struct listener *listener, enum child_state state)
 	child->handler_fd = next_fd++;
 	(void)strcpy(child->build_id, "00ff");
 	child->crashes = 42;
+	child->stuck_ns = 43;
 	child->last_status = 139;
 	child->board = is_alive ? &board : NULL;
 	child->board_slots = 1024;
@@ -184,8 +185,12 @@ make_listener(size_t index)
 	listener->limit = 77;
 	listener->is_paused = true;
 	listener->stall = (struct stall){.since_ns = 5, .taken = HUGE_COUNT, .is_stalled = true};
-	listener->totals = (struct scoreboard_totals){
-		.accepted = HUGE_COUNT, .finished = 1, .refused = 2, .failed = 3, .crashed = 4};
+	listener->totals = (struct scoreboard_totals){.accepted = HUGE_COUNT,
+						      .finished = 1,
+						      .refused = 2,
+						      .failed = 3,
+						      .crashed = 4,
+						      .timed_out = 5};
 	for (int i = 0; i < SCOREBOARD_DROPS; i++)
 		listener->totals.dropped[i] = (uint64_t)i * 10;
 	listener_make_image(listener);
@@ -407,6 +412,9 @@ START_TEST(values_survive)
 	ck_assert_int_eq(b->identity.groups[1], 44);
 	ck_assert_int_eq(b->current->backoff.crashes_ns[4], 7);
 	ck_assert_uint_eq(b->current->crashes, 42);
+	ck_assert_int_eq(b->current->stuck_ns, 43);
+	ck_assert_int_eq(b->current->process.last_pid, a->current->process.pid);
+	ck_assert_uint_eq(b->totals.timed_out, 5);
 	ck_assert_str_eq(b->current->failures.entries[0].file, "a.conf");
 	ck_assert_int_eq(b->old->state, CHILD_DRAINING);
 	ck_assert_int_eq(b->old->next->state, CHILD_GONE);
