@@ -116,6 +116,7 @@ session_log_end(const struct hd_request *req, int result)
 	if (!req->server->logs_connections)
 		return;
 	context = request_log_context(req);
+	context.event = LOG_EVENT_CONNECTION_ENDED;
 	duration_us = (clock_now_ns() - req->opened_ns) / 1000;
 	log_write(LOG_LEVEL_INFO, &context,
 		  "%s ended: %s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64
@@ -134,6 +135,7 @@ session_refuse(struct hd_request *req, int error)
 	    log_limit(&server->limiters->refusals, SESSION_REFUSALS_LOGGED, &suppressed)) {
 		struct log_context context = request_log_context(req);
 
+		context.event = LOG_EVENT_REFUSED;
 		log_write(LOG_LEVEL_INFO, &context, "refused by the handler's verify: %s",
 			  text_error(error));
 		if (suppressed > 0)
@@ -156,6 +158,7 @@ session_fail(struct hd_request *req, const char *where, int error)
 	if (log_limit(&server->limiters->errors, SESSION_ERRORS_LOGGED, &suppressed)) {
 		struct log_context context = request_log_context(req);
 
+		context.event = LOG_EVENT_HANDLER_FAILED;
 		log_write(LOG_LEVEL_WARNING, &context, "%s of handler '%s' failed: %s (%d)", where,
 			  server->handler.name, text_error(error), error);
 		if (suppressed > 0)

@@ -214,7 +214,8 @@ acceptor_is_broken(const struct concurrency *mode)
 		if (mode->is_connection || listen_is_alive(mode->sockets[i]))
 			continue;
 		if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
-			log_error("'%s': handler '%s' has shut down or closed the listening "
+			log_event(LOG_EVENT_SOCKET_BROKEN, mode->server->name,
+				  "'%s': handler '%s' has shut down or closed the listening "
 				  "socket; the worker ends and is replaced",
 				  mode->server->name, mode->server->handler.name);
 		return true;
@@ -232,9 +233,10 @@ acceptor_wait_shortage(struct concurrency *mode, int error)
 	uint64_t suppressed = 0;
 
 	if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
-		log_warning("'%s' cannot accept connections: %s; clients wait, trying again every "
-			    "%d ms (%" PRIu64 " attempts failed before)",
-			    mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
+		log_event(LOG_EVENT_SHORTAGE, mode->server->name,
+			  "'%s' cannot accept connections: %s; clients wait, trying again every "
+			  "%d ms (%" PRIu64 " attempts failed before)",
+			  mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
 	(void)poll(rows, COUNT_OF(rows), ACCEPTOR_PAUSE_MS);
 }
 

@@ -102,10 +102,11 @@ forking_fill(struct forking *forking)
 			continue;
 		}
 		if (log_limit(&mode->server->limiters->spawns, 1, &suppressed))
-			log_warning(
-				"'%s' cannot fork: %s; %" PRIu32 " children serve, trying again "
-				"every 100 ms (%" PRIu64 " attempts failed before)",
-				mode->server->name, strerror(-r), forking->child_count, suppressed);
+			log_event(LOG_EVENT_SHORTAGE, mode->server->name,
+				  "'%s' cannot fork: %s; %" PRIu32 " children serve, trying again "
+				  "every 100 ms (%" PRIu64 " attempts failed before)",
+				  mode->server->name, strerror(-r), forking->child_count,
+				  suppressed);
 		loop_arm(mode->loop, &forking->retry, clock_now_ns() + FORKING_RETRY_NS);
 		return;
 	}

@@ -93,6 +93,7 @@ forking_log_death(struct forking *forking, const struct forking_death *death)
 	context.is_prefix = false;
 	context.connection_id = death->last.id;
 	context.peer = scoreboard_format_peer(&death->last, peer, sizeof(peer));
+	context.event = LOG_EVENT_CHILD_CRASHED;
 	forking_add_status(death, &text);
 	buf_add_format(&text, " while serving connection #%" PRIu64 " of %s; ", death->last.id,
 		       peer);
@@ -116,6 +117,7 @@ forking_log_early_death(struct forking *forking, const struct forking_death *dea
 	uint64_t suppressed = 0;
 
 	context.is_prefix = false;
+	context.event = LOG_EVENT_CHILD_CRASHED;
 	if (log_limit(&server->limiters->spawns, 1, &suppressed))
 		log_write(LOG_LEVEL_ERROR, &context,
 			  "'%s' child %d (handler '%s') ended with status 0x%x outside a "

@@ -81,6 +81,7 @@ overdue_tell(struct concurrency *mode, const struct scoreboard_connection *shown
 	if (!log_limit(&mode->server->limiters->timeouts, OVERDUE_LOGGED, &suppressed))
 		return;
 	context = overdue_context(mode, shown, peer);
+	context.event = LOG_EVENT_HANDLER_TIMEOUT;
 	log_write(LOG_LEVEL_WARNING, &context,
 		  "handler '%s' has been at it for %" PRId64 ".%03" PRId64
 		  " s, longer than timeouts.handler (%" PRId64 ".%03" PRId64 " s): it is cancelled",

@@ -128,8 +128,9 @@ pool_make_first_threads(struct pool *pool)
 		r = pool_make_thread(pool);
 	/* with one thread it serves; with fewer than asked for it tells */
 	if (r < 0 && pool->thread_count > 0) {
-		log_warning("'%s' has only %" PRIu32 " threads at the start: %s",
-			    pool->mode->server->name, pool->thread_count, strerror(-r));
+		log_event(LOG_EVENT_SHORTAGE, pool->mode->server->name,
+			  "'%s' has only %" PRIu32 " threads at the start: %s",
+			  pool->mode->server->name, pool->thread_count, strerror(-r));
 		r = 0;
 	}
 	(void)pthread_mutex_unlock(&pool->lock);

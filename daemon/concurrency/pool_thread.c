@@ -102,9 +102,10 @@ pool_fill_seats(struct pool *pool)
 	if (other != NULL)
 		(void)sem_post(&other->called);
 	if (r < 0 && log_limit(&mode->server->limiters->spawns, 1, &suppressed))
-		log_warning("'%s' cannot make another thread: %s; clients wait for those there are "
-			    "(%" PRIu64 " attempts failed before)",
-			    mode->server->name, strerror(-r), suppressed);
+		log_event(LOG_EVENT_SHORTAGE, mode->server->name,
+			  "'%s' cannot make another thread: %s; clients wait for those there are "
+			  "(%" PRIu64 " attempts failed before)",
+			  mode->server->name, strerror(-r), suppressed);
 }
 
 /* Under the lock, which is released meanwhile: waits to be called. False: it took too long. */

@@ -69,8 +69,9 @@ connections_log_cut(const struct scoreboard *board, size_t slot_count, const cha
 	size_t count = connections_add(board, slot_count, CONNECTIONS_MOST_CUT, &text);
 
 	if (count > 0)
-		log_warning("'%s' generation %" PRIu32 ": %zu connection%s cut, %s: %.*s", listener,
-			    generation, count, count == 1 ? " is" : "s are", why, (int)text.length,
-			    (const char *)text.data);
+		log_event(LOG_EVENT_CONNECTION_LOST, listener,
+			  "'%s' generation %" PRIu32 ": %zu connection%s cut, %s: %.*s", listener,
+			  generation, count, count == 1 ? " is" : "s are", why, (int)text.length,
+			  (const char *)text.data);
 	buf_free(&text);
 }

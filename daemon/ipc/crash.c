@@ -201,13 +201,15 @@ void
 crash_log_frames(const struct crash_report *report, const struct crash_files *files,
 		 const struct log_context *context, const char *who)
 {
+	struct log_context frame = *context;
 	struct crash_symbols symbols;
 	char line[CRASH_TEXT_SIZE];
 
+	frame.event = LOG_EVENT_BACKTRACE;
 	crash_open_symbols(&symbols, files);
 	for (uint32_t i = 0; i < crash_count_frames(report); i++) {
 		crash_format_frame(report, i, &symbols, line, sizeof(line));
-		log_write(LOG_LEVEL_ERROR, context, "%s: %s", who, line);
+		log_write(LOG_LEVEL_ERROR, &frame, "%s: %s", who, line);
 	}
 	crash_close_symbols(&symbols);
 }

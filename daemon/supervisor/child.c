@@ -171,7 +171,8 @@ child_replace(struct child *child)
 		log_error("%s", sentence);
 	}
 	report_free(&child->failures);
-	death_log(child, when);
+	death_log(child, child->is_timeout ? LOG_EVENT_HANDLER_STUCK : LOG_EVENT_WORKER_CRASHED,
+		  when);
 	loop_arm(child->loop, &child->timer, now_ns + delay_ns);
 }
 
@@ -265,7 +266,7 @@ child_end(struct child *child)
 	loop_disarm(child->loop, &child->timer);
 	child->is_quiet = true;
 	if (!WIFEXITED(child->last_status) || WEXITSTATUS(child->last_status) != 0)
-		death_log(child, "its connections are lost");
+		death_log(child, LOG_EVENT_WORKER_LOST, "its connections are lost");
 	for (size_t i = 0; i < child->failures.count; i++) {
 		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
 

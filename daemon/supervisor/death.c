@@ -136,7 +136,7 @@ death_explain_failure(const struct child *child)
 }
 
 void
-death_log(const struct child *child, const char *what_follows)
+death_log(const struct child *child, enum log_event event, const char *what_follows)
 {
 	const struct death *death = &child->death;
 	struct log_context context = {
@@ -145,6 +145,7 @@ death_log(const struct child *child, const char *what_follows)
 		.generation = child->generation,
 		.connection_id = death->report.connection_id,
 		.peer = death->peer[0] != '\0' ? death->peer : NULL,
+		.event = event,
 	};
 	struct crash_files files = death_files(child);
 	struct buf text = {0};

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "ipc/crash.h"
 #include "net/peer.h"
 
@@ -31,7 +32,7 @@ void death_free(struct death *death);
 
 /* Logs that the worker died, how, what of, with whom, and what follows; and the frames, a line for
  * each. */
-void death_log(const struct child *child, const char *what_follows);
+void death_log(const struct child *child, enum log_event event, const char *what_follows);
 /* The same as one sentence, for a report of what failed: it died before it was ready. The caller
  * frees it. */
 char *death_explain_failure(const struct child *child);

@@ -293,9 +293,10 @@ listener_start_child(struct child *child, uint32_t generation)
 	if (r >= 0) {
 		listener_add_fds(listener, older, &settings, fds);
 		if (pin_was_overwritten(&listener->pin))
-			log_warning("handler file '%s' was written to while it is in use; install "
-				    "handlers by rename, or running workers may crash",
-				    listener->pin.path);
+			log_event(LOG_EVENT_HANDLER_OVERWRITTEN, listener->name,
+				  "handler file '%s' was written to while it is in use; install "
+				  "handlers by rename, or running workers may crash",
+				  listener->pin.path);
 		r = listener_execute(child, &settings, fds);
 	}
 	if (r < 0)
@@ -467,7 +468,7 @@ listener_cut(const struct listener *listener, const struct child *child, int64_t
 			      "(%" PRId64 ") old ones are left",
 			      listener->name, child->generation, most);
 
-	log_warning("%s", text);
+	log_event(LOG_EVENT_GENERATION_CUT, listener->name, "%s", text);
 	if (report != NULL)
 		report_warning(report, NULL, 0, "%s", text);
 }

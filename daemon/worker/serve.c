@@ -69,11 +69,12 @@ serve_on_deadline(struct loop_timer *timer)
 	struct worker *worker = CONTAINER_OF(timer, struct worker, deadline);
 
 	if (worker->is_cancelled) {
-		log_warning("'%s' generation %" PRIu32
-			    ": handler '%s' has not returned 1 s after the "
-			    "drain deadline; the worker is ended with its connections",
-			    worker->server.name, worker->server.generation,
-			    worker->server.handler.name);
+		log_event(LOG_EVENT_HANDLER_STUCK, worker->server.name,
+			  "'%s' generation %" PRIu32
+			  ": handler '%s' has not returned 1 s after the "
+			  "drain deadline; the worker is ended with its connections",
+			  worker->server.name, worker->server.generation,
+			  worker->server.handler.name);
 		serve_log_cut(worker, "as their handler has not returned");
 		serve_end_at_once(worker, 1);
 	}
@@ -362,9 +363,10 @@ serve_fill_mode(struct worker *worker)
 		settings->limit,
 		settings->socket_count + (settings->has_sessions ? settings->max_sessions : 0));
 	if (mode->limit < settings->limit)
-		log_warning("'%s' may serve %" PRIu32 " connections at once instead of %" PRIu32
-			    ": the limit of open files is too low; raise LimitNOFILE or ulimit -n",
-			    worker->server.name, mode->limit, settings->limit);
+		log_event(LOG_EVENT_FILES_LIMITED, worker->server.name,
+			  "'%s' may serve %" PRIu32 " connections at once instead of %" PRIu32
+			  ": the limit of open files is too low; raise LimitNOFILE or ulimit -n",
+			  worker->server.name, mode->limit, settings->limit);
 	mode->min_threads = settings->min_threads;
 	mode->idle_timeout_ns = (int64_t)settings->idle_timeout_ms * CLOCK_NS_PER_MS;
 	mode->stack_size = settings->stack_size;
