@@ -191,8 +191,12 @@ static void
 log_format_text(struct log_record *record, int level, const struct log_context *context,
 		const char *message)
 {
-	log_add_time(record);
-	log_add(record, " %s: ", log_level_name(level));
+	if (log_sink.target == LOG_TARGET_STREAM) {
+		log_add(record, "<%d>", level);
+	} else {
+		log_add_time(record);
+		log_add(record, " %s: ", log_level_name(level));
+	}
 	if (context != NULL && context->is_prefix) {
 		if (context->listener != NULL)
 			log_add(record, "'%s' ", context->listener);

@@ -31,6 +31,7 @@ enum log_event {
 enum log_target {
 	LOG_TARGET_STDERR,
 	LOG_TARGET_JOURNAL,
+	LOG_TARGET_STREAM, /* standard error that the journal reads: text with priorities only */
 };
 
 /* What a record is about. NULL and 0 mean: not known. */

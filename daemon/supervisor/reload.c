@@ -139,6 +139,8 @@ reload_fail(struct supervisor *supervisor, int exit_status)
 	/* before it is told: who hears of it may want those addresses at once */
 	sockets_roll_back(&supervisor->sockets);
 	sockets_show_ports(&supervisor->sockets, supervisor->world.ports);
+	if (reload->kind == RELOAD_START && supervisor->world.journal_fd >= 0)
+		supervisor_log_by_stream(LOG_LEVEL_INFO);
 	reload_log_report(&reload->report);
 	switch (reload->kind) {
 	case RELOAD_START:

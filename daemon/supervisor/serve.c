@@ -137,18 +137,16 @@ supervisor_open_log(struct supervisor *supervisor, const struct config *config)
 	serve_tell_log_level(supervisor, (uint32_t)config->log_level);
 }
 
-/* A configuration that is refused is told where the default one would be. */
-static void
-serve_open_first_log(struct supervisor *supervisor)
+/*
+ * Whom a record of the native protocol came from, the journal learns from /proc, too late for a
+ * process that ends at once: `journalctl -u` would not find why a start failed. Of the stream it
+ * knows the unit.
+ */
+void
+supervisor_log_by_stream(int level)
 {
-	static const struct config none = {
-		.log_target = CONF_LOG_AUTO,
-		.log_format = CONF_LOG_TEXT,
-		.log_level = LOG_LEVEL_INFO,
-	};
-
 	if (log_target_auto() == LOG_TARGET_JOURNAL)
-		supervisor_open_log(supervisor, &none);
+		log_open(LOG_TARGET_STREAM, STDERR_FILENO, false, level, "handlerd");
 }
 
 void
@@ -368,7 +366,7 @@ serve_open_new(struct supervisor *supervisor)
 		if (!supervisor->world.is_once)
 			store_open(&supervisor->sockets.store, &supervisor->sockets.adopted);
 	}
-	serve_open_first_log(supervisor);
+	supervisor_log_by_stream(LOG_LEVEL_INFO);
 	r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
 	if (r >= 0)
 		r = supervisor->world.ports_reading_fd =

@@ -72,13 +72,25 @@ def test_no_record_is_without_the_native_fields(service):
     assert own(service) and {record["_TRANSPORT"] for record in own(service)} == {"journal"}
 
 
-def test_a_start_that_is_refused_is_told_to_the_journal(service):
+def test_a_start_that_is_refused_is_found_by_the_unit(service):
+    """It ends at once, before the journal can look up whose records they are: so they take another way."""
+    for number in range(5):
+        service.systemctl("stop")
+        follow = service.follow()
+        service.configure(listener(name=f"bad name {number}"))
+        assert service.systemctl("start", is_checked=False).returncode != 0
+        last = follow.wait_message("not started: 1 error")
+        assert last["PRIORITY"] == "3" and last["MESSAGE"] == "not started: 1 error"
+        (why,) = [one for one in follow.records if f"bad name {number}" in one["MESSAGE"]]
+        assert why["MESSAGE"].startswith("/etc/handlerd/handlerd.conf:3: ")
+        assert why["PRIORITY"] == "3"
+
+
+def test_a_start_that_fails_later_is_found_by_the_unit(service):
     service.systemctl("stop")
     follow = service.follow()
-    service.configure(listener(name="bad name"))
+    service.configure(listener(), listener("far", address="192.0.2.1:7007"))
     assert service.systemctl("start", is_checked=False).returncode != 0
-    last = follow.wait_message("not started: 1 error")
-    assert last["PRIORITY"] == "3" and re.fullmatch(r"[0-9a-f]{32}", last["MESSAGE_ID"])
-    assert {record["_TRANSPORT"] for record in own(service)} == {"journal"}
-    (why,) = [record for record in follow.records if "bad name" in record["MESSAGE"]]
-    assert why["MESSAGE"].startswith("/etc/handlerd/handlerd.conf:3: ") and why["PRIORITY"] == "3"
+    assert follow.wait_message("not started: 1 error")["PRIORITY"] == "3"
+    (why,) = [one for one in follow.records if "192.0.2.1:7007" in one["MESSAGE"]]
+    assert why["PRIORITY"] == "3"

@@ -79,6 +79,17 @@ START_TEST(text_record_is_time_level_and_message)
 }
 END_TEST
 
+START_TEST(stream_record_has_a_priority_and_no_time)
+{
+	open_pipe(false);
+	log_open(LOG_TARGET_STREAM, ends[1], false, LOG_LEVEL_INFO, "handlerd");
+	log_error("it is %s", "a\n<0>forged");
+	log_event(LOG_EVENT_READY, NULL, "ready");
+	(void)take();
+	ck_assert_str_eq(got, "<3>it is a\\n<0>forged\n<5>ready\n");
+}
+END_TEST
+
 START_TEST(text_record_of_a_request_names_listener_id_and_peer)
 {
 	struct log_context context = {
@@ -412,6 +423,7 @@ main(void)
 	TCase *cases = tcase_create("log");
 
 	tcase_add_test(cases, text_record_is_time_level_and_message);
+	tcase_add_test(cases, stream_record_has_a_priority_and_no_time);
 	tcase_add_test(cases, text_record_of_a_request_names_listener_id_and_peer);
 	tcase_add_test(cases, json_record_has_a_field_for_everything_known);
 	tcase_add_test(cases, journal_record_is_one_datagram_of_fields);
