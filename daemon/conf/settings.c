@@ -207,7 +207,7 @@ const struct setting settings[] = {
 	 .help = "How many crashes bring the listener back. 0: none does."},
 	{SETTING_LISTENER, "rollback", "within", SETTING_DURATION,
 	 LISTENER_AT(rollback.within_ms), .min = MS_PER_S, .max = MS_PER_D, .default_text = "1min",
-	 .help = "How soon one after the other."},
+	 .help = "The time within which so many crashes must come."},
 
 	{SETTING_LISTENER, "", "limits", SETTING_GROUP, 0,
 	 .help = "What clients may do."},
