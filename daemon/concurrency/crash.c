@@ -158,14 +158,23 @@ crash_add_stack(struct crash_record *record, const void *context)
 		crash_add_frame(record, (uintptr_t)stack[i], true);
 }
 
+/* From now on the signal does what it does to any process. SA_RESETHAND is not enough where a
+ * handler has put its own signal handler in front of this one. */
+static void
+crash_reset(int number)
+{
+	struct sigaction action = {.sa_handler = SIG_DFL};
+
+	(void)sigaction(number, &action, NULL);
+}
+
 /* Nothing that goes wrong here may keep the process from ending. */
 static void
 crash_limit_time(void)
 {
-	struct sigaction action = {.sa_handler = SIG_DFL};
 	sigset_t set;
 
-	(void)sigaction(SIGALRM, &action, NULL);
+	crash_reset(SIGALRM);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGALRM);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -204,14 +213,15 @@ crash_again(void)
 		return;
 	}
 	/* what was being written is the death that counts */
+	crash_reset(first);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, first);
 	(void)raise(first);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* The disposition is the default one again (SA_RESETHAND). A fault happens anew on return, with
- * all that a core dump shows; a signal that was sent must be sent again. */
+/* A fault happens anew on return, with all that a core dump shows; a signal that was sent must be
+ * sent again. */
 static void
 crash_on_signal(int number, siginfo_t *info, void *context)
 {
@@ -227,6 +237,7 @@ crash_on_signal(int number, siginfo_t *info, void *context)
 			crash_again();
 		}
 	}
+	crash_reset(number);
 	if (info->si_code <= 0 || number == SIGSYS)
 		(void)raise(number);
 	errno = saved_errno;

@@ -74,7 +74,7 @@ forking_add_origin(const struct hd_server *server, struct buf *text)
 {
 	const char *version = server->handler.descriptor.version;
 
-	buf_add_format(text, "handler version %s, build-id %s",
+	buf_add_format(text, "handler version %.64s, build-id %s",
 		       version != NULL ? version : "unknown",
 		       server->handler.build_id[0] != '\0' ? server->handler.build_id : "unknown");
 }

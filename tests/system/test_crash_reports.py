@@ -24,6 +24,8 @@ CRASHES_OF = {
     "bus": (r"signal 7 \(Bus error\)[^;]*, address 0x[0-9a-f]+ is behind the end of a mapped file",
             "crash_behind_file"),
     "trap": (r"signal 4 \(Illegal instruction\)", "crash_on"),
+    "chained": (r"signal 11 \(Segmentation fault\)[^;]*, address 0x10 is not mapped",
+                "crash_chained"),
     "sent": (r"signal 7 \(Bus error\)[^;]*, sent with kill or raise", "crash_on"),
 }
 

@@ -107,6 +107,23 @@ on_own_signal(int number)
 	_exit(9);
 }
 
+static struct sigaction previous;
+
+/* As libraries do that look at a fault first. */
+static void
+on_chained_signal(int number, siginfo_t *info, void *context)
+{
+	previous.sa_sigaction(number, info, context);
+}
+
+static void __attribute__((noinline)) crash_chained(void)
+{
+	struct sigaction action = {.sa_sigaction = on_chained_signal, .sa_flags = SA_SIGINFO};
+
+	(void)sigaction(SIGSEGV, &action, &previous);
+	*(volatile int *)nowhere = 1;
+}
+
 static void
 crash_on(const char *how)
 {
@@ -128,6 +145,8 @@ crash_on(const char *how)
 		__builtin_trap();
 	else if (strcmp(how, "sent") == 0)
 		(void)pthread_kill(pthread_self(), SIGBUS);
+	else if (strcmp(how, "chained") == 0)
+		crash_chained();
 	else if (strcmp(how, "thread") == 0)
 		crash_own_thread();
 	else if (strcmp(how, "forked") == 0)
