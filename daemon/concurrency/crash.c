@@ -1,12 +1,12 @@
 /*
  * crash.c - records a crash. What runs in the signal handler is async-signal-safe: _dl_find_object
- * is documented to be, and backtrace is once its library is loaded.
+ * is documented to be, and the unwinder, which is linked into the worker, asks nobody else. glibc's
+ * backtrace would be the same with a library more in every process, which each fork copies.
  */
 #include "concurrency/crash.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <execinfo.h>
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <unwind.h>
 
 /* The unwinder and the widest registers fit several times. */
 #define CRASH_STACK_SIZE 65536
@@ -136,26 +137,41 @@ crash_add_frame(struct crash_record *record, uintptr_t address, bool is_return)
 	atomic_store(&record->frame_count, count + 1);
 }
 
-/* The frames from the place on; those before it are of this signal handler. */
+/* What the unwinder's walk goes through. */
+struct crash_walk {
+	struct crash_record *record;
+	uintptr_t place;
+	bool is_behind; /* the place was passed: frames before it are of this signal handler */
+};
+
+static _Unwind_Reason_Code
+crash_on_frame(struct _Unwind_Context *context, void *argument)
+{
+	struct crash_walk *walk = argument;
+	int is_exact = 0;
+	uintptr_t address = (uintptr_t)_Unwind_GetIPInfo(context, &is_exact);
+
+	if (walk->is_behind && address != 0)
+		crash_add_frame(walk->record, address, is_exact == 0);
+	walk->is_behind = walk->is_behind || address == walk->place;
+	return atomic_load(&walk->record->frame_count) < CRASH_MOST_FRAMES ? _URC_NO_REASON
+									   : _URC_END_OF_STACK;
+}
+
+/* The frames from the place on. */
 static void
 crash_add_stack(struct crash_record *record, const void *context)
 {
-	void *stack[CRASH_MOST_FRAMES + 8];
-	uintptr_t place = crash_find_place(context);
-	int count, first = 0;
+	struct crash_walk walk = {.record = record, .place = crash_find_place(context)};
 
-	crash_add_frame(record, place, false);
-	if (!crash_is_known(place)) {
+	crash_add_frame(record, walk.place, false);
+	if (!crash_is_known(walk.place)) {
 		uintptr_t caller = crash_find_caller(context);
 
 		if (crash_is_known(caller))
 			crash_add_frame(record, caller, true);
 	}
-	count = backtrace(stack, CRASH_MOST_FRAMES + 8);
-	while (first < count && (uintptr_t)stack[first] != place)
-		first++;
-	for (int i = first + 1; i < count; i++)
-		crash_add_frame(record, (uintptr_t)stack[i], true);
+	(void)_Unwind_Backtrace(crash_on_frame, &walk);
 }
 
 /* From now on the signal does what it does to any process. SA_RESETHAND is not enough where a
@@ -260,14 +276,11 @@ crash_open(struct crash_record *record, const char *path, const char *name)
 		.sa_sigaction = crash_on_signal,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND,
 	};
-	void *stack[2];
 
 	crash.record = record;
 	crash.pid = getpid();
 	(void)snprintf(crash.path, sizeof(crash.path), "%s", path);
 	crash_copy_name(crash.name, crash_strip_directories(name));
-	/* the first call loads the unwinder */
-	(void)backtrace(stack, 2);
 	(void)crash_set_stack(crash_main_stack);
 	for (const int *number = crash_signals; *number != 0; number++) {
 		struct sigaction old;
