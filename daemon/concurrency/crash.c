@@ -10,6 +10,7 @@
 #include <link.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -33,7 +34,6 @@ static struct {
 	_Atomic pid_t thread;
 } crash;
 
-static char crash_main_stack[CRASH_STACK_SIZE] __attribute__((aligned(64)));
 static _Thread_local const struct scoreboard_slot *crash_slot;
 static _Thread_local void *crash_stack; /* of this thread; owned */
 
@@ -276,12 +276,16 @@ crash_open(struct crash_record *record, const char *path, const char *name)
 		.sa_sigaction = crash_on_signal,
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND,
 	};
+	void *stack;
 
 	crash.record = record;
 	crash.pid = getpid();
 	(void)snprintf(crash.path, sizeof(crash.path), "%s", path);
 	crash_copy_name(crash.name, crash_strip_directories(name));
-	(void)crash_set_stack(crash_main_stack);
+	/* from the heap: a mapping of its own would be copied at each fork */
+	stack = malloc(CRASH_STACK_SIZE);
+	if (stack != NULL && !crash_set_stack(stack))
+		free(stack);
 	for (const int *number = crash_signals; *number != 0; number++) {
 		struct sigaction old;
 

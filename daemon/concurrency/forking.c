@@ -301,8 +301,7 @@ forking_prepare(struct concurrency *mode)
 	forking->run.on_timer = forking_on_run;
 	forking->kills_due.on_timer = forking_on_kills_due;
 	forking->pids = calloc(mode->limit, sizeof(*forking->pids));
-	forking->kills = calloc(mode->limit, sizeof(*forking->kills));
-	if (forking->pids == NULL || forking->kills == NULL)
+	if (forking->pids == NULL)
 		return -ENOMEM;
 	if (mode->is_once) {
 		mode->limit = 1;

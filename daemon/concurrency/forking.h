@@ -23,7 +23,7 @@ struct forking_kill {
 struct forking {
 	struct concurrency *mode;
 	pid_t *pids;		    /* of each slot; 0: free */
-	struct forking_kill *kills; /* of each slot */
+	struct forking_kill *kills; /* of each slot; NULL: none was ever asked for */
 	uint32_t child_count;
 	bool is_draining;
 	bool is_once_over;

@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -45,6 +46,11 @@ forking_kill(struct concurrency *mode, uint64_t id)
 		slot++;
 	if (slot == mode->limit || id == 0)
 		return false;
+	/* not before: each fork would copy it */
+	if (forking->kills == NULL)
+		forking->kills = calloc(mode->limit, sizeof(*forking->kills));
+	if (forking->kills == NULL)
+		return false;
 	/* once more is no reason to wait longer */
 	if (forking->kills[slot].id != id)
 		forking->kills[slot] = (struct forking_kill){
@@ -82,8 +88,11 @@ forking_on_kills_due(struct loop_timer *timer)
 bool
 forking_was_killed(struct forking *forking, uint32_t slot, uint64_t id)
 {
-	struct forking_kill over = forking->kills[slot];
+	struct forking_kill over = {0};
 
+	if (forking->kills == NULL)
+		return false;
+	over = forking->kills[slot];
 	forking->kills[slot] = (struct forking_kill){0};
 	if (over.id != id || !over.is_due)
 		return false;
