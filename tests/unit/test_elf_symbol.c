@@ -115,7 +115,7 @@ use(const void *data, size_t size)
 	uint64_t within;
 
 	if (elf_symbols_open(&symbols, fd) == 0) {
-		for (uint64_t address = 0; address < 0x6000; address += 64) {
+		for (uint64_t address = 0; address < 0x6000; address += 512) {
 			const char *name = elf_symbols_find(&symbols, address, &within);
 
 			if (name != NULL)
@@ -152,7 +152,8 @@ START_TEST(damaged_sections_and_symbols_give_an_answer)
 	ck_assert_uint_gt(begin, 0);
 	ck_assert_uint_le(end, size);
 	for (int i = 0; i < UNIT_COUNT(values); i++) {
-		for (size_t at = begin; at < end; at++) {
+		/* each byte gets half of the values: all would take long under a sanitizer */
+		for (size_t at = begin + (size_t)i % 2; at < end; at += 2) {
 			char before = data[at];
 
 			data[at] = (char)values[i];

@@ -60,10 +60,21 @@ prepare(void)
 	ck_assert_int_eq(listener.current->state, CHILD_STARTING);
 }
 
+/* Ends the worker and forgets it. */
+static void
+end_worker(void)
+{
+	child_handle(listener.current, CHILD_STOP);
+	death_free(&listener.current->death);
+	report_free(&listener.current->failures);
+	free(listener.current);
+	listener.current = NULL;
+}
+
 static void
 clean(void)
 {
-	child_handle(listener.current, CHILD_STOP);
+	end_worker();
 	loop_close(&loop);
 }
 
@@ -126,7 +137,7 @@ END_TEST
 START_TEST(each_worker_gets_a_serial_number_of_its_own)
 {
 	ck_assert_uint_eq(world.next_serial, 1);
-	child_handle(listener.current, CHILD_STOP);
+	end_worker();
 	listener_start(&listener, 2);
 	ck_assert_uint_eq(world.next_serial, 2);
 }
