@@ -47,9 +47,13 @@ session_linger(struct hd_request *req)
 
 	while (left > 0) {
 		struct pollfd row = {.fd = req->fd, .events = POLLIN};
+		int ready = poll(&row, 1, clock_ms_until(deadline_ns));
 		ssize_t n;
 
-		if (poll(&row, 1, clock_ms_until(deadline_ns)) <= 0)
+		/* a forked child that is told to drain */
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
 			return;
 		n = recv(req->fd, scratch, sizeof(scratch), MSG_DONTWAIT);
 		if (n <= 0)

@@ -191,8 +191,12 @@ static bool
 listen_is_hung_up(int fd)
 {
 	struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+	int n;
 
-	return poll(&pollfd, 1, 0) < 0 || (pollfd.revents & (POLLRDHUP | POLLHUP)) != 0;
+	do {
+		n = poll(&pollfd, 1, 0);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 || (pollfd.revents & (POLLRDHUP | POLLHUP)) != 0;
 }
 
 static bool
