@@ -3,6 +3,8 @@
  * lost its end is noticed.
  */
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "conf/source.h"
 #include "conf_cases.h"
@@ -116,6 +118,66 @@ START_TEST(listeners_may_be_empty)
 	ck_assert_uint_eq(config->file_count, 1);
 	ck_assert_str_eq(config->files[0], cases_main);
 	config_free(config);
+}
+END_TEST
+
+/* Two files that differ at their beginning and at their end, each in place of the other by turns.
+ */
+static _Noreturn void
+swap_files(void)
+{
+	char main_file[128], texts[2][128], next[128];
+
+	(void)snprintf(main_file, sizeof(main_file), "%s", cases_path("handlerd.conf"));
+	(void)snprintf(texts[0], sizeof(texts[0]), "%s", cases_path("one"));
+	(void)snprintf(texts[1], sizeof(texts[1]), "%s", cases_path("two"));
+	(void)snprintf(next, sizeof(next), "%s", cases_path("next"));
+	for (unsigned i = 0;; i++) {
+		/* of two names of one file, rename(2) leaves both */
+		(void)unlink(next);
+		(void)link(texts[i % 2], next);
+		(void)rename(next, main_file);
+	}
+}
+
+static void
+write_swapped(const char *name, int number)
+{
+	FILE *file = fopen(cases_path(name), "we");
+
+	ck_assert_ptr_nonnull(file);
+	(void)fprintf(file, "max_generations = %d;\n", number);
+	for (int i = 0; i < 1000; i++)
+		(void)fprintf(file, "# nothing in between but what takes its time to read\n");
+	(void)fprintf(file, "drain_timeout = \"%dms\";\nlisteners = ( " CASES_LISTENER " );\n",
+		      number);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+START_TEST(file_that_is_replaced_while_it_is_read_is_one_or_the_other)
+{
+	int seen[2] = {0};
+	pid_t swapper;
+
+	write_swapped("one", 10);
+	write_swapped("two", 20);
+	ck_assert_int_eq(link(cases_path("one"), cases_main), 0);
+	swapper = fork();
+	ck_assert_int_ge(swapper, 0);
+	if (swapper == 0)
+		swap_files();
+	for (int i = 0; i < 500 || seen[0] == 0 || seen[1] == 0; i++) {
+		struct report report = {0};
+		struct config *config = cases_load(&report);
+
+		ck_assert_ptr_nonnull(config);
+		ck_assert_int_eq(config->max_generations, config->drain_timeout_ms);
+		seen[config->max_generations / 20]++;
+		config_free(config);
+		report_free(&report);
+	}
+	(void)kill(swapper, SIGKILL);
+	ck_assert_int_eq(waitpid(swapper, NULL, 0), swapper);
 }
 END_TEST
 
@@ -417,6 +479,7 @@ main(void)
 	tcase_add_test(cases, main_file_without_listeners_is_refused);
 	tcase_add_test(cases, mistyped_listeners_gives_one_error);
 	tcase_add_test(cases, listeners_may_be_empty);
+	tcase_add_test(cases, file_that_is_replaced_while_it_is_read_is_one_or_the_other);
 	tcase_add_test(cases, missing_file_is_told_by_its_name);
 	tcase_add_test(cases, directory_in_place_of_the_file_is_refused);
 	tcase_add_test(cases, fifo_is_refused_without_waiting);

@@ -3,6 +3,10 @@
  */
 #include "supervisor/pin.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
 #include "elf_cases.h"
 
 static struct conf_texts directories;
@@ -150,6 +154,54 @@ START_TEST(same_file_is_equal_and_a_new_one_is_not)
 }
 END_TEST
 
+static _Atomic bool are_swaps_over;
+
+/* What stands at the path is a good file and one that others can write, by turns. */
+static void *
+swap_files(void *argument)
+{
+	char path[256], good[256], bad[256];
+
+	(void)snprintf(path, sizeof(path), "%s", unit_path("first/a.so"));
+	(void)snprintf(good, sizeof(good), "%s", unit_path("good"));
+	(void)snprintf(bad, sizeof(bad), "%s", unit_path("bad"));
+	while (!atomic_load(&are_swaps_over)) {
+		(void)unlink(path);
+		(void)link(bad, path);
+		(void)rename(good, path);
+		(void)link(path, good);
+	}
+	return argument;
+}
+
+START_TEST(file_that_is_swapped_while_it_is_checked_is_never_taken)
+{
+	struct stat good, taken;
+	pthread_t swapper;
+	int pinned = 0;
+
+	copy_handler("good");
+	copy_handler("bad");
+	ck_assert_int_eq(chmod(unit_path("good"), 0644), 0);
+	ck_assert_int_eq(chmod(unit_path("bad"), 0666), 0);
+	ck_assert_int_eq(stat(unit_path("good"), &good), 0);
+	ck_assert_int_eq(pthread_create(&swapper, NULL, swap_files, NULL), 0);
+	for (int i = 0; i < 2000 || pinned == 0; i++) {
+		if (open_pin("a")) {
+			/* the file that was looked at is the one that is held */
+			ck_assert_int_eq(fstat(pin.fd, &taken), 0);
+			ck_assert_uint_eq(taken.st_mode & 022, 0);
+			ck_assert_uint_eq(taken.st_ino, good.st_ino);
+			pinned++;
+		}
+		pin_close(&pin);
+		report_free(&report);
+	}
+	atomic_store(&are_swaps_over, true);
+	ck_assert_int_eq(pthread_join(swapper, NULL), 0);
+}
+END_TEST
+
 START_TEST(file_written_in_place_is_noticed)
 {
 	int fd;
@@ -189,6 +241,7 @@ main(void)
 	tcase_add_test(cases, directory_others_can_write_is_refused);
 	tcase_add_test(cases, what_is_no_handler_is_pinned_for_the_worker_to_refuse);
 	tcase_add_test(cases, same_file_is_equal_and_a_new_one_is_not);
+	tcase_add_test(cases, file_that_is_swapped_while_it_is_checked_is_never_taken);
 	tcase_add_test(cases, file_written_in_place_is_noticed);
 	tcase_add_test(cases, closing_twice_and_nothing_is_fine);
 	return unit_run("supervisor_pin", cases);
