@@ -11,6 +11,7 @@ import pytest
 pytest.register_assert_rewrite("ctl", "harness", "parity", "procfs")
 
 import ctl  # noqa: E402
+import faults  # noqa: E402
 import gate  # noqa: E402
 import harness  # noqa: E402
 import procfs  # noqa: E402
@@ -18,19 +19,41 @@ import procfs  # noqa: E402
 MODES = ["serial", "threading", "forking"]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fault", type=int, action="append", metavar="NUMBER",
+                     help="only the tests of this row of docs/faults.md")
+
+
 def pytest_configure(config):
+    config.addinivalue_line("markers", "fault(number): shows this row of docs/faults.md; added from "
+                                       "the table")
     config.addinivalue_line("markers", "root: needs to be run as root")
     config.addinivalue_line("markers", "interrupts: under forking, a signal ends a system call of a "
                                        "child; ThreadSanitizer puts signals off until it returns")
     procfs.become_reaper()
 
 
-def pytest_collection_modifyitems(items):
+def mark_faults(config, items):
+    """Each test carries the rows of the table that name it."""
+    numbers, wanted = faults.numbers(), config.getoption("--fault")
+    for item in items:
+        file = f"tests/system/{item.path.name}"
+        for number in numbers.get(faults.Test(file, item.originalname), []):
+            item.add_marker(pytest.mark.fault(number))
+    if wanted:
+        others = [item for item in items if not any(
+            mark.args[0] in wanted for mark in item.iter_markers("fault"))]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+def pytest_collection_modifyitems(config, items):
+    mark_faults(config, items)
     for item in items:
         if item.get_closest_marker("root") and not harness.IS_ROOT:
             item.add_marker(pytest.mark.skip(reason="only root can do this"))
         if item.get_closest_marker("interrupts") and harness.IS_TSAN and \
-                item.callspec.params.get("mode") == "forking":
+                hasattr(item, "callspec") and item.callspec.params.get("mode") == "forking":
             item.add_marker(pytest.mark.skip(reason="ThreadSanitizer puts signals off"))
 
 
