@@ -30,19 +30,18 @@ def test_a_storm_of_hups_has_three_generations_at_most_and_the_last_file_wins(st
             assert daemon.connect().ask("x") == "version 1"
             most = max(most, generations(daemon))
     assert time.monotonic() - began < 10 * SLOW
-    daemon.until(lambda state: environment(state["v"].serving[0].pid if state["v"].serving else None)
-                 == "100", "the last file serves")
+    daemon.until(lambda state: serving_number(state["v"]) == "100", "the last file serves")
     most = max(most, generations(daemon))
     assert most <= 3
     assert daemon.connect().ask("x") == "version 1"
 
 
-def environment(pid):
-    """The number of the configuration that a worker was started with."""
-    if pid is None:
+def serving_number(one):
+    """The number of the configuration that the worker which accepts was started with."""
+    if not one.serving:
         return None
     try:
-        rows = procfs.read(pid, "environ").split("\0")
+        rows = procfs.read(one.serving[0].pid, "environ").split("\0")
     except (FileNotFoundError, ProcessLookupError):
         return None
     return next((row[2:] for row in rows if row.startswith("N=")), None)
@@ -97,8 +96,7 @@ def test_hups_at_any_moment_of_start_reload_and_drain_end_with_the_last_file(sta
         if choice.random() < 0.05:
             holding = holding[-3:] + [daemon.connect()]
             holding[-1].send("x\n")
-    daemon.until(lambda state: environment(state["v"].serving[0].pid if state["v"].serving else None)
-                 == str(number), "the last file serves")
+    daemon.until(lambda state: serving_number(state["v"]) == str(number), "the last file serves")
     assert generations(daemon) <= 4
     daemon.close_clients()
     daemon.until(lambda state: len(state["v"].workers) == 1, "nothing is left of the others")

@@ -91,8 +91,8 @@ def end_traced(process):
 @needs_strace
 def test_interrupted_calls_are_made_again(place, mode):
     """Every fifth one of each kind that waits or moves bytes."""
-    calls = ("accept4", "recvfrom", "sendto", "sendmsg", "recvmsg", "read", "write", "poll", "ppoll",
-             "epoll_wait", "epoll_pwait", "waitid", "wait4")
+    calls = ("accept4", "recvfrom", "sendto", "sendmsg", "recvmsg", "read", "write", "poll",
+             "ppoll", "epoll_wait", "epoll_pwait", "waitid", "wait4")
     # the first reads are those of the dynamic linker, which knows no other way than to give up
     process, told = run_traced(place, [f"{call}:error=EINTR:when={20 if call == 'read' else 5}+5"
                                        for call in calls],
@@ -177,7 +177,8 @@ def test_without_a_journal_the_log_goes_to_standard_error_and_nothing_is_lost(st
     """In a mount namespace that has no /run/systemd."""
     import harness
     outer = place / "outer"
-    outer.write_text("#!/bin/sh\nexec unshare -m sh -c 'mount -t tmpfs tmpfs /run && exec \"$0\" \"$@\"' "
+    outer.write_text("#!/bin/sh\nexec unshare -m sh -c "
+                     "'mount -t tmpfs tmpfs /run && exec \"$0\" \"$@\"' "
                      f"{PROGRAM} \"$@\"\n")
     outer.chmod(0o755)
     with monkeypatch.context() as patch:
