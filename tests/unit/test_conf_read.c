@@ -126,7 +126,7 @@ END_TEST
 static _Noreturn void
 swap_files(void)
 {
-	char main_file[128], texts[2][128], next[128];
+	char main_file[256], texts[2][256], next[256];
 
 	(void)snprintf(main_file, sizeof(main_file), "%s", cases_path("handlerd.conf"));
 	(void)snprintf(texts[0], sizeof(texts[0]), "%s", cases_path("one"));
