@@ -135,7 +135,8 @@ swap_files(void)
 	for (unsigned i = 0;; i++) {
 		/* of two names of one file, rename(2) leaves both */
 		(void)unlink(next);
-		(void)link(texts[i % 2], next);
+		if (link(texts[i % 2], next) < 0)
+			_exit(1);
 		(void)rename(next, main_file);
 	}
 }
