@@ -443,7 +443,7 @@ state_get_chars(const json_t *value, char *to, size_t size)
 	if (text == NULL || strlen(text) >= size)
 		return false;
 	memset(to, 0, size);
-	memcpy(to, text, strlen(text));
+	memcpy(to, text, strlen(text) + 1);
 	return true;
 }
 

@@ -159,18 +159,23 @@ def test_a_worker_that_dies_afterwards_is_replaced_and_told_of_with_its_places(s
 
 def test_a_worker_that_dies_meanwhile_is_replaced(start, installed):
     daemon = start(listener("echo"), listener("two", "echo"))
+    dead = set()
     for _ in range(10):
-        before = daemon.worker("echo")
+        daemon.until(lambda state: all(one.serving and one.serving[0].pid not in dead
+                                       for one in state.values()), "both are replaced")
+        living = [one.serving[0].pid for one in daemon.status().values()]
+        dead.update(living)
         mark = daemon.log.mark()
         daemon.kill(signal.SIGSTOP)
-        os.kill(before, signal.SIGKILL)
+        os.kill(living[0], signal.SIGKILL)
         daemon.kill(signal.SIGUSR2)
         daemon.kill(signal.SIGCONT)
-        os.kill(daemon.worker("two"), signal.SIGKILL)
+        # while it is on trial, or in the new program's hands
+        daemon.log.wait("upgrading to", mark)
+        os.kill(living[1], signal.SIGKILL)
         daemon.log.wait("upgraded from", mark)
-        daemon.until(lambda state, was=before: state["echo"].serving and
-                     state["echo"].serving[0].pid != was and state["two"].serving,
-                     "both are replaced")
+    daemon.until(lambda state: all(one.serving and one.serving[0].pid not in dead
+                                   for one in state.values()), "both are replaced")
     daemon.checks_balance = False
     assert len(procfs.children(daemon.pid)) == 2
 
