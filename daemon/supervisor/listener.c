@@ -78,6 +78,16 @@ listener_set_replaces(struct listener *listener, struct listener *running)
 }
 
 static void
+listener_close_files(struct child *child)
+{
+	if (child->handler_fd >= 0)
+		(void)close(child->handler_fd);
+	if (child->program_fd >= 0)
+		(void)close(child->program_fd);
+	child->handler_fd = child->program_fd = -1;
+}
+
+static void
 listener_free_child(struct child *child)
 {
 	if (child == NULL)
@@ -86,8 +96,7 @@ listener_free_child(struct child *child)
 	report_free(&child->failures);
 	free(child->version);
 	death_free(&child->death);
-	if (child->handler_fd >= 0)
-		(void)close(child->handler_fd);
+	listener_close_files(child);
 	free(child);
 }
 
@@ -260,17 +269,17 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 	return r < 0 ? r : 0;
 }
 
-/* Which files the worker is about to run. It may outlive this listener and its pin. */
+/* Which files the worker is about to run. It may outlive this listener, its pin, and the program
+ * that is installed. */
 static void
 listener_note_files(struct child *child)
 {
 	const struct listener *listener = child->owner_data;
 	const struct pin *pin = &listener->pin;
 
-	child->program_fd = listener->world->places->worker_fd;
-	if (child->handler_fd >= 0)
-		(void)close(child->handler_fd);
+	listener_close_files(child);
 	child->handler_fd = fcntl(pin->fd, F_DUPFD_CLOEXEC, 0);
+	child->program_fd = fcntl(listener->world->places->worker_fd, F_DUPFD_CLOEXEC, 0);
 	(void)elf_format_build_id(pin->build_id, pin->build_id_size, child->build_id);
 }
 

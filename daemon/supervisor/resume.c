@@ -76,21 +76,6 @@ resume_keep_program(struct supervisor *supervisor, struct state_origin *origin)
 	supervisor->places.program = take_pointer(&origin->program);
 }
 
-/* The worker program that a process executes, if it is the one that we would: whoever looks for
- * its symbols needs that very file. -1: another. */
-static int
-resume_find_program(const struct listener *listener, pid_t pid)
-{
-	int worker_fd = listener->world->places->worker_fd;
-	struct stat ours, its;
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
-	if (pid == 0 || fstat(worker_fd, &ours) < 0 || stat(path, &its) < 0)
-		return -1;
-	return ours.st_dev == its.st_dev && ours.st_ino == its.st_ino ? worker_fd : -1;
-}
-
 static void
 resume_attach_child(struct listener *listener, struct child *child)
 {
@@ -98,7 +83,6 @@ resume_attach_child(struct listener *listener, struct child *child)
 
 	if (child == NULL)
 		return;
-	child->program_fd = resume_find_program(listener, child->process.pid);
 	if (child->board_fd >= 0) {
 		r = listener_map_board(child, child->board_fd, child->board_slots);
 		if (r < 0) {

@@ -139,6 +139,7 @@ static const struct state_field child_fields[] = {
 	STATE_ROW_NUMBER(struct child, "stuck_ns", stuck_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct child, "last_status", last_status, INT32_MIN, INT32_MAX),
 	STATE_ROW_FD(struct child, "handler", handler_fd),
+	STATE_ROW_FD(struct child, "program", program_fd),
 	STATE_ROW_CHARS(struct child, "build_id", build_id),
 	STATE_ROW_FD(struct child, "board", board_fd),
 	STATE_ROW_NUMBER(struct child, "slots", board_slots, 0, SCOREBOARD_MOST_SLOTS),

@@ -384,11 +384,10 @@ read_let_go_child(struct child *child)
 	if (child == NULL)
 		return;
 	child->process.pid = 0;
-	child->handler_fd = -1;
+	child->handler_fd = child->program_fd = -1;
 	child->board = NULL;
 	child->timer.is_armed = false;
 	child->state = CHILD_GONE;
-	child->handler_fd = -1;
 }
 
 static void

@@ -14,6 +14,7 @@ import ctl  # noqa: E402
 import faults  # noqa: E402
 import gate  # noqa: E402
 import harness  # noqa: E402
+import installing  # noqa: E402
 import procfs  # noqa: E402
 
 MODES = ["serial", "threading", "forking"]
@@ -141,6 +142,14 @@ def start(request, place, guard):
         procfs.kill_adopted()
         for daemon in daemons:
             daemon.release()
+
+
+@pytest.fixture
+def installed(place, monkeypatch):
+    """An installation of its own for the daemons of the test."""
+    installation = installing.Installation(place / "installed")
+    monkeypatch.setattr(harness, "PROGRAM", installation.program)
+    return installation
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -14,39 +13,7 @@ import ctl
 import harness
 import procfs
 from harness import BUILD, CRASHES, IS_SANITIZED, Notify, config, listener
-
-BROKEN = BUILD / "tests" / "upgrade"
-ENDED = r"notice: upgraded from|error: not upgraded"
-
-
-class Installation:
-    """A copy of what is installed, to be replaced as packages are: by rename."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.program = directory / "sbin" / "handlerd"
-        for name in ("sbin", "libexec", "lib"):
-            shutil.copytree(BUILD / name, directory / name)
-
-    def replace(self, source=BUILD / "sbin" / "handlerd", mode=0o755):
-        new = self.program.with_name("handlerd.new")
-        shutil.copyfile(source, new)
-        new.chmod(mode)
-        new.rename(self.program)
-
-
-@pytest.fixture
-def installed(place, monkeypatch):
-    installation = Installation(place / "installed")
-    monkeypatch.setattr(harness, "PROGRAM", installation.program)
-    return installation
-
-
-def upgrade(daemon):
-    """Whether the daemon was replaced."""
-    mark = daemon.log.mark()
-    daemon.kill(signal.SIGUSR2)
-    return daemon.log.wait(ENDED, mark, timeout=20)[0].startswith("notice")
+from installing import BROKEN, ENDED, upgrade, workers
 
 
 def refusal(daemon):
@@ -59,10 +26,6 @@ def refusal(daemon):
 def sockets(pid):
     """The sockets of the supervisor, by their inodes."""
     return sorted(link for link in procfs.fds(pid).values() if link.startswith("socket:"))
-
-
-def workers(state):
-    return {name: one.workers for name, one in state.items()}
 
 
 def echoes(daemon, name=None):

@@ -15,7 +15,7 @@ from asking import Asking
 from ctl import PROGRAM, ctl, environment
 from harness import CRASHES, IS_SANITIZED, TEST_HANDLERS, config, listener
 from holding import is_paused, pause, resume
-from test_upgrade import BROKEN, ENDED, installed, upgrade, workers  # noqa: F401
+from installing import BROKEN, ENDED, upgrade, workers
 
 
 def ask(daemon, *arguments):
@@ -231,6 +231,8 @@ def test_a_crash_afterwards_is_told_with_its_place(start, installed, is_replaced
         assert re.search(rf"while serving connection #\d+ of {re.escape(name)}; .*build-id "
                          r"[0-9a-f]+; .*it is replaced at once", told), told
         daemon.log.wait(r": #\d+ crash_here\+0x[0-9a-f]+ \(sys_crash\.so\+0x[0-9a-f]+\)", mark)
+        # what called it stands in the program that the worker runs
+        daemon.log.wait(r": #\d+ session_run\w*\+0x[0-9a-f]+ \(handlerd-worker\+0x", mark)
 
 
 def test_ids_of_connections_stay_unique(start, installed):

@@ -82,6 +82,7 @@ make_child(struct listener *listener, enum child_state state)
 	child->version = memory_text("1.2");
 	child->is_on_demand = child->has_accepted = true;
 	child->handler_fd = next_fd++;
+	child->program_fd = next_fd++;
 	(void)strcpy(child->build_id, "00ff");
 	child->crashes = 42;
 	child->stuck_ns = 43;
