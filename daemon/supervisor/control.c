@@ -60,6 +60,15 @@ control_log_refusal(struct control *control, const struct control_peer *peer, co
 		log_info("control: %" PRIu64 " more were refused", suppressed);
 }
 
+static bool
+control_has_slot(const struct control *control, enum control_access access)
+{
+	if (control->client_count >= CONTROL_MOST_CLIENTS)
+		return false;
+	return access == CONTROL_ALL ||
+	       control->reader_count < CONTROL_MOST_CLIENTS - CONTROL_KEPT_CLIENTS;
+}
+
 /* Takes the connection over, or tells it why not. */
 static void
 control_admit(struct supervisor *supervisor, int accepted)
@@ -68,17 +77,13 @@ control_admit(struct supervisor *supervisor, int accepted)
 	CLEANUP_CLOSE int fd = accepted;
 	struct control_peer peer;
 	enum control_access access = CONTROL_NOTHING;
-	size_t most = CONTROL_MOST_CLIENTS;
 	const char *why = "only root, the user that handlerd runs as, and members of control_group "
 			  "are answered";
 
 	if (control_peer_read(fd, &peer) >= 0)
 		access = control_access_decide(&peer, geteuid(), &control->group,
 					       control_is_worker(supervisor, peer.uid));
-	if (access == CONTROL_READ)
-		most -= CONTROL_KEPT_CLIENTS;
-	if (access != CONTROL_NOTHING &&
-	    (access == CONTROL_READ ? control->reader_count : control->client_count) >= most) {
+	if (access != CONTROL_NOTHING && !control_has_slot(control, access)) {
 		access = CONTROL_NOTHING;
 		why = "too many ask at the same time; ask again";
 	}

@@ -220,6 +220,21 @@ START_TEST(those_who_may_only_look_leave_slots_for_the_others)
 }
 END_TEST
 
+START_TEST(those_who_may_only_look_have_no_slots_beside_the_others)
+{
+	int fds[CONTROL_MOST_CLIENTS];
+
+	if (geteuid() != 0)
+		return;
+	for (int i = 0; i < CONTROL_MOST_CLIENTS; i++)
+		fds[i] = connect_one();
+	expect(connect_member(), "too many ask at the same time");
+	for (int i = 0; i < CONTROL_MOST_CLIENTS; i++)
+		(void)close(fds[i]);
+	turn();
+}
+END_TEST
+
 START_TEST(client_that_does_not_ask_in_time_is_told_so_and_closed)
 {
 	int silent = connect_one(), slow = connect_one();
@@ -444,6 +459,7 @@ main(void)
 	tcase_add_test(cases, client_is_answered_and_gone);
 	tcase_add_test(cases, one_more_than_there_are_slots_is_turned_away);
 	tcase_add_test(cases, those_who_may_only_look_leave_slots_for_the_others);
+	tcase_add_test(cases, those_who_may_only_look_have_no_slots_beside_the_others);
 	tcase_add_test(cases, client_that_does_not_ask_in_time_is_told_so_and_closed);
 	tcase_add_test(cases, line_is_refused_at_4096_bytes_and_not_before);
 	tcase_add_test(cases, what_is_sent_behind_the_request_does_not_disturb_the_answer);
