@@ -468,7 +468,7 @@ def test_ready_is_told_after_a_reload_that_is_under_way(start):
     daemon.kill(signal.SIGHUP)
     daemon.log.wait("fault: server_start", mark)
     assert ask(daemon, "wait", **{"for": "ready"}) == {"ok": True}
-    assert daemon.log.find("error: reload failed", mark)
+    daemon.log.wait("error: reload failed", mark)
 
 
 def test_stop_answers_when_it_has_begun_and_closes_at_the_end(start):

@@ -3,22 +3,13 @@ import os
 
 import pytest
 
-import harness
 import procfs
 from asking import Asking, ask, ask_as
 from harness import config, listener
 from test_control import GROUP, STATUS, STRANGER, group_id, mode_of
-from test_upgrade import Installation
 
 
-@pytest.fixture(name="installation")
-def make_installation(place, monkeypatch):
-    installation = Installation(place / "installed")
-    monkeypatch.setattr(harness, "PROGRAM", installation.program)
-    return installation
-
-
-def test_all_who_ask_are_answered_by_the_new_program(start, installation):
+def test_all_who_ask_are_answered_by_the_new_program(start, installed):
     daemon = start(listener("echo"), listener("held", "echo"))
     before = ask(daemon, "status")
     inode = os.stat(daemon.control).st_ino
@@ -26,7 +17,7 @@ def test_all_who_ask_are_answered_by_the_new_program(start, installation):
     assert client.send(b"x").exactly(1) == b"x"
     assert ask(daemon, "pause", listener="held")["ok"]
     assert ask(daemon, "log-level", level="debug")["ok"]
-    installation.replace()
+    installed.replace()
     with Asking(daemon.control, {"command": "upgrade"}) as first, \
             Asking(daemon.control, {"command": "upgrade"}) as second:
         for asking in (first, second):
@@ -51,11 +42,11 @@ def test_all_who_ask_are_answered_by_the_new_program(start, installation):
     assert not daemon.control.exists()
 
 
-def test_who_waits_for_something_else_is_told_to_ask_again(start, installation):
+def test_who_waits_for_something_else_is_told_to_ask_again(start, installed):
     daemon = start(text=config(listener("d", "sys_drain"), drain_timeout="60s"))
     client = daemon.connect("d")
     assert client.ask("busy recv") == "waiting"
-    installation.replace()
+    installed.replace()
     with Asking(daemon.control, {"command": "drain", "listener": "d"}) as asking, \
             Asking(daemon.control) as silent:
         assert "1 connection" in asking.line()["progress"]
@@ -70,36 +61,36 @@ def test_who_waits_for_something_else_is_told_to_ask_again(start, installation):
         assert asking.answer()["state"] == "paused"
 
 
-def test_a_program_that_cannot_go_on_is_named_and_the_old_one_goes_on(start, installation):
+def test_a_program_that_cannot_go_on_is_named_and_the_old_one_goes_on(start, installed):
     daemon = start(listener("echo"))
-    installation.replace(source="/bin/false")
+    installed.replace(source="/bin/false")
     answer = ask(daemon, "upgrade")
     assert not answer["ok"] and "goes on: " in answer["error"]
-    assert str(installation.program) in answer["error"]
+    assert str(installed.program) in answer["error"]
     assert ask(daemon, "status")["upgrades"] == 0
-    installation.replace()
+    installed.replace()
     assert ask(daemon, "upgrade")["ok"]
     assert ask(daemon, "status")["upgrades"] == 1
 
 
-def test_ten_upgrades_leave_no_descriptor(start, installation):
+def test_ten_upgrades_leave_no_descriptor(start, installed):
     daemon = start(listener("echo"))
     assert ask(daemon, "upgrade")["ok"]
     before = procfs.fds(daemon.pid)
     for _ in range(10):
-        installation.replace()
+        installed.replace()
         assert ask(daemon, "upgrade")["ok"]
     ask(daemon, "status")
     assert len(procfs.fds(daemon.pid)) == len(before)
 
 
 @pytest.mark.root
-def test_the_group_may_still_look_afterwards_and_not_upgrade(start, installation):
+def test_the_group_may_still_look_afterwards_and_not_upgrade(start, installed):
     daemon = start(text=config(listener("echo"), control_group=GROUP))
     member = (daemon.control, STRANGER, group_id(), [])
     answer = ask_as(*member, {"command": "upgrade"})
     assert "may look and change nothing" in answer["error"]
-    installation.replace()
+    installed.replace()
     assert ask(daemon, "upgrade")["ok"]
     assert ask_as(*member, STATUS)["upgrades"] == 1
     assert mode_of(daemon.control) == 0o660

@@ -32,7 +32,7 @@ def test_pause_is_answered_when_nobody_accepts_and_resume_at_once(start, mode):
         {"ok": True, "listener": "echo", "state": "serving"}
     assert waiting.exactly(1) == b"y"
     assert state_of(daemon, "echo") == ("serving", False)
-    assert daemon.log.find(r"notice: control: a pause of 'echo' asked for by pid \d+ of uid")
+    daemon.log.wait(r"notice: control: a pause of 'echo' asked for by pid \d+ of uid")
 
 
 @pytest.mark.interrupts

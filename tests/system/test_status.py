@@ -244,7 +244,7 @@ def test_one_connection_is_ended_and_no_other(start, mode):
     assert kept.send(b"y").exactly(1) == b"y"
     answer = ask(daemon, "kill", id=row["id"])
     assert answer["error"] == f"there is no connection {row['id']} (any more)"
-    assert daemon.log.find(rf"notice: control: the end of connection {row['id']} of 'd' asked for")
+    daemon.log.wait(rf"notice: control: the end of connection {row['id']} of 'd' asked for")
 
 
 def test_the_end_of_a_connection_is_not_waited_for_without_end(start):
