@@ -176,13 +176,16 @@ read_pin(struct state_reader *reader, const json_t *object, struct pin *to)
 			       sizeof(to->build_id), &to->build_id_size);
 }
 
-/* A word of the configuration. */
+/* A word of the configuration; without it the field stays as it is. */
 static bool
 read_choice(struct state_reader *reader, const json_t *object, const char *key, int64_t *to)
 {
 	const struct setting *setting = setting_find(SETTING_LISTENER, "", key);
-	const char *name = json_string_value(json_object_get(object, key));
+	const json_t *value = json_object_get(object, key);
+	const char *name = json_string_value(value);
 
+	if (value == NULL)
+		return true;
 	for (size_t i = 0; name != NULL && setting->choices[i] != NULL; i++) {
 		if (strcmp(setting->choices[i], name) == 0) {
 			*to = setting->first_choice + (int64_t)i;
