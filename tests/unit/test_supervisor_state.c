@@ -555,6 +555,11 @@ START_TEST(field_that_is_missing_has_a_default)
 		"listeners.0.pin.build_id",
 		"listeners.0.identity.groups",
 		"listeners.0.before",
+		"listeners.0.concurrency",
+		"listeners.0.start",
+		"listeners.0.is_paused",
+		"listeners.0.current.build_id",
+		"control",
 		"last_reload",
 		"supervisor.next_serial",
 		"listeners.0.before.crash_count",
@@ -617,6 +622,7 @@ START_TEST(value_that_cannot_be_is_refused)
 	expect("listeners.0.current.backoff.next_crash", json_integer(BACKOFF_BURST), "next_crash");
 	expect("listeners.0.current.backoff.crashes_ns", json_pack("[s]", "x"), "list of numbers");
 	expect("listeners.0.protocol", json_string("sctp"), "'protocol'");
+	expect("listeners.0.concurrency", json_integer(1), "'concurrency'");
 	expect("listeners.0.name", json_string("nosuch"), "no listener 'nosuch'");
 	expect("listeners.0.name", json_pack("{s:s}", "hex", "6"), "'name'");
 	expect("listeners.0.name", json_pack("{s:s}", "hex", "6100"), "'name'");
