@@ -6,6 +6,7 @@ from conffile import SOURCE
 
 TABLE = SOURCE / "docs" / "faults.md"
 TEST = re.compile(r"`([\w/]+)::(\w+)`")
+SCRIPT = re.compile(r"`(scripts/[\w-]+)`")
 
 Row = collections.namedtuple("Row", "number text tests line")
 Test = collections.namedtuple("Test", "file name")
@@ -25,6 +26,7 @@ def rows():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 4 and cells[0].isdigit():
             tests = [Test(file_of(where), name) for where, name in TEST.findall(cells[3])]
+            tests += [Test(script, "") for script in SCRIPT.findall(cells[3])]
             found.append(Row(int(cells[0]), cells[1], tests, number))
     return found
 
