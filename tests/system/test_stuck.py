@@ -279,7 +279,7 @@ def test_without_the_setting_nobody_is_timed(start, mode):
     before = procfs.status(worker)["voluntary_ctxt_switches"]
     assert client.is_silent(2 * TIMEOUT_S)
     assert procfs.status(worker)["voluntary_ctxt_switches"] == before
-    daemon.kill(signal.SIGQUIT)
+    daemon.stop(signal.SIGQUIT)
 
 
 def test_a_changed_limit_is_a_new_worker(start, mode):
