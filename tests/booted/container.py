@@ -49,7 +49,11 @@ class Place:
         self.root = self.path / "root"
         self.root.mkdir()
         (self.path / "memory").mkdir()
-        self.groups = cgroups.make(self.path.name)
+        try:
+            self.groups = cgroups.make(self.path.name)
+        except OSError as error:
+            shutil.rmtree(self.path)
+            raise CannotBoot(f"no control group can be made for a container: {error}") from error
 
     def start(self, root, arguments, env=None, **keys):
         """Starts systemd-nspawn in a copy of the directory, or, without one, where it says."""

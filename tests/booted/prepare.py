@@ -18,5 +18,5 @@ if __name__ == "__main__":
             roots.boot_root(suite)
             packages.of(suite)
             print(f"{name}: prepared in {time.monotonic() - started:.0f} s")
-    except roots.CannotPrepare as error:
+    except (roots.CannotPrepare, container.CannotBoot) as error:
         sys.exit(f"handlerd: the tests on a booted system cannot run: {error}")

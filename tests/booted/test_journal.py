@@ -62,6 +62,17 @@ def test_levels_are_priorities(service):
     assert ready["PRIORITY"] == "5" and ready["_COMM"] == "handlerd"
 
 
+def test_records_go_on_when_the_journal_was_restarted(service):
+    service.configure(listener(), top=ALL)
+    service.systemctl("reload")
+    service.machine.run("systemctl restart systemd-journald.service")
+    follow = service.follow()
+    assert service.ask() == "hello"
+    assert follow.wait_message("connection ended")["HANDLERD_LISTENER"] == "echo"
+    service.systemctl("reload")
+    assert follow.wait_message("reloaded in ")["_COMM"] == "handlerd"
+
+
 def own(service):
     return [record for record in service.records() if record.get("_COMM", "").startswith("handlerd")]
 
