@@ -13,10 +13,9 @@ if __name__ == "__main__":
         why = container.why_not()
         if why:
             raise roots.CannotPrepare(why)
-        for name in sys.argv[1:]:
-            suite = suites.SUITES[name]
+        for suite in suites.named(sys.argv[1:]):
             roots.boot_root(suite)
             packages.of(suite)
-            print(f"{name}: prepared in {time.monotonic() - started:.0f} s")
+            print(f"{suite.name}: prepared in {time.monotonic() - started:.0f} s")
     except (roots.CannotPrepare, container.CannotBoot) as error:
         sys.exit(f"handlerd: the tests on a booted system cannot run: {error}")

@@ -15,10 +15,14 @@ SUITES = {suite.name: suite for suite in (
 )}
 
 
-def wanted():
-    """Those that HANDLERD_SUITES names, else all."""
-    names = os.environ.get("HANDLERD_SUITES", "").split() or list(SUITES)
+def named(names):
+    """The suites of these names."""
     unknown = [name for name in names if name not in SUITES]
     if unknown:
-        raise SystemExit(f"handlerd: no suite is called {unknown[0]!r}; there are {', '.join(SUITES)}")
+        raise SystemExit(f"handlerd: no suite is called '{unknown[0]}'; there are {', '.join(SUITES)}")
     return [SUITES[name] for name in names]
+
+
+def wanted():
+    """Those that HANDLERD_SUITES names, else all."""
+    return named(os.environ.get("HANDLERD_SUITES", "").split() or list(SUITES))
