@@ -18,6 +18,11 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 
+/* Messages that are heard in one go; then others have their turn, however much is said. */
+#define PROCESS_BATCH 64
+/* More than the channel holds of one that is dead. Whoever else has its end says nothing new. */
+#define PROCESS_LAST_WORDS 1024
+
 /* In the child. Only what is allowed between fork and exec of a single-threaded process; a failure
  * is told through the channel. */
 static _Noreturn void
@@ -109,13 +114,14 @@ process_run_child(uint32_t generation, int channel_fd, const struct process_birt
 			   errno);
 }
 
-/* Delivers what the process has said so far. Returns false at end of file. */
+/* Delivers what the process has said so far, up to `most` messages. Returns false at end of file.
+ */
 static bool
-process_read_channel(struct process *process)
+process_read_channel(struct process *process, int most)
 {
 	struct channel_message message;
 
-	for (;;) {
+	for (int i = 0; i < most; i++) {
 		int r = channel_receive(process->channel.fd, &message);
 
 		if (r == -EBADMSG || (r == 1 && message.generation != process->generation))
@@ -127,6 +133,7 @@ process_read_channel(struct process *process)
 		if (process->pid == 0)
 			return true;
 	}
+	return true;
 }
 
 static void
@@ -135,7 +142,7 @@ process_on_channel(struct loop_source *source, uint32_t events)
 	struct process *process = CONTAINER_OF(source, struct process, channel);
 
 	(void)events;
-	if (process_read_channel(process))
+	if (process_read_channel(process, PROCESS_BATCH))
 		return;
 	/* its death follows; if it is the handler that has closed the channel, nothing else would
 	 * end a worker that hears nothing any more */
@@ -174,7 +181,7 @@ process_on_death(struct loop_source *source, uint32_t events)
 	int status;
 
 	(void)events;
-	(void)process_read_channel(process);
+	(void)process_read_channel(process, PROCESS_LAST_WORDS);
 	/* a message may have led to its end already */
 	if (process->pid != pid)
 		return;

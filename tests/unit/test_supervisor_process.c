@@ -1,0 +1,108 @@
+/*
+ * test_supervisor_process.c - the supervisor and one process: neither what it says nor how it ends
+ * holds the supervisor up.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "supervisor/process.h"
+#include "unit.h"
+
+/* So many messages are more than any honest worker has to say at once. */
+#define FLOOD 100000
+
+static struct loop loop;
+static struct process process;
+static int other_end;
+static int heard, deaths;
+
+/* One that never stops talking: each message that is heard is followed by another. */
+static void
+on_message(struct process *which, struct channel_message *message)
+{
+	ck_assert_ptr_eq(which, &process);
+	ck_assert_int_eq(message->type, PROTOCOL_QUIET);
+	if (++heard < FLOOD)
+		ck_assert_int_eq(channel_send(other_end, 1, PROTOCOL_QUIET, NULL), 0);
+}
+
+static void
+on_death(struct process *which, int status)
+{
+	ck_assert_ptr_eq(which, &process);
+	ck_assert(WIFSIGNALED(status));
+	deaths++;
+}
+
+static void
+prepare(void)
+{
+	int ends[2];
+	pid_t pid;
+
+	ck_assert_int_eq(loop_init(&loop), 0);
+	ck_assert_int_eq(channel_open(ends), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		for (;;)
+			(void)pause();
+	}
+	(void)setpgid(pid, pid);
+	other_end = ends[1];
+	heard = deaths = 0;
+	process = (struct process){
+		.pid = pid,
+		.last_pid = pid,
+		.generation = 1,
+		.protocol = PROTOCOL_VERSION,
+		.channel = {.fd = ends[0]},
+		.on_message = on_message,
+		.on_death = on_death,
+	};
+	ck_assert_int_eq(process_attach(&process, &loop), 0);
+}
+
+static void
+clean(void)
+{
+	process_destroy(&process);
+	(void)close(other_end);
+	loop_close(&loop);
+}
+
+START_TEST(one_that_never_stops_talking_leaves_time_for_others)
+{
+	ck_assert_int_eq(channel_send(other_end, 1, PROTOCOL_QUIET, NULL), 0);
+	ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_ge(heard, 1);
+	ck_assert_int_lt(heard, 1000);
+	/* the rest is heard later */
+	ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_lt(heard, 2000);
+}
+END_TEST
+
+START_TEST(what_it_said_last_is_heard_but_no_endless_talk_of_its_heirs)
+{
+	ck_assert_int_eq(channel_send(other_end, 1, PROTOCOL_QUIET, NULL), 0);
+	loop_remove(&loop, &process.channel);
+	process_kill(&process);
+	ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_eq(deaths, 1);
+	ck_assert_int_ge(heard, 1);
+	ck_assert_int_lt(heard, 10000);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *cases = tcase_create("supervisor_process");
+
+	tcase_add_checked_fixture(cases, prepare, clean);
+	tcase_add_test(cases, one_that_never_stops_talking_leaves_time_for_others);
+	tcase_add_test(cases, what_it_said_last_is_heard_but_no_endless_talk_of_its_heirs);
+	return unit_run("supervisor_process", cases);
+}
