@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,16 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 /* Messages that are heard in one go; then others have their turn, however much is said. */
 #define PROCESS_BATCH 64
 /* More than the channel holds of one that is dead. Whoever else has its end says nothing new. */
 #define PROCESS_LAST_WORDS 1024
+/* Who was killed is dead within milliseconds, or nobody knows when. */
+#define PROCESS_REAP_MS 2000
+#define PROCESS_MOST_LEFT 64
 
 /* In the child. Only what is allowed between fork and exec of a single-threaded process; a failure
  * is told through the channel. */
@@ -161,16 +166,52 @@ process_release(struct process *process)
 	process->pid = 0;
 }
 
-static int
-process_reap(struct process *process)
-{
-	int status = 0;
+/* Dead, or as good as, and not to be had yet: a debugger sees the end first, and whoever hangs in
+ * the kernel dies later. */
+static struct {
+	pid_t pids[PROCESS_MOST_LEFT];
+	size_t count;
+} process_left;
 
+static void
+process_reap_left(void)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < process_left.count; i++) {
+		if (waitpid(process_left.pids[i], NULL, WNOHANG) == 0)
+			process_left.pids[left++] = process_left.pids[i];
+	}
+	process_left.count = left;
+}
+
+int
+process_wait(pid_t pid, int pidfd)
+{
+	struct pollfd row = {.fd = pidfd, .events = POLLIN};
+	int64_t deadline_ns = clock_deadline_ns(PROCESS_REAP_MS);
+	int status = 0, r, left_ms;
+
+	process_reap_left();
+	do {
+		left_ms = clock_ms_until(deadline_ns);
+		r = poll(&row, 1, left_ms);
+	} while (r < 0 && errno == EINTR && left_ms > 0);
+	/* without a descriptor there is no other way than to wait for it */
+	r = waitpid(pid, &status, pidfd >= 0 ? WNOHANG : 0);
+	if (r == pid)
+		return status;
+	if (r == 0 && process_left.count < PROCESS_MOST_LEFT)
+		process_left.pids[process_left.count++] = pid;
+	return SIGKILL;
+}
+
+static int
+process_reap(const struct process *process)
+{
 	/* until it is reaped, its number and its group's are nobody else's */
 	(void)kill(-process->pid, SIGKILL);
-	while (waitpid(process->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
+	return process_wait(process->pid, process->death.fd);
 }
 
 static void

@@ -144,12 +144,8 @@ trial_release(struct trial *trial)
 static int
 trial_reap(const struct trial *trial)
 {
-	int status = 0;
-
 	(void)kill(-trial->pid, SIGKILL);
-	while (waitpid(trial->pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
+	return process_wait(trial->pid, trial->death.fd);
 }
 
 static void
