@@ -192,7 +192,8 @@ def test_the_status_is_whole_and_adds_up(start, mode):
     assert list(state) == ["f", "echo"]
     assert vars(state["f"]) | {"workers": None, "path": None} == {
         "name": "f", "handler": state["f"].path, "path": None, "accepted": 2, "finished": 2,
-        "refused": 0, "failed": 1, "crashed": 0, "open": 0, "workers": None, "drops": {}}
+        "refused": 0, "failed": 1, "crashed": 0, "open": 0, "timed_out": 0, "workers": None,
+        "drops": {}}
     assert (state["echo"].accepted, state["echo"].open) == (1, 1)
     assert state["echo"].path.endswith("/handlerd/echo.so")
     assert daemon.log.find("status: generation 1, 2 listeners, 0 leaving, 2 sockets")
