@@ -365,6 +365,10 @@ sockets_commit(struct sockets *sockets)
 void
 sockets_roll_back(struct sockets *sockets)
 {
+	/* what a start that fails has found in the store is for the next one, its path too */
+	for (size_t i = 0; i < sockets->count; i++)
+		sockets->items[i]->leaves_path =
+			sockets->items[i]->is_new && sockets->items[i]->store_name != NULL;
 	sockets_keep(sockets, sockets_keep_old);
 }
 

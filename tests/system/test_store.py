@@ -241,3 +241,24 @@ def test_a_socket_that_a_handler_broke_is_replaced_in_the_store(start, manager):
     daemon.log.wait("it is opened anew")
     manager.until_kept(lambda kept: "one/0" in kept and
                        os.fstat(kept["one/0"]).st_ino != before)
+
+
+def test_a_start_that_fails_leaves_the_store_to_the_next(start, again, manager, place):
+    path = str(place / "stored")
+    good = [entry(), entry("two", protocol="unix", address=path)]
+    daemon = run(start, manager, *good)
+    names = ["one/0", "two/0", "two/0/path"]
+    manager.until(names)
+    before = daemon.addresses("one")
+    daemon.stop()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = "127.0.0.1:%d" % other.getsockname()[1]
+        failing = again(*good, entry("three", address=taken), is_awaited=False)
+        failing.expected_exit = failing.wait_exit()
+        assert failing.expected_exit == 1
+    assert manager.names() == names
+    last = again(*good)
+    assert last.addresses("one") == before
+    assert serves(last, "one")
+    assert serves(last, "two")
+    assert not last.log.find("bound anew")
