@@ -12,6 +12,9 @@
 #include "supervisor/notify.h"
 #include "supervisor/supervisor.h"
 
+/* An old worker that is well says within milliseconds that it accepts no more. */
+#define COMMIT_SETTLE_MS 5000
+
 /* In the file's order of listeners and addresses; only what is new. */
 static void
 commit_log_addresses(const struct supervisor *supervisor)
@@ -108,6 +111,20 @@ commit_switch(struct supervisor *supervisor, int64_t deadline_ns, size_t *ret_ch
 		commit_set_entries(supervisor);
 }
 
+/* One that is stuck has until its drain deadline; those who asked, and the next reload, do not wait
+ * for that. */
+static void
+commit_on_settle(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, reload.settle);
+
+	log_warning("an old worker has not said within %d s that it accepts no more; it may be "
+		    "stuck, and is ended at the drain deadline",
+		    COMMIT_SETTLE_MS / 1000);
+	supervisor->reload.is_settled = true;
+	commit_look(supervisor);
+}
+
 void
 commit_reload(struct supervisor *supervisor)
 {
@@ -137,6 +154,8 @@ commit_reload(struct supervisor *supervisor)
 			   reload->generation, changed, supervisor->listener_count - changed,
 			   removed);
 	reload->phase = RELOAD_SETTLING;
+	reload->settle.on_timer = commit_on_settle;
+	loop_arm(&supervisor->loop, &reload->settle, clock_deadline_ns(COMMIT_SETTLE_MS));
 	commit_look(supervisor);
 }
 
@@ -193,7 +212,7 @@ commit_look(struct supervisor *supervisor)
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP_FREE char *rolled_back = NULL;
 
-	if (!commit_is_quiet(supervisor))
+	if (!reload->is_settled && !commit_is_quiet(supervisor))
 		return;
 	text = memory_format("%s in %" PRId64 ".%03" PRId64 " ms: %zu listener%s",
 			     commit_words[reload->kind].verb, took_us / 1000, took_us % 1000,

@@ -40,6 +40,7 @@ reload_clear(struct supervisor *supervisor)
 {
 	struct reload *reload = &supervisor->reload;
 
+	loop_disarm(&supervisor->loop, &reload->settle);
 	probes_free(&reload->probes);
 	for (size_t i = 0; i < reload->next_count; i++) {
 		if (!reload_is_running(supervisor, reload->next[i]))

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/loop.h"
 #include "base/report.h"
 #include "supervisor/plan.h"
 #include "supervisor/probes.h"
@@ -52,6 +53,8 @@ struct reload {
 	struct probes probes;
 	struct plan plan;
 	struct report report;
+	struct loop_timer settle; /* the end of waiting for old workers */
+	bool is_settled;	  /* whatever they say */
 };
 
 /* What was asked for meanwhile; those who ask for the same share one. */
