@@ -166,8 +166,9 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		if (errno != EAGAIN)
 			error = errno;
 	}
-	/* all were tried: what is left shows in the epoll, and so does draining */
-	acceptor->is_unsure = false;
+	/* nothing is left that the epoll would not tell; after a shortage there may be */
+	if (error == EAGAIN)
+		acceptor->is_unsure = false;
 	return -error;
 }
 

@@ -549,6 +549,39 @@ START_TEST(worker_finds_what_an_older_one_was_woken_for_and_left)
 }
 END_TEST
 
+/* What is left of it then shows in no epoll of the younger one. */
+START_TEST(worker_that_cannot_accept_it_yet_still_finds_it)
+{
+	struct rlimit files, none;
+	struct acceptor older, younger;
+	struct sockaddr_storage client;
+	struct concurrency next;
+	socklen_t length;
+	pthread_t thread;
+	int fd;
+
+	prepare_turns(SOCK_STREAM);
+	next = mode;
+	ck_assert_int_eq(concurrency_init(&next), 0);
+	ck_assert_int_eq(acceptor_open(&older, &mode), 0);
+	ck_assert_int_eq(acceptor_open(&younger, &next), 0);
+	older.is_unsure = false;
+	ck_assert_int_eq(pthread_create(&thread, NULL, be_woken, &older), 0);
+	await_sleep();
+	fd = dial();
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = files.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(acceptor_take(&younger, &client, &length), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+	ck_assert_int_eq(acceptor_wait(&younger, 0), 1);
+	ck_assert_int_ge(acceptor_take(&younger, &client, &length), 0);
+	(void)close(fd);
+}
+END_TEST
+
 START_TEST(draining_is_seen_by_who_is_unsure)
 {
 	struct acceptor acceptor;
@@ -582,6 +615,7 @@ main(void)
 	tcase_add_test(cases, sessions_receive_nothing_while_paused);
 	tcase_add_test(cases, worker_without_sessions_retires);
 	tcase_add_test(cases, worker_finds_what_an_older_one_was_woken_for_and_left);
+	tcase_add_test(cases, worker_that_cannot_accept_it_yet_still_finds_it);
 	tcase_add_test(cases, draining_is_seen_by_who_is_unsure);
 	return unit_run("pause", cases);
 }
