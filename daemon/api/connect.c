@@ -240,6 +240,7 @@ connect_end(struct hd_request *connected)
 	int r = stream_flush(connected);
 
 	file_close_streams(connected);
+	connect_close_all(connected);
 	request_close(connected);
 	request_destroy(connected);
 	free(connected);

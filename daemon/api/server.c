@@ -96,6 +96,16 @@ server_cancel_requests(struct hd_server *server)
 	server_for_each_request(server, request_cancel);
 }
 
+/* Whether it was connected to for the other one, or for what that has connected to. A parent is not
+ * freed before its children. */
+static bool
+server_descends_from(const struct hd_request *req, const struct hd_request *ancestor)
+{
+	while (req != NULL && req != ancestor)
+		req = req->parent;
+	return req != NULL;
+}
+
 /* Under the list's lock, which keeps them from being freed: ends what a handler waits for
  * elsewhere.
  */
@@ -104,7 +114,7 @@ server_kill_children(struct hd_server *server, const struct hd_request *parent)
 {
 	for (struct hd_request *req = server->requests; req != NULL; req = req->next) {
 		(void)pthread_mutex_lock(&req->lock);
-		if (req->parent == parent)
+		if (req != parent && server_descends_from(req, parent))
 			request_kill_here(req);
 		(void)pthread_mutex_unlock(&req->lock);
 	}

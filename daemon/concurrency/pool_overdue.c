@@ -65,6 +65,18 @@ pool_examine(struct pool *pool, struct hd_request *req, int64_t now_ns, int64_t 
 	}
 }
 
+/* Under the list's lock: whether it was connected to, however indirectly, for one that was
+ * cancelled. */
+static bool
+pool_is_for_overdue(const struct hd_request *req)
+{
+	for (req = req->parent; req != NULL; req = req->parent) {
+		if (atomic_load(&req->timed_out_ns) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* Looks at the requests of all flows. Returns how many were cancelled. */
 static size_t
 pool_examine_all(struct pool *pool, struct scoreboard_connection *ret, int64_t now_ns,
@@ -86,7 +98,7 @@ pool_examine_all(struct pool *pool, struct scoreboard_connection *ret, int64_t n
 	/* its handler may just wait for a connection of its own */
 	for (struct hd_request *req = server->requests; req != NULL && count > 0; req = req->next) {
 		(void)pthread_mutex_lock(&req->lock);
-		if (req->parent != NULL && atomic_load(&req->parent->timed_out_ns) != 0)
+		if (pool_is_for_overdue(req))
 			request_cancel_here(req);
 		(void)pthread_mutex_unlock(&req->lock);
 	}

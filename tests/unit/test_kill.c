@@ -133,26 +133,57 @@ call_upstream(void)
 	return hd_recv(upstream, buf, 10);
 }
 
-START_TEST(what_the_handler_has_connected_to_ends_too)
+static char upstream_address[32];
+
+/* A listening socket that takes what upstream_address connects. */
+static int
+listen_upstream(void)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t length = sizeof(in);
-	struct flow_call call;
-	char address[32];
-	int error;
 
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&in, sizeof(in)), 0);
-	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(listen(listener, 5), 0);
 	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&in, &length), 0);
-	(void)snprintf(address, sizeof(address), "tcp:127.0.0.1:%u", ntohs(in.sin_port));
-	upstream = hd_connect(&req, address, 1000, &error);
+	(void)snprintf(upstream_address, sizeof(upstream_address), "tcp:127.0.0.1:%u",
+		       ntohs(in.sin_port));
+	return listener;
+}
+
+START_TEST(what_the_handler_has_connected_to_ends_too)
+{
+	int listener = listen_upstream(), error;
+	struct flow_call call;
+
+	upstream = hd_connect(&req, upstream_address, 1000, &error);
 	ck_assert_ptr_nonnull(upstream);
 	flow_start_waiting(&call, call_upstream);
 	ck_assert(server_kill_request(&server, hd_request_id(&req)));
 	ck_assert_int_eq(flow_end_call(&call), -ECANCELED);
-	ck_assert_ptr_null(hd_connect(&req, address, 1000, &error));
+	ck_assert_ptr_null(hd_connect(&req, upstream_address, 1000, &error));
 	ck_assert_int_eq(hd_close(upstream), 0);
+	(void)close(listener);
+}
+END_TEST
+
+/* A request of hd_connect may connect in its turn. */
+START_TEST(what_that_has_connected_to_ends_too)
+{
+	int listener = listen_upstream(), error;
+	struct hd_request *first = hd_connect(&req, upstream_address, 1000, &error);
+	struct flow_call call;
+
+	ck_assert_ptr_nonnull(first);
+	upstream = hd_connect(first, upstream_address, 1000, &error);
+	ck_assert_ptr_nonnull(upstream);
+	flow_start_waiting(&call, call_upstream);
+	ck_assert(server_kill_request(&server, hd_request_id(&req)));
+	ck_assert_int_eq(flow_end_call(&call), -ECANCELED);
+	/* with its parent: whoever looks for it later finds neither */
+	ck_assert_int_eq(hd_close(first), 0);
+	ck_assert_ptr_eq(server.requests, &req);
+	ck_assert_ptr_null(req.next);
 	(void)close(listener);
 }
 END_TEST
@@ -195,6 +226,7 @@ main(void)
 	tcase_add_test(cases, nobody_else_is_killed);
 	tcase_add_test(cases, the_next_connection_of_the_flow_is_not_killed);
 	tcase_add_test(cases, what_the_handler_has_connected_to_ends_too);
+	tcase_add_test(cases, what_that_has_connected_to_ends_too);
 	tcase_add_test(cases, the_log_says_that_it_was_killed_and_no_handler_failed);
 	return unit_run("kill", cases);
 }
