@@ -100,8 +100,8 @@ struct scoreboard_totals {
 	uint64_t dropped[SCOREBOARD_DROPS];
 };
 
-/* The most slots a scoreboard has; flows beyond share the last one. */
-#define SCOREBOARD_MOST_SLOTS 65536
+/* The most slots a scoreboard has: as many as max_connections may be. */
+#define SCOREBOARD_MOST_SLOTS 1000000
 
 size_t scoreboard_size(size_t slot_count);
 /* A flow is about to write to this slot. */

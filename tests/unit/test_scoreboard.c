@@ -9,7 +9,8 @@ START_TEST(size_is_two_lines_for_each_slot_and_the_head)
 {
 	ck_assert_uint_eq(scoreboard_size(0), 128 + sizeof(struct crash_record));
 	ck_assert_uint_eq(scoreboard_size(1), scoreboard_size(0) + 128);
-	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS), scoreboard_size(0) + 65536 * 128);
+	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS),
+			  scoreboard_size(0) + SCOREBOARD_MOST_SLOTS * UINT64_C(128));
 }
 END_TEST
 
