@@ -49,7 +49,8 @@ static struct {
 	const char *program;
 } log_sink = {.target = LOG_TARGET_STDERR, .fd = STDERR_FILENO, .program = "handlerd"};
 
-static _Atomic int log_level_now = LOG_LEVEL_INFO;
+static _Atomic int log_level_own = LOG_LEVEL_INFO;
+static _Atomic int *log_level_now = &log_level_own;
 static _Atomic uint64_t log_dropped;
 
 void
@@ -70,13 +71,20 @@ log_open(enum log_target target, int fd, bool is_json, int level, const char *pr
 void
 log_set_level(int level)
 {
-	atomic_store_explicit(&log_level_now, level, memory_order_relaxed);
+	atomic_store_explicit(log_level_now, level, memory_order_relaxed);
+}
+
+void
+log_share_level(_Atomic int *place)
+{
+	atomic_store(place, atomic_load(log_level_now));
+	log_level_now = place;
 }
 
 bool
 log_is_enabled(int level)
 {
-	return level <= atomic_load_explicit(&log_level_now, memory_order_relaxed);
+	return level <= atomic_load_explicit(log_level_now, memory_order_relaxed);
 }
 
 enum log_target

@@ -48,6 +48,9 @@ struct log_context {
 /* How this process logs; `fd` is a journal socket or standard error and stays the caller's. */
 void log_open(enum log_target target, int fd, bool is_json, int level, const char *program);
 void log_set_level(int level);
+/* From now on the level stands there: in memory that is shared with processes forked later. Before
+ * there are other threads. */
+void log_share_level(_Atomic int *place);
 
 /* The target that "auto" means here: the journal when standard error is connected to it. */
 enum log_target log_target_auto(void);

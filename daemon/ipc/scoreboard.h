@@ -88,7 +88,8 @@ struct scoreboard {
 					      none does */
 	_Atomic int64_t last_datagram_ns;  /* the same, when the last one was taken */
 	_Atomic uint64_t timed_out;	   /* requests that took longer than timeouts.handler */
-	char reserved_too[8];
+	_Atomic int log_level;		   /* of a forking worker and its children */
+	char reserved_too[4];
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct crash_record crash;
 	struct scoreboard_slot slots[];
