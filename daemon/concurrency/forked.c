@@ -271,7 +271,9 @@ forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
 	if (!acceptor_wait_open(mode))
 		forked_leave(0);
 	while (forked_take(&acceptor) == 0) {
-		if (forked_stop_waiting(FORKED_BUSY) <= forked_few(mode) || forked_is_draining())
+		/* who waits for a pause to be complete may have seen this one as waiting */
+		if (forked_stop_waiting(FORKED_BUSY) <= forked_few(mode) || forked_is_draining() ||
+		    concurrency_is_paused(mode))
 			fd_raise_event(mode->notice_fd);
 		forked_serve(&acceptor, &served);
 		if (forked_is_draining())
