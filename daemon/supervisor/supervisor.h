@@ -76,8 +76,8 @@ char *supervisor_absolute_handler(const char *handler);
 void supervisor_find_missing_handlers(const struct config *config, struct report *report);
 /* Logs as the configuration says, from now on. */
 void supervisor_open_log(struct supervisor *supervisor, const struct config *config);
-/* Before there is a configuration, and when the end is near. Nothing where standard error is not the
- * journal's. */
+/* Before there is a configuration, and when the end is near. Nothing where standard error is not
+ * the journal's. */
 void supervisor_log_by_stream(int level);
 /* Daemon and workers log at this level until the configuration is read again. */
 void supervisor_set_log_level(struct supervisor *supervisor, int level);

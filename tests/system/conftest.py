@@ -28,6 +28,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(number): shows this row of docs/faults.md; added from "
                                        "the table")
+    config.addinivalue_line("markers", "alone: measures time; nothing else may run beside it")
     config.addinivalue_line("markers", "root: needs to be run as root")
     config.addinivalue_line("markers", "interrupts: under forking, a signal ends a system call of a "
                                        "child; ThreadSanitizer puts signals off until it returns")

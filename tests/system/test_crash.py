@@ -71,6 +71,7 @@ def test_a_crash_in_any_entry_point_is_contained(start, mode, at, what):
     daemon.until(lambda state: state["f"].crashed == 1, "it is counted")
 
 
+@pytest.mark.alone
 def test_the_listener_serves_again_within_100_ms_of_a_crash(start, mode):
     daemon = serve(start, mode)
     times = []
@@ -93,6 +94,7 @@ def test_the_clients_that_wait_while_a_worker_is_replaced_are_all_served(start):
         client.close()
 
 
+@pytest.mark.alone
 def test_thirty_crashes_in_a_row_never_take_the_service_for_more_than_a_second(start, mode):
     daemon = serve(start, mode)
     longest = 0

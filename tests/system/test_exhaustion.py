@@ -11,6 +11,8 @@ import harness
 import procfs
 from harness import SLOW, config, free_ports, listener
 
+pytestmark = pytest.mark.alone
+
 MOST_CPU = 0.05  # of a core
 
 

@@ -9,6 +9,8 @@ import procfs
 from client import Client
 from harness import CRASHES, IS_SANITIZED, config, listener
 
+pytestmark = pytest.mark.alone
+
 
 class Crowd:
     """Clients that come one after the other, in several threads, until they are told to stop."""

@@ -7,6 +7,8 @@ import pytest
 from conffile import SOURCE
 from harness import IS_SANITIZED, PROGRAM
 
+pytestmark = pytest.mark.alone
+
 LOSSES = ("refused", "reset", "empty", "late", "failed")
 
 

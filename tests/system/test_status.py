@@ -150,8 +150,8 @@ def test_what_took_longer_than_its_time_is_counted(start, mode):
     client = daemon.connect("s")
     assert client.ask("sleep") == "waiting"
     client.rest()
-    until(lambda: status(daemon, "s")["connections"], lambda row: row["finished"] == 1, "it ended")
-    assert status(daemon, "s")["connections"]["timed_out"] == 1
+    until(lambda: status(daemon, "s")["connections"],
+          lambda row: (row["finished"], row["timed_out"]) == (1, 1), "it ended")
 
 
 def test_datagrams_that_were_dropped_are_counted_by_reason(start):
@@ -269,6 +269,7 @@ def test_a_worker_that_accepts_nothing_is_stalled_after_30_seconds(start, guard)
     assert busy[0].send(b"x").exactly(1) == b"x"
     worker = daemon.worker("echo")
     os.kill(worker, signal.SIGSTOP)
+    until(lambda: procfs.is_stopped(worker), bool, "all its threads have stopped")
     before = time.monotonic()
     client = daemon.connect("echo").send(b"x")
     told = daemon.log.wait(r"warning: 'echo' is STALLED: .*", timeout=60).string

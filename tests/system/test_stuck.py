@@ -229,6 +229,7 @@ def test_a_stuck_worker_that_drains_is_ended_and_not_replaced(start, mode):
     assert ping(daemon)
 
 
+@pytest.mark.alone
 def test_the_other_listener_is_as_fast_as_before(start, mode):
     """p99 of short connections to another listener while this one spins and is replaced."""
     daemon = serve(start, mode, listener("echo"))
