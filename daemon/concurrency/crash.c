@@ -57,6 +57,16 @@ crash_find_place(const void *context)
 #endif
 }
 
+/* What a register holds, as the pointer that it may be. */
+static void *
+crash_to_pointer(uintptr_t address)
+{
+	void *pointer;
+
+	memcpy(&pointer, &address, sizeof(pointer));
+	return pointer;
+}
+
 /* Who called what is no function: the unwinder cannot tell. Reading may crash in its turn. */
 static uintptr_t
 crash_find_caller(const void *context)
@@ -64,7 +74,7 @@ crash_find_caller(const void *context)
 	const ucontext_t *user = context;
 
 #if defined(__x86_64__)
-	return *(const uintptr_t *)user->uc_mcontext.gregs[REG_RSP];
+	return *(const uintptr_t *)crash_to_pointer((uintptr_t)user->uc_mcontext.gregs[REG_RSP]);
 #elif defined(__aarch64__)
 	return (uintptr_t)user->uc_mcontext.regs[30];
 #else
@@ -101,7 +111,7 @@ crash_is_known(uintptr_t address)
 {
 	struct dl_find_object found;
 
-	return _dl_find_object((void *)address, &found) == 0;
+	return _dl_find_object(crash_to_pointer(address), &found) == 0;
 }
 
 /* Adds one frame. A return address belongs to the call before it. */
@@ -119,7 +129,7 @@ crash_add_frame(struct crash_record *record, uintptr_t address, bool is_return)
 	frame->offset = address;
 	frame->module = CRASH_MODULE_UNKNOWN;
 	frame->name[0] = '\0';
-	if (_dl_find_object((void *)(address - (is_return ? 1 : 0)), &found) == 0) {
+	if (_dl_find_object(crash_to_pointer(address - (is_return ? 1 : 0)), &found) == 0) {
 		const struct link_map *map = found.dlfo_link_map;
 
 		frame->offset = address - map->l_addr;

@@ -1,5 +1,5 @@
 /*
- * listener.c - a listener's workers: started, compared, handed over, drained.
+ * listener.c - a listener: made, handed over to the one that replaces it, drained, counted.
  */
 #include "supervisor/listener.h"
 
@@ -9,17 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
-
-/* More old workers than a configuration may allow (max_generations). */
-#define LISTENER_MOST_OLDER 100
 
 static void
 listener_copy_identity(struct identity *to, const struct identity *from)
@@ -78,16 +73,6 @@ listener_set_replaces(struct listener *listener, struct listener *running)
 }
 
 static void
-listener_close_files(struct child *child)
-{
-	if (child->handler_fd >= 0)
-		(void)close(child->handler_fd);
-	if (child->program_fd >= 0)
-		(void)close(child->program_fd);
-	child->handler_fd = child->program_fd = -1;
-}
-
-static void
 listener_free_child(struct child *child)
 {
 	if (child == NULL)
@@ -125,264 +110,6 @@ listener_free(struct listener *listener)
 	free(listener->name);
 	free(listener->handler);
 	free(listener);
-}
-
-int
-listener_map_board(struct child *child, int fd, size_t slots)
-{
-	struct stat st;
-	void *board;
-
-	/* what is shorter would be a SIGBUS */
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size < 0 || (size_t)st.st_size != scoreboard_size(slots))
-		return -EBADF;
-	board = mmap(NULL, scoreboard_size(slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (board == MAP_FAILED)
-		return -errno;
-	child->board = board;
-	child->board_slots = slots;
-	child->board_fd = fd;
-	return 0;
-}
-
-static int
-listener_open_board(struct child *child, size_t slots)
-{
-	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-scoreboard", scoreboard_size(slots));
-	int r = fd < 0 ? fd : listener_map_board(child, fd, slots);
-
-	if (r >= 0)
-		(void)take_fd(&fd);
-	return r;
-}
-
-static void
-listener_close_board(struct child *child)
-{
-	if (child->board == NULL)
-		return;
-	(void)munmap(child->board, scoreboard_size(child->board_slots));
-	(void)close(child->board_fd);
-	child->board = NULL;
-}
-
-static void
-listener_on_crash(struct child *child, int status)
-{
-	struct listener *listener = child->owner_data;
-
-	if (child == listener->current && child->state == CHILD_SERVING &&
-	    fallback_is_crash(status))
-		fallback_note_crash(listener);
-}
-
-/* Adds the numbers of a worker that is gone. Connections that did not come to an end ended with it;
- * after an orderly end there are none. */
-static void
-listener_on_end(struct child *child, bool was_asked)
-{
-	struct listener *listener = child->owner_data;
-	struct scoreboard_totals sum;
-	uint64_t lost;
-
-	if (!was_asked && !child->is_timeout && child == listener->current &&
-	    (child->state == CHILD_SERVING || child->state == CHILD_REPLACING) &&
-	    fallback_is_crash(child->last_status))
-		fallback_note_crash(listener);
-	if (child->board == NULL)
-		return;
-	sum = scoreboard_sum(child->board, child->board_slots);
-	lost = scoreboard_count_open(child->board, child->board_slots);
-	sum.crashed += lost;
-	scoreboard_add(&listener->totals, &sum);
-	/* the younger generation counts them from the same board */
-	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);
-	fd_raise_event(listener->vacancy_fd);
-	listener_close_board(child);
-}
-
-/* The workers whose connections count with those of a new one. */
-static size_t
-listener_find_older(const struct listener *listener, const struct child **ret, size_t most)
-{
-	const struct listener *holder = listener->replaces != NULL ? listener->replaces : listener;
-	size_t count = 0;
-
-	if (holder != listener && holder->current != NULL && holder->current->board != NULL)
-		ret[count++] = holder->current;
-	for (const struct child *child = holder->old; child != NULL && count < most;
-	     child = child->next) {
-		if (child->board != NULL)
-			ret[count++] = child;
-	}
-	return count;
-}
-
-/* The descriptors from WORKER_FD_SOCKETS on. */
-static void
-listener_add_fds(const struct listener *listener, const struct child *const *older,
-		 struct worker_settings *settings, int *fds)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < settings->socket_count; i++) {
-		(void)held_revive(listener->sockets[i]);
-		fds[count++] = listener->sockets[i]->fd;
-	}
-	fds[count++] = listener->vacancy_fd;
-	for (size_t i = 0; i < settings->older_count; i++) {
-		settings->older_slots[i] = (uint32_t)older[i]->board_slots;
-		fds[count++] = older[i]->board_fd;
-	}
-}
-
-static int
-listener_execute(struct child *child, const struct worker_settings *settings, const int *fds)
-{
-	struct listener *listener = child->owner_data;
-	const struct listener_world *world = listener->world;
-	char **environment = listener_environment(&listener->identity, listener->conf);
-	struct buf image = {0};
-	CLEANUP_CLOSE int settings_fd = -1;
-	struct process_birth birth = {
-		.program_fd = world->places->worker_fd,
-		.scoreboard_fd = child->board_fd,
-		.handler_fd = listener->pin.fd,
-		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
-		.ports_fd = conf_protocol_is_datagram(listener->protocol) ? world->ports_reading_fd
-									  : -1,
-		.more_fds = fds,
-		.more_count = settings->socket_count + 1 + settings->older_count,
-		.environment = environment,
-	};
-	int r;
-
-	worker_settings_write(settings, &image);
-	r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
-	birth.settings_fd = settings_fd;
-	if (r >= 0)
-		r = process_start(&child->process, world->loop, child->generation, &birth);
-	buf_free(&image);
-	listener_free_environment(environment);
-	return r < 0 ? r : 0;
-}
-
-/* Which files the worker is about to run. It may outlive this listener, its pin, and the program
- * that is installed. */
-static void
-listener_note_files(struct child *child)
-{
-	const struct listener *listener = child->owner_data;
-	const struct pin *pin = &listener->pin;
-
-	listener_close_files(child);
-	child->handler_fd = fcntl(pin->fd, F_DUPFD_CLOEXEC, 0);
-	child->program_fd = fcntl(listener->world->places->worker_fd, F_DUPFD_CLOEXEC, 0);
-	(void)elf_format_build_id(pin->build_id, pin->build_id_size, child->build_id);
-}
-
-static int
-listener_start_child(struct child *child, uint32_t generation)
-{
-	struct listener *listener = child->owner_data;
-	struct worker_settings settings = listener_settings(listener, generation, WORKER_SERVE);
-	const struct child *older[LISTENER_MOST_OLDER + 1];
-	uint32_t older_slots[LISTENER_MOST_OLDER + 1];
-	CLEANUP_FREE int *fds =
-		memory_zero(settings.socket_count + COUNT_OF(older) + 1, sizeof(int));
-	int r;
-
-	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
-	settings.older_slots = older_slots;
-	settings.older_count = (uint32_t)listener_find_older(listener, older, LISTENER_MOST_OLDER);
-	listener_note_files(child);
-	r = listener_open_board(child, settings.limit);
-	if (r >= 0) {
-		listener_add_fds(listener, older, &settings, fds);
-		if (pin_was_overwritten(&listener->pin))
-			log_event(LOG_EVENT_HANDLER_OVERWRITTEN, listener->name,
-				  "handler file '%s' was written to while it is in use; install "
-				  "handlers by rename, or running workers may crash",
-				  listener->pin.path);
-		r = listener_execute(child, &settings, fds);
-	}
-	if (r < 0)
-		listener_close_board(child);
-	free(settings.options);
-	return r;
-}
-
-static void
-listener_on_change(struct child *child)
-{
-	struct listener *listener = child->owner_data;
-
-	listener->world->on_change(listener->world);
-}
-
-static void
-listener_on_killed(struct child *child, uint64_t id)
-{
-	struct listener_world *world = ((struct listener *)child->owner_data)->world;
-
-	if (world->on_killed != NULL)
-		world->on_killed(world, id);
-}
-
-static bool
-listener_may_accept(const struct child *child)
-{
-	const struct listener *listener = child->owner_data;
-
-	/* whoever was paused meanwhile is so until the commit */
-	return listener->replaces != NULL ? !listener->replaces->is_paused : !listener->is_paused;
-}
-
-void
-listener_own(struct listener *listener, struct child *child)
-{
-	static const struct child_owner owner = {
-		.start = listener_start_child,
-		.on_change = listener_on_change,
-		.on_crash = listener_on_crash,
-		.on_end = listener_on_end,
-		.on_killed = listener_on_killed,
-		.may_accept = listener_may_accept,
-		.on_idle = demand_on_idle,
-	};
-
-	child->owner = &owner;
-	child->owner_data = listener;
-	child->name = listener->name;
-	child->handler = listener->handler;
-	child->loop = listener->world->loop;
-	child->is_once = listener->world->is_once;
-	child->handler_fd = child->program_fd = -1;
-}
-
-static struct child *
-listener_new_child(struct listener *listener)
-{
-	struct child *child = memory_zero(1, sizeof(*child));
-
-	listener_own(listener, child);
-	child->is_on_demand = demand_is_wanted(listener);
-	child->start_timeout_ms = listener->config->start_timeout_ms;
-	listener->current = child;
-	return child;
-}
-
-void
-listener_start(struct listener *listener, uint32_t generation)
-{
-	struct child *child = listener_new_child(listener);
-
-	if (demand_begins_idle(listener))
-		child_rest(child, generation);
-	else
-		child_start(child, generation);
 }
 
 void

@@ -111,6 +111,12 @@ void listener_own(struct listener *listener, struct child *child);
 /* Maps a child's scoreboard, which has this descriptor from now on. 0 or a negative errno. */
 int listener_map_board(struct child *child, int fd, size_t slots);
 
+/* A child that is not started yet, with this listener as its owner. In listener_worker.c, as what
+ * follows. */
+struct child *listener_new_child(struct listener *listener);
+/* What a child keeps open for reports of crashes. */
+void listener_close_files(struct child *child);
+
 /* Starts its worker, which accepts nothing until CHILD_COMMIT; or, of one that is started on demand
  * and replaces none that runs, gets ready to. */
 void listener_start(struct listener *listener, uint32_t generation);
