@@ -3,7 +3,6 @@
  */
 #include "supervisor/listener.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
