@@ -69,6 +69,7 @@ supervisor_destroy(struct supervisor *supervisor)
 	free(supervisor->leaving);
 	sockets_close_all(&supervisor->sockets);
 	adopted_free(&supervisor->sockets.adopted);
+	store_free(&supervisor->sockets.store);
 	reload_record_free(&supervisor->last_reload);
 	config_free(supervisor->config);
 	places_free(&supervisor->places);

@@ -267,19 +267,26 @@ store_is_companion(const char *name, struct held_socket *const *items, size_t co
 }
 
 void
-store_close_rest(struct store *store, struct held_socket *const *items, size_t count)
+store_free(struct store *store)
 {
 	for (size_t i = 0; i < store->count; i++) {
-		struct adopted_socket *item = &store->items[i];
-
-		if (item->name == NULL)
-			continue;
-		if (!store_is_companion(item->name, items, count))
-			store_remove(item->name);
-		(void)close(item->fd);
-		free(item->name);
+		if (store->items[i].name != NULL)
+			(void)close(store->items[i].fd);
+		free(store->items[i].name);
 	}
 	free(store->items);
 	store->items = NULL;
 	store->count = 0;
+}
+
+void
+store_close_rest(struct store *store, struct held_socket *const *items, size_t count)
+{
+	for (size_t i = 0; i < store->count; i++) {
+		const char *name = store->items[i].name;
+
+		if (name != NULL && !store_is_companion(name, items, count))
+			store_remove(name);
+	}
+	store_free(store);
 }

@@ -42,4 +42,7 @@ void store_drop(struct held_socket *held);
 /* What came back and is not among the sockets that are held now is dropped. */
 void store_close_rest(struct store *store, struct held_socket *const *items, size_t count);
 
+/* What came back is let go of here; systemd keeps it. */
+void store_free(struct store *store);
+
 #endif

@@ -514,7 +514,8 @@ def test_the_level_of_the_log_is_changed_until_the_next_reload(start):
     assert "one of error, warning" in ask(daemon, "log-level", level="loud")["error"]
     assert ask(daemon, "log-level", level="debug") == {"ok": True, "level": "debug"}
     assert ask(daemon, "log-level") == {"ok": True, "level": "debug"}
-    assert logs_debug()
+    # a worker is told, and not waited for
+    daemon.until(lambda state: logs_debug(), "the worker has heard of it")
     # also for a worker that replaces this one
     pid = daemon.worker()
     os.kill(pid, signal.SIGKILL)
