@@ -216,7 +216,8 @@ def test_connections_are_listed_with_their_listener(start, mode):
     second = daemon.connect("d")
     assert second.ask("busy recv") == "waiting"
     # what the client has is counted a moment later
-    rows = until(lambda: connections(daemon), lambda rows: rows[0]["bytes_out"] == 1, "it is counted")
+    rows = until(lambda: connections(daemon), lambda rows: rows[0]["bytes_out"] == 1,
+                 "it is counted")
     assert [row["listener"] for row in rows] == ["echo", "d"]
     assert [row["peer"] for row in rows] == [
         "127.0.0.1:%d" % client.sock.getsockname()[1] for client in (first, second)]
