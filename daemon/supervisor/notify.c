@@ -1,5 +1,6 @@
 /*
- * notify.c - sd_notify(3). READY=1 follows every RELOADING=1, whether the reload succeeded or not.
+ * notify.c - what systemd is told. READY=1 follows every RELOADING=1, whether the reload succeeded
+ * or not.
  */
 #include "supervisor/notify.h"
 
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "supervisor/manager.h"
 
 static struct {
 	struct loop *loop;
@@ -20,7 +22,7 @@ static struct {
 static void
 notify_on_watchdog(struct loop_timer *timer)
 {
-	(void)sd_notify(0, "WATCHDOG=1");
+	manager_remind("WATCHDOG=1");
 	loop_arm(notify_watchdog.loop, timer, clock_now_ns() + notify_watchdog.interval_ns);
 }
 
@@ -28,7 +30,7 @@ void
 notify_alive(void)
 {
 	if (notify_watchdog.loop != NULL)
-		(void)sd_notify(0, "WATCHDOG=1");
+		manager_remind("WATCHDOG=1");
 }
 
 void
@@ -36,6 +38,7 @@ notify_open(struct loop *loop)
 {
 	uint64_t usec = 0;
 
+	manager_open(loop);
 	if (sd_watchdog_enabled(0, &usec) <= 0)
 		return;
 	notify_watchdog.loop = loop;
@@ -47,8 +50,8 @@ notify_open(struct loop *loop)
 void
 notify_reloading(void)
 {
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reloading",
-			 clock_now_ns() / 1000);
+	manager_tell_format("RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reloading",
+			    clock_now_ns() / 1000);
 }
 
 static void __attribute__((format(printf, 2, 0)))
@@ -61,7 +64,7 @@ notify_send_status(const char *before, const char *format, va_list args)
 		return;
 	(void)text_escape(status, (size_t)n < sizeof(status) ? (size_t)n : sizeof(status) - 1, line,
 			  sizeof(line));
-	(void)sd_notifyf(0, "%sSTATUS=%s", before, line);
+	manager_tell_format("%sSTATUS=%s", before, line);
 }
 
 void
@@ -87,11 +90,20 @@ notify_status(const char *format, ...)
 void
 notify_stopping(void)
 {
-	(void)sd_notify(0, "STOPPING=1\nSTATUS=Draining connections");
+	manager_tell("STOPPING=1\nSTATUS=Draining connections", -1);
 }
 
 void
 notify_extend(int64_t ms)
 {
-	(void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
+	char state[64];
+
+	(void)snprintf(state, sizeof(state), "EXTEND_TIMEOUT_USEC=%" PRId64, ms * 1000);
+	manager_remind(state);
+}
+
+void
+notify_close(void)
+{
+	manager_close();
 }

@@ -8,6 +8,7 @@
 
 /* Begins to answer the watchdog from this loop, if the unit has one. */
 void notify_open(struct loop *loop);
+void notify_close(void);
 
 /* Answers the watchdog out of turn, before what takes its time. */
 void notify_alive(void);

@@ -83,6 +83,7 @@ supervisor_destroy(struct supervisor *supervisor)
 		(void)close(supervisor->world.ports_reading_fd);
 	ports_close(supervisor->world.ports);
 	stall_close(supervisor);
+	notify_close();
 	/* last: whoever waits for the end takes it that all else is done */
 	control_close(supervisor);
 	loop_close(&supervisor->loop);

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/listen.h"
+#include "supervisor/manager.h"
 
 #define STORE_PATH_SUFFIX "/path"
 #define STORE_BARRIER_US UINT64_C(5000000)
@@ -125,7 +126,7 @@ store_has_address(int fd, const char *name, const struct conf_listener *listener
 static void
 store_remove(const char *name)
 {
-	(void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	manager_tell_format("FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
 /* It is in the way of another on the same address: systemd must have closed its copy before that
@@ -206,7 +207,7 @@ store_send(const char *name, int fd)
 {
 	CLEANUP_FREE char *state = memory_format("FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
 
-	(void)sd_pid_notify_with_fds(0, 0, state, &fd, 1);
+	manager_tell(state, fd);
 }
 
 void

@@ -393,8 +393,8 @@ class Notify:
     def __init__(self, address):
         self.address = self.path = str(address)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.address.replace("@", "\0", 1) if self.address[0] == "@"
-                          else self.address)
+        self.name = self.address.replace("@", "\0", 1) if self.address[0] == "@" else self.address
+        self._socket.bind(self.name)
         if self.address[0] != "@":
             os.chmod(self.address, 0o666)
 

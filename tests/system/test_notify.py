@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -108,6 +109,24 @@ def test_a_socket_that_is_not_there_is_no_harm(start, address):
     daemon = start(listener("echo"), env={"NOTIFY_SOCKET": address})
     assert daemon.reload()
     assert daemon.connect().send(b"x").exactly(1) == b"x"
+
+
+def test_a_manager_that_does_not_read_holds_nobody_up(start, notify):
+    filled = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as filler:
+        with pytest.raises(BlockingIOError):
+            while True:
+                filler.sendto(b"FILLED=1", notify.name)
+                filled += 1
+        daemon = start(listener("echo"), env={"NOTIFY_SOCKET": notify.address})
+        assert daemon.reload(config(listener("echo", environment={"N": "1"})))
+        with daemon.connect() as client:
+            assert client.send(b"x").exactly(1) == b"x"
+    # all of it arrives, in order, when it is read
+    for _ in range(filled):
+        assert notify.receive() == "FILLED=1"
+    told = [notify.receive() for _ in range(3)]
+    assert [next(iter(keys(each))) for each in told] == ["READY", "RELOADING", "READY"]
 
 
 def test_workers_do_not_know_the_socket(start, notify):

@@ -94,7 +94,7 @@ def test_a_reload_afterwards_finds_every_listener_unchanged(start, installed, pl
 def test_a_daemon_without_a_configuration_file_is_upgraded(start, installed, who):
     daemon = start(arguments=["--listen", "tcp:127.0.0.1:0", "--listen", "udp:127.0.0.1:0",
                               "--handler", "daytime", "--option", "utc=true"], user=who,
-                   env={"TZ": "XXX-7"})
+                   env={"TZ": "ABC-7"})
     assert upgrade(daemon)
     pid = daemon.worker("daytime")
     os.kill(pid, signal.SIGKILL)
