@@ -118,9 +118,10 @@ commit_on_settle(struct loop_timer *timer)
 {
 	struct supervisor *supervisor = CONTAINER_OF(timer, struct supervisor, reload.settle);
 
-	log_warning("an old worker has not said within %d s that it accepts no more; it may be "
-		    "stuck, and is ended at the drain deadline",
-		    COMMIT_SETTLE_MS / 1000);
+	log_event(LOG_EVENT_NOT_SETTLED, NULL,
+		  "an old worker has not said within %d s that it accepts no more; it may be "
+		  "stuck, and is ended at the drain deadline",
+		  COMMIT_SETTLE_MS / 1000);
 	supervisor->reload.is_settled = true;
 	commit_look(supervisor);
 }
