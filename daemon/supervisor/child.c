@@ -158,7 +158,9 @@ child_replace(struct child *child)
 	char when[96];
 
 	child->crashes += !child->is_timeout;
-	if (delay_ns > 0)
+	if (child->is_given_up)
+		(void)snprintf(when, sizeof(when), "what was before takes its place");
+	else if (delay_ns > 0)
 		(void)snprintf(when, sizeof(when), "%s in %" PRId64 " ms%s", what,
 			       delay_ns / CLOCK_NS_PER_MS,
 			       child->is_on_demand ? " at the earliest" : "");
@@ -425,6 +427,9 @@ child_hold(struct child *child)
 void
 child_release(struct child *child)
 {
-	if (child != NULL && child->state == CHILD_BACKOFF && !child->timer.is_armed)
+	if (child == NULL)
+		return;
+	child->is_given_up = false;
+	if (child->state == CHILD_BACKOFF && !child->timer.is_armed)
 		loop_arm(child->loop, &child->timer, clock_now_ns());
 }

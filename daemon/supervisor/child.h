@@ -114,6 +114,7 @@ struct child {
 	bool is_on_demand;
 	bool has_accepted; /* this process was told to accept */
 	bool is_retiring;  /* it was asked whether it is idle */
+	bool is_given_up;  /* what was before takes its place; until that cannot be */
 	bool is_pausing;   /* it was told to accept no more for now */
 	bool is_quiet; /* cannot accept any more; of one that was told to pause: until it is told */
 	bool was_ready; /* this process */

@@ -78,6 +78,7 @@ fallback_note_crash(struct listener *listener)
 	    !fallback_count_crash(&listener->fallback, rollback, clock_now_ns()))
 		return;
 	listener->wants_back = true;
+	listener->current->is_given_up = true;
 	log_event(LOG_EVENT_GOING_BACK, listener->name,
 		  "'%s' has crashed %" PRId64 " times within %s since it was changed; it goes back "
 		  "to the settings and the handler file of generation %" PRIu32,

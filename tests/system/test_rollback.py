@@ -55,6 +55,9 @@ def test_three_crashes_bring_handler_and_settings_back(start, install, mode, wha
     daemon.log.wait(r"'v' has crashed 3 times within 1min since it was changed; it goes back to the "
                     r"settings and the handler file of generation 1")
     daemon.log.wait("rolled back in .* ms")
+    if mode != "forking":
+        daemon.log.wait("worker of 'v' .*; what was before takes its place")
+        assert len(daemon.log.find("; it is replaced at once")) == 2
     assert answers(daemon) == "version 1"
     assert daemon.worker("echo") == echo
 
