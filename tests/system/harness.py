@@ -7,6 +7,7 @@ import collections
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -100,31 +101,51 @@ def free_ports(count):
 
 
 class Log:
-    """The lines a process writes, gathered by a thread."""
+    """The lines a process writes, gathered by a thread. What was written before a call is seen by it."""
 
     def __init__(self, stream):
         self.lines = []
         self.is_over = False
         self._stream = stream
+        self._rest = b""
+        # one for the thread, one for whoever has the lock
+        self._poll, self._look = select.poll(), select.poll()
+        self._poll.register(stream, select.POLLIN)
+        self._look.register(stream, select.POLLIN)
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
+    def _take(self):
+        """Under the lock: what is in the pipe, which is not empty or at its end."""
+        data = os.read(self._stream.fileno(), 65536)
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if not data and self._rest:
+            whole.append(self._rest)
+        self.lines += [line.decode("utf-8", "replace") for line in whole]
+        self.is_over = not data
+        self._changed.notify_all()
+
     def _read(self):
-        for line in self._stream:
+        while not self.is_over:
+            self._poll.poll()
             with self._changed:
-                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                self._changed.notify_all()
-        with self._changed:
-            self.is_over = True
-            self._changed.notify_all()
+                if self._look.poll(0):
+                    self._take()
+
+    def _drain(self):
+        """Under the lock."""
+        while not self.is_over and self._look.poll(0):
+            self._take()
 
     def mark(self):
         with self._changed:
+            self._drain()
             return len(self.lines)
 
     def find(self, pattern, since=0):
         with self._changed:
+            self._drain()
             lines = self.lines[since:]
         return [match for match in (re.search(pattern, line) for line in lines) if match]
 
