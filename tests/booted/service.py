@@ -217,6 +217,15 @@ class Service:
         self._closing.callback(follow.close)
         return follow
 
+    def wait_record(self, text, count=1):
+        """The count-th record with that text that the journal has."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            found = [one for one in self.records() if text in str(one.get("MESSAGE"))]
+            if len(found) >= count:
+                return found[count - 1]
+            assert time.monotonic() < deadline, f"not {count} times in the journal: {text!r}"
+
     def records(self, *matches):
         """The unit's records so far, or those that match."""
         self.machine.run("journalctl --sync")

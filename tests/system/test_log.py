@@ -122,8 +122,12 @@ def test_a_level_above_the_configured_one_is_not_logged_and_a_reload_changes_it(
             with daemon.connect() as other:
                 log(other, 5, b"between")
         client = daemon.connect()
-    log(client, 7, b"third")
-    daemon.log.wait(": third$")
+
+    def logs_third():
+        log(client, 7, b"third")
+        return daemon.log.find(": third$")
+    # a worker is told, and not waited for
+    daemon.until(lambda state: logs_third(), "the worker has heard of it")
 
 
 @pytest.mark.parametrize("connections, lines", [("none", 0), ("refused", 0), ("all", 1)])
