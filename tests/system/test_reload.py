@@ -314,5 +314,5 @@ def test_two_hundred_reloads_leak_nothing(start):
             before = procfs.count_fds(daemon.pid), procfs.memory_kib(daemon.pid)
     # what belongs to an old worker is closed when it is forgotten, after its end
     daemon.until(lambda state: not state["echo"].draining and
-                 procfs.count_fds(daemon.pid) == before[0], "the old workers end")
+                 procfs.count_fds(daemon.pid) <= before[0], "the old workers end")
     assert IS_SANITIZED or procfs.memory_kib(daemon.pid) <= before[1] + 256
