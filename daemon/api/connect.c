@@ -44,7 +44,7 @@ connect_wait(struct hd_request *req, int fd, int64_t deadline_ns)
 	return -error;
 }
 
-/* Connects within the deadline (0: none); the socket blocks afterwards. Returns it. */
+/* Connects within the deadline (0: none). Returns the socket, which waits as the mode wants it. */
 static int
 connect_open(struct hd_request *req, const struct connect_target *target, int64_t deadline_ns)
 {
@@ -65,7 +65,7 @@ connect_open(struct hd_request *req, const struct connect_target *target, int64_
 	}
 	if (target->addr.ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (ioctl(fd, FIONBIO, &zero) < 0)
+	if (!req->server->waiter->parks && ioctl(fd, FIONBIO, &zero) < 0)
 		return -errno;
 	return take_fd(&fd);
 }
@@ -196,6 +196,8 @@ connect_wrap(struct hd_request *parent, int fd, const struct connect_target *tar
 		(void)close(fd);
 		return NULL;
 	}
+	/* the same flow waits for it */
+	req->watch.flow = parent->watch.flow;
 	request_open(req, fd, &target->addr, target->length);
 	(void)pthread_mutex_lock(&req->lock);
 	req->parent = parent;
@@ -241,6 +243,7 @@ connect_end(struct hd_request *connected)
 
 	file_close_streams(connected);
 	connect_close_all(connected);
+	connected->server->waiter->forget(connected);
 	request_close(connected);
 	request_destroy(connected);
 	free(connected);

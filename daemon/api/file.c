@@ -232,14 +232,17 @@ file_send_some(struct hd_request *req, int fd, off_t *offset, size_t count)
 		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
 			return request_note_error(req, -ECANCELED);
 		n = sendfile(req->fd, fd, offset, count);
-		if (n >= 0)
+		if (n >= 0) {
+			wait_spend(req);
 			return n;
+		}
 		if (errno == EINTR)
 			continue;
 		if (errno == EPIPE && atomic_load(&req->is_cancelled))
 			return request_note_error(req, -ECANCELED);
 		if (errno != EAGAIN)
 			return request_note_error(req, -errno);
+		req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
 		r = req->server->waiter->wait_ready(req, POLLOUT);
 		if (r < 0)
 			return request_note_error(req, r);

@@ -170,6 +170,7 @@ mailbox_receive(struct hd_request *req, void *buf, size_t size)
 			memcpy(buf, mail->data, length < size ? length : size);
 			free(mail);
 			request_count_in(req, length);
+			wait_spend(req);
 			return length <= size ? (ssize_t)length : -EMSGSIZE;
 		}
 		if (is_closed)

@@ -68,6 +68,9 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->buffered = req->broken = 0;
 	req->timeout_ms = -1;
 	req->io_flags = 0;
+	req->watch = (struct wait_watch){.flow = req->watch.flow};
+	/* the first bytes are seldom there before the request */
+	req->is_dry = server->waiter->parks;
 	req->has_socket_timeout = req->is_end_seen = req->is_write_shut = false;
 	req->has_name = req->has_local = false;
 	req->bytes_in = req->bytes_out = 0;
@@ -134,6 +137,7 @@ request_show(struct hd_request *req, int fd)
 	atomic_store_explicit(&slot->peer_scope, scope, memory_order_relaxed);
 	atomic_store_explicit(&slot->phase, SCOREBOARD_VERIFY, memory_order_relaxed);
 	atomic_store_explicit(&slot->connection_id, req->id, memory_order_release);
+	server_note_request(req->server, req, req->id);
 }
 
 /* From here on other flows may cancel it. */
@@ -264,15 +268,11 @@ void
 request_cancel_here(struct hd_request *req)
 {
 	int fd = atomic_load(&req->fd);
-	int cancel_fd;
 
 	if (fd < 0)
 		return;
 	atomic_store(&req->is_cancelled, true);
-	/* a flow that begins to wait after this sees the flag */
-	cancel_fd = atomic_load(&req->cancel_fd);
-	if (cancel_fd >= 0)
-		fd_raise_event(cancel_fd);
+	req->server->waiter->interrupt(req);
 	if (req->kind == REQUEST_STREAM)
 		(void)shutdown(fd, SHUT_RDWR);
 }

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/wait.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/scoreboard.h"
@@ -77,6 +78,10 @@ struct hd_request {
 	_Atomic bool is_woken;	   /* hd_wake was called */
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
+
+	struct wait_watch watch; /* of a mode that parks */
+	uint32_t share;		 /* system calls without waiting until others have their turn */
+	bool is_dry; /* likewise: nothing more is to be read until the kernel tells of it */
 
 	unsigned buffered; /* REQUEST_HAS_... */
 	unsigned broken;   /* REQUEST_RESET ... */

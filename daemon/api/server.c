@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -12,6 +13,9 @@
 
 #include "api/request.h"
 #include "base/fd.h"
+
+/* Half a megabyte of memory, where that many connections were served. */
+#define SERVER_MOST_GUESSES 65536
 
 static void *
 server_map_shared(size_t size)
@@ -37,11 +41,56 @@ void
 server_destroy(struct hd_server *server)
 {
 	option_store_free(&server->options);
+	free(server->guesses);
 	if (server->cancel_fd >= 0)
 		(void)close(server->cancel_fd);
 	if (server->limiters != NULL)
 		(void)munmap(server->limiters, sizeof(*server->limiters));
 	(void)pthread_mutex_destroy(&server->requests_lock);
+}
+
+int
+server_remember_requests(struct hd_server *server, size_t limit)
+{
+	size_t count = 64;
+
+	/* ids are given in order: with room to spare, a few that stay are seldom overwritten */
+	while (count < 2 * limit && count < SERVER_MOST_GUESSES)
+		count *= 2;
+	server->guesses = calloc(count, sizeof(*server->guesses));
+	server->guess_mask = count - 1;
+	return server->guesses == NULL ? -ENOMEM : 0;
+}
+
+/* Under the lock, of a flow that ends: seldom. */
+static void
+server_forget_guesses(struct hd_server *server, const struct hd_request *req)
+{
+	if (server->guesses == NULL || req->slot == NULL)
+		return;
+	for (size_t i = 0; i <= server->guess_mask; i++) {
+		if (atomic_load_explicit(&server->guesses[i], memory_order_relaxed) == req)
+			atomic_store_explicit(&server->guesses[i], NULL, memory_order_relaxed);
+	}
+}
+
+struct hd_request *
+server_find_request(struct hd_server *server, uint64_t id)
+{
+	struct hd_request *req = NULL;
+
+	if (server->guesses != NULL)
+		req = atomic_load_explicit(&server->guesses[id & server->guess_mask],
+					   memory_order_relaxed);
+	if (req != NULL && atomic_load(&req->id) == id)
+		return req;
+	for (req = server->requests; req != NULL; req = req->next) {
+		if (atomic_load(&req->id) == id)
+			break;
+	}
+	if (req != NULL && req->slot != NULL)
+		server_note_request(server, req, id);
+	return req;
 }
 
 void
@@ -60,6 +109,7 @@ void
 server_remove_request(struct hd_server *server, struct hd_request *req)
 {
 	(void)pthread_mutex_lock(&server->requests_lock);
+	server_forget_guesses(server, req);
 	if (req->previous != NULL)
 		req->previous->next = req->next;
 	else

@@ -36,6 +36,7 @@ struct server_limiters {
 	struct log_limiter accepts;  /* that failed */
 	struct log_limiter spawns;   /* of threads and children, that failed */
 	struct log_limiter timeouts; /* of requests that take too long */
+	struct log_limiter slow;     /* fibers that do not wait */
 };
 
 struct waiter_ops;
@@ -64,6 +65,9 @@ struct hd_server {
 	/* The requests of this process, live or not; guarded by the lock. */
 	pthread_mutex_t requests_lock;
 	struct hd_request *requests;
+	/* Which flow had which id last: a guess that saves a search. Owned; NULL: none is made. */
+	_Atomic(struct hd_request *) *guesses;
+	size_t guess_mask;
 
 	struct server_limiters *limiters; /* owned */
 };
@@ -74,6 +78,22 @@ void server_destroy(struct hd_server *server);
 
 void server_add_request(struct hd_server *server, struct hd_request *req);
 void server_remove_request(struct hd_server *server, struct hd_request *req);
+
+/* Remembers, from now on, which flow has which id: for modes in which one flow wakes another of up
+ * to `limit`. 0 or -ENOMEM. */
+int server_remember_requests(struct hd_server *server, size_t limit);
+
+/* A flow has this id from now on. */
+static inline void
+server_note_request(struct hd_server *server, struct hd_request *req, uint64_t id)
+{
+	if (server->guesses != NULL)
+		atomic_store_explicit(&server->guesses[id & server->guess_mask], req,
+				      memory_order_relaxed);
+}
+
+/* Under the list's lock: the request that has, or had a moment ago, this id; NULL: none. */
+struct hd_request *server_find_request(struct hd_server *server, uint64_t id);
 
 /* Draining begins: from now on hd_draining() is true, and requests that wait idle are cancelled. */
 void server_begin_drain(struct hd_server *server);

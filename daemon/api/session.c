@@ -43,21 +43,21 @@ session_linger(struct hd_request *req)
 {
 	int64_t deadline_ns = clock_now_ns() + SESSION_LINGER_NS;
 	size_t left = SESSION_LINGER_BYTES;
-	char scratch[4096];
+	char scratch[1024]; /* a fiber's stack has few pages in memory */
 
 	while (left > 0) {
-		struct pollfd row = {.fd = req->fd, .events = POLLIN};
-		int ready = poll(&row, 1, clock_ms_until(deadline_ns));
 		ssize_t n;
 
-		/* a forked child that is told to drain */
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready <= 0)
+		if (req->server->waiter->wait_input(req, deadline_ns) == 0)
 			return;
 		n = recv(req->fd, scratch, sizeof(scratch), MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN) {
+			req->is_dry = false;
+			continue;
+		}
 		if (n <= 0)
 			return;
+		req->is_dry = false;
 		left -= (size_t)n < left ? (size_t)n : left;
 	}
 }

@@ -23,6 +23,9 @@
 #include "api/wait.h"
 
 #define STREAM_OUTPUT_SIZE 4096
+/* Of a request's watch: a call that takes less than it might can be followed by one that takes
+ * more. */
+#define STREAM_TELLS_MORE ((uint32_t)(POLLPRI | POLLERR | POLLHUP | POLLRDHUP))
 
 /* Whether a wait for input must end now because the request is idle in a draining worker. */
 static bool
@@ -44,6 +47,22 @@ stream_receive_datagram(struct hd_request *req, void *buf, size_t size)
 	return 0;
 }
 
+/*
+ * After less than was asked for, nothing more is there, and of what comes next the kernel tells
+ * anew; so the next call need not try first. That holds for TCP, but where the end, an error or
+ * urgent data is told: urgent data, too, makes a call return early.
+ */
+static void
+stream_note_received(struct hd_request *req, bool is_short)
+{
+	if (is_short && req->server->waiter->parks && req->client.ss_family != AF_UNIX &&
+	    req->client.ss_family != AF_UNSPEC && (req->watch.ready & STREAM_TELLS_MORE) == 0) {
+		req->watch.ready &= ~(uint32_t)POLLIN;
+		req->is_dry = true;
+	}
+	wait_spend(req);
+}
+
 ssize_t
 stream_receive(struct hd_request *req, void *buf, size_t size)
 {
@@ -56,11 +75,20 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 
 		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
 			return request_note_error(req, -ECANCELED);
+		/* trying would only tell what is known */
+		if (req->is_dry && !must_not_wait && req->io_flags == 0) {
+			r = req->server->waiter->wait_ready(req, POLLIN);
+			if (r < 0)
+				return request_note_error(req, r);
+			req->is_dry = false;
+			continue;
+		}
 		n = recv(req->fd, buf, size, must_not_wait ? MSG_DONTWAIT : req->io_flags);
 		if (n > 0) {
 			if (req->bytes_in == 0)
 				atomic_store(&req->is_silent, false);
 			request_count_in(req, (uint64_t)n);
+			stream_note_received(req, (size_t)n < size);
 			return n;
 		}
 		if (n == 0) {
@@ -76,6 +104,8 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 			return request_note_error(req, -errno);
 		if (must_not_wait)
 			return request_note_error(req, -ECANCELED);
+		/* what was told until now is used up */
+		req->watch.ready &= (uint32_t)POLLOUT;
 		r = req->server->waiter->wait_ready(req, POLLIN);
 		if (r < 0)
 			return request_note_error(req, r);
@@ -104,6 +134,7 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 			n = sendmsg(req->fd, &msg, MSG_NOSIGNAL | req->io_flags);
 		if (n >= 0) {
 			request_count_out(req, (uint64_t)n);
+			wait_spend(req);
 			return n;
 		}
 		if (errno == EINTR)
@@ -112,6 +143,7 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 			return request_note_error(req, -ECANCELED);
 		if (errno != EAGAIN)
 			return request_note_error(req, -errno);
+		req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
 		r = req->server->waiter->wait_ready(req, POLLOUT);
 		if (r < 0)
 			return request_note_error(req, r);

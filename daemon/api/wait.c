@@ -53,29 +53,10 @@ blocking_set_timeout(struct hd_request *req, int ms)
 	return 0;
 }
 
-static int
-blocking_poll(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_ms)
-{
-	int64_t deadline_ns = timeout_ms < 0 ? 0 : clock_now_ns() + timeout_ms * CLOCK_NS_PER_MS;
-	int n;
-
-	(void)req;
-	do {
-		n = poll(fds, count, timeout_ms < 0 ? -1 : clock_ms_until(deadline_ns));
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-const struct waiter_ops waiter_blocking = {
-	.wait_ready = blocking_wait_ready,
-	.set_timeout = blocking_set_timeout,
-	.poll = blocking_poll,
-};
-
 /* The event that ends the waits of this request alone; made on the first wait. Without one a wait
  * still ends with those of all. */
 static int
-wait_open_cancel(struct hd_request *req)
+blocking_open_cancel(struct hd_request *req)
 {
 	int fd = atomic_load(&req->cancel_fd);
 
@@ -87,15 +68,50 @@ wait_open_cancel(struct hd_request *req)
 	return fd;
 }
 
-/* Waits for up to count rows, for cancellation and, where wake_fd is given, for hd_wake. Returns
- * how many of the rows have events. */
+/* The eventfd that hd_wake writes to; made on the first hd_poll. */
 static int
-wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd, int timeout_ms)
+blocking_open_wake(struct hd_request *req)
+{
+	int fd = atomic_load(&req->wake_fd);
+
+	if (fd >= 0)
+		return fd;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	/* whoever wakes it looks for the event under the lock */
+	(void)pthread_mutex_lock(&req->lock);
+	atomic_store(&req->wake_fd, fd);
+	if (atomic_load(&req->is_woken))
+		fd_raise_event(fd);
+	(void)pthread_mutex_unlock(&req->lock);
+	return fd;
+}
+
+static int
+blocking_poll_rows(struct pollfd *rows, unsigned count, int timeout_ms)
+{
+	int64_t deadline_ns = timeout_ms < 0 ? 0 : clock_now_ns() + timeout_ms * CLOCK_NS_PER_MS;
+	int n;
+
+	do {
+		n = poll(rows, count, timeout_ms < 0 ? -1 : clock_ms_until(deadline_ns));
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* Behind the caller's rows stand those that end the wait. */
+static int
+blocking_poll(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wakeable,
+	      int timeout_ms)
 {
 	struct pollfd few[8], *rows = few;
 	struct pollfd *many = NULL;
-	bool is_cancelled;
+	int wake_fd = is_wakeable ? blocking_open_wake(req) : -1;
 	int n;
+
+	if (is_wakeable && wake_fd < 0)
+		return wake_fd;
 
 	if (count + 3 > sizeof(few) / sizeof(few[0])) {
 		many = calloc(count + 3, sizeof(*many));
@@ -110,11 +126,9 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 	}
 	rows[count] = (struct pollfd){.fd = req->server->cancel_fd, .events = POLLIN};
 	rows[count + 1] = (struct pollfd){.fd = wake_fd, .events = POLLIN};
-	rows[count + 2] = (struct pollfd){.fd = wait_open_cancel(req), .events = POLLIN};
+	rows[count + 2] = (struct pollfd){.fd = blocking_open_cancel(req), .events = POLLIN};
 	/* cancelled before the event was there */
-	n = atomic_load(&req->is_cancelled)
-		    ? 0
-		    : req->server->waiter->poll(req, rows, count + 3, timeout_ms);
+	n = atomic_load(&req->is_cancelled) ? 0 : blocking_poll_rows(rows, count + 3, timeout_ms);
 	if (n >= 0) {
 		n = 0;
 		for (unsigned i = 0; i < count; i++) {
@@ -123,9 +137,97 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd
 		}
 	}
 	/* the event is raised before the request is told, by another process even */
-	is_cancelled = rows[count].revents != 0 || atomic_load(&req->is_cancelled);
+	if (rows[count].revents != 0)
+		n = -ECANCELED;
 	free(many);
-	if (is_cancelled)
+	return n;
+}
+
+static int
+blocking_wait_input(struct hd_request *req, int64_t deadline_ns)
+{
+	struct pollfd row = {.fd = req->fd, .events = POLLIN};
+	int n;
+
+	do {
+		n = poll(&row, 1, clock_ms_until(deadline_ns));
+	} while (n < 0 && errno == EINTR); /* a forked child that is told to drain */
+	return n > 0;
+}
+
+static void
+blocking_wake(struct hd_request *req)
+{
+	int fd = atomic_load(&req->wake_fd);
+
+	if (fd >= 0)
+		fd_raise_event(fd);
+}
+
+/* A flow that begins to wait after this sees the flag. */
+static void
+blocking_interrupt(struct hd_request *req)
+{
+	int fd = atomic_load(&req->cancel_fd);
+
+	if (fd >= 0)
+		fd_raise_event(fd);
+}
+
+/* Nobody waits for it but its client. */
+static void
+blocking_yield(struct hd_request *req)
+{
+	req->share = UINT32_MAX;
+}
+
+/* The flow is itself the helper thread. */
+static int
+blocking_offload(struct hd_request *req, void (*run)(void *), void *argument)
+{
+	(void)req;
+	run(argument);
+	return 0;
+}
+
+static void
+blocking_forget(struct hd_request *req)
+{
+	(void)req;
+}
+
+const struct waiter_ops waiter_blocking = {
+	.wait_ready = blocking_wait_ready,
+	.wait_input = blocking_wait_input,
+	.set_timeout = blocking_set_timeout,
+	.poll = blocking_poll,
+	.wake = blocking_wake,
+	.interrupt = blocking_interrupt,
+	.yield = blocking_yield,
+	.offload = blocking_offload,
+	.forget = blocking_forget,
+};
+
+void
+wait_spend(struct hd_request *req)
+{
+	if (req->share <= 1)
+		req->server->waiter->yield(req);
+	else
+		req->share--;
+}
+
+/* Waits for up to count rows, for cancellation and, if it is wakeable, for hd_wake. Returns how
+ * many of the rows have events. */
+static int
+wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wakeable,
+	 int timeout_ms)
+{
+	int n = 0;
+
+	if (!atomic_load(&req->is_cancelled))
+		n = req->server->waiter->poll(req, fds, count, is_wakeable, timeout_ms);
+	if (n == -ECANCELED || atomic_load(&req->is_cancelled))
 		return request_note_error(req, -ECANCELED);
 	return n;
 }
@@ -136,8 +238,11 @@ hd_sleep(struct hd_request *req, unsigned ms)
 	int64_t deadline_ns = clock_now_ns() + (int64_t)ms * CLOCK_NS_PER_MS;
 	int r = stream_flush(req);
 
+	/* to wait for no time is to let others run */
+	if (r >= 0 && ms == 0)
+		req->server->waiter->yield(req);
 	while (r >= 0 && clock_ms_until(deadline_ns) > 0)
-		r = wait_for(req, NULL, 0, -1, clock_ms_until(deadline_ns));
+		r = wait_for(req, NULL, 0, false, clock_ms_until(deadline_ns));
 	return r < 0 ? r : 0;
 }
 
@@ -149,7 +254,7 @@ wait_for_fd(struct hd_request *req, int fd, short events, int timeout_ms)
 
 	if (fd < 0)
 		return -EBADF;
-	r = wait_for(req, &row, 1, -1, timeout_ms);
+	r = wait_for(req, &row, 1, false, timeout_ms);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -165,31 +270,18 @@ hd_wait(struct hd_request *req, int fd, short events, int timeout_ms)
 	return r < 0 ? r : wait_for_fd(req, fd, events, timeout_ms);
 }
 
-/* The eventfd that hd_wake writes to; made on the first hd_poll. */
-static int
-wait_open_wake(struct hd_request *req)
-{
-	int fd = atomic_load(&req->wake_fd);
-
-	if (fd >= 0)
-		return fd;
-	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	atomic_store(&req->wake_fd, fd);
-	return fd;
-}
-
 /* Whether waking was asked for since the last hd_poll; takes it back. */
 static bool
 wait_was_woken(struct hd_request *req)
 {
 	bool was_woken;
 
+	if (!atomic_load(&req->is_woken))
+		return false;
 	/* hd_wake sets both under the lock: they must be taken back together */
 	(void)pthread_mutex_lock(&req->lock);
 	was_woken = atomic_exchange(&req->is_woken, false);
-	if (was_woken)
+	if (req->wake_fd >= 0)
 		fd_clear_event(req->wake_fd);
 	(void)pthread_mutex_unlock(&req->lock);
 	return was_woken;
@@ -232,15 +324,15 @@ poll_has_input(const struct pollfd *fds, unsigned count)
 
 /* Waits as long as the session of a peer lasts at most: its end is input. */
 static int
-poll_peer(struct hd_request *req, struct pollfd *fds, unsigned count, int wake_fd, int timeout_ms)
+poll_peer(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_ms)
 {
 	/* it is nothing to who does not ask for input */
 	if (!poll_has_input(fds, count))
-		return wait_for(req, fds, count, wake_fd, timeout_ms);
+		return wait_for(req, fds, count, true, timeout_ms);
 	for (;;) {
 		int left_ms = clock_ms_until(mailbox_deadline_ns(req->mailbox));
 		bool is_mine = timeout_ms >= 0 && timeout_ms < left_ms;
-		int n = wait_for(req, fds, count, wake_fd, is_mine ? timeout_ms : left_ms);
+		int n = wait_for(req, fds, count, true, is_mine ? timeout_ms : left_ms);
 
 		if (n != 0 || is_mine || atomic_load(&req->is_woken))
 			return n;
@@ -270,27 +362,26 @@ poll_was_shut(const struct hd_request *req)
 int
 hd_poll(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_ms)
 {
-	int wake_fd, n;
+	int n;
 
 	if (count > WAIT_MOST_FDS)
 		return -EINVAL;
 	n = stream_prepare_input(req);
 	if (n < 0)
 		return n;
-	wake_fd = wait_open_wake(req);
-	if (wake_fd < 0)
-		return wake_fd;
 	if (wait_was_woken(req))
 		return -EINTR;
 	n = poll_buffered(req, fds, count);
-	if (n > 0)
+	if (n > 0) {
+		wait_spend(req);
 		return n;
+	}
 	if (poll_must_end(req, fds, count)) {
-		n = wait_for(req, fds, count, -1, 0);
+		n = wait_for(req, fds, count, false, 0);
 		return n != 0 ? n : request_note_error(req, -ECANCELED);
 	}
-	n = req->mailbox != NULL ? poll_peer(req, fds, count, wake_fd, timeout_ms)
-				 : wait_for(req, fds, count, wake_fd, timeout_ms);
+	n = req->mailbox != NULL ? poll_peer(req, fds, count, timeout_ms)
+				 : wait_for(req, fds, count, true, timeout_ms);
 	if (n < 0)
 		return n;
 	if (wait_was_woken(req))
@@ -301,27 +392,22 @@ hd_poll(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_
 int
 hd_wake(struct hd_server *server, uint64_t request_id)
 {
+	struct hd_request *req;
 	int r = -ESRCH;
 
 	if (request_id == 0)
 		return r;
 	(void)pthread_mutex_lock(&server->requests_lock);
-	for (struct hd_request *req = server->requests; req != NULL; req = req->next) {
-		if (atomic_load(&req->id) != request_id)
-			continue;
+	req = server_find_request(server, request_id);
+	if (req != NULL) {
 		/* the flow may just be closing it and opening another */
 		(void)pthread_mutex_lock(&req->lock);
 		if (atomic_load(&req->id) == request_id) {
-			int fd;
-
 			atomic_store(&req->is_woken, true);
-			fd = atomic_load(&req->wake_fd);
-			if (fd >= 0)
-				fd_raise_event(fd);
+			server->waiter->wake(req);
 			r = 0;
 		}
 		(void)pthread_mutex_unlock(&req->lock);
-		break;
 	}
 	(void)pthread_mutex_unlock(&server->requests_lock);
 	return r;
@@ -334,7 +420,5 @@ hd_offload(struct hd_request *req, void (*run)(void *), void *argument)
 
 	if (r < 0)
 		return r;
-	/* a flow that may block is itself the helper thread: nobody waits for it but its client */
-	run(argument);
-	return 0;
+	return req->server->waiter->offload(req, run, argument);
 }

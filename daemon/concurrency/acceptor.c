@@ -10,9 +10,12 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "api/wait.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "net/listen.h"
 
@@ -132,12 +135,19 @@ static int
 acceptor_take_connection(struct concurrency *mode, struct sockaddr_storage *ret_client,
 			 socklen_t *ret_length)
 {
+	static const int one = 1;
+	int fd;
+
 	if (atomic_exchange(&mode->was_connection_taken, true))
 		return -EAGAIN;
 	*ret_length = sizeof(*ret_client);
 	if (getpeername(mode->sockets[0], (struct sockaddr *)ret_client, ret_length) < 0)
 		*ret_length = 0;
-	return fcntl(mode->sockets[0], F_DUPFD_CLOEXEC, 0);
+	fd = fcntl(mode->sockets[0], F_DUPFD_CLOEXEC, 0);
+	/* else its flow blocks, which does no harm: there is only this one */
+	if (fd >= 0 && mode->server->waiter->parks)
+		(void)ioctl(fd, FIONBIO, &one);
+	return fd;
 }
 
 int
@@ -157,7 +167,8 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		do {
 			*ret_length = sizeof(*ret_client);
 			fd = accept4(mode->sockets[at], (struct sockaddr *)ret_client, ret_length,
-				     SOCK_CLOEXEC);
+				     SOCK_CLOEXEC |
+					     (mode->server->waiter->parks ? SOCK_NONBLOCK : 0));
 		} while (fd < 0 && acceptor_is_passing(errno));
 		if (fd >= 0) {
 			acceptor->next = at;
@@ -224,13 +235,9 @@ acceptor_is_broken(const struct concurrency *mode)
 	return false;
 }
 
-static void
-acceptor_wait_shortage(struct concurrency *mode, int error)
+int64_t
+acceptor_tell_shortage(const struct concurrency *mode, int error)
 {
-	struct pollfd rows[] = {
-		{.fd = mode->drain_fd, .events = POLLIN},
-		{.fd = mode->pause_fd, .events = POLLIN},
-	};
 	uint64_t suppressed = 0;
 
 	if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
@@ -238,7 +245,19 @@ acceptor_wait_shortage(struct concurrency *mode, int error)
 			  "'%s' cannot accept connections: %s; clients wait, trying again every "
 			  "%d ms (%" PRIu64 " attempts failed before)",
 			  mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
-	(void)poll(rows, COUNT_OF(rows), ACCEPTOR_PAUSE_MS);
+	return ACCEPTOR_PAUSE_MS * CLOCK_NS_PER_MS;
+}
+
+static void
+acceptor_wait_shortage(const struct concurrency *mode, int error)
+{
+	struct pollfd rows[] = {
+		{.fd = mode->drain_fd, .events = POLLIN},
+		{.fd = mode->pause_fd, .events = POLLIN},
+	};
+
+	(void)poll(rows, COUNT_OF(rows),
+		   (int)(acceptor_tell_shortage(mode, error) / CLOCK_NS_PER_MS));
 }
 
 /* The control flow ends this worker; until it does, nobody accepts. */

@@ -20,6 +20,8 @@ struct acceptor {
 	int epoll_fd;
 	size_t next;	/* the socket to try first */
 	bool is_unsure; /* something may wait that waiting does not tell: look at all sockets */
+	/* Datagrams are taken several at a time, into here; NULL: they are not. Not owned. */
+	struct intake_batch *batch;
 };
 
 /* 0 or a negative errno. After a fork the child opens its own. */
@@ -51,6 +53,8 @@ bool acceptor_is_broken(const struct concurrency *mode);
 int acceptor_wait(struct acceptor *acceptor, int timeout_ms);
 
 bool acceptor_is_shortage(int error);
+/* After a shortage, so long until it is worth trying again. Tells of it in the log. */
+int64_t acceptor_tell_shortage(const struct concurrency *mode, int error);
 /* Waits until it is worth trying again: after EUSERS for a connection that ends, after a shortage
  * 100 ms (told once in 10 s); or until the listener is paused, or draining begins. */
 void acceptor_pause(struct concurrency *mode, int error);

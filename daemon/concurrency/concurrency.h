@@ -50,6 +50,7 @@ struct concurrency_ops {
 extern const struct concurrency_ops concurrency_threading;
 extern const struct concurrency_ops concurrency_forking;
 extern const struct concurrency_ops concurrency_serial;
+extern const struct concurrency_ops concurrency_fibers;
 
 /* What a mode works with; filled by the worker before prepare. */
 struct concurrency {
@@ -64,13 +65,15 @@ struct concurrency {
 	bool is_connection;	    /* the only socket is the connection to be served */
 	int64_t session_timeout_ns; /* of each UDP peer; 0: each datagram for itself */
 	uint32_t max_sessions;
-	struct intake_batch *batch; /* datagrams are taken several at a time; NULL: they are not */
+	struct intake_batch *batch; /* of serial: what one call has taken; owned; NULL: none */
 	bool takes_in_runs; /* a flow takes datagrams one after the other as long as there are some
 			     */
 	uint32_t limit;	    /* connections at once, at most the slots of the board */
 	uint32_t min_threads;
 	int64_t idle_timeout_ns;
 	size_t stack_size;
+	uint32_t fiber_threads;
+	int64_t warn_after_ns; /* of a fiber that does not wait; 0: never */
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
 	bool is_once;			/* accept one connection only */

@@ -36,6 +36,8 @@ static struct {
 
 static _Thread_local const struct scoreboard_slot *crash_slot;
 static _Thread_local void *crash_stack; /* of this thread; owned */
+/* Below the stack that runs; 0: not known. */
+static _Thread_local uintptr_t crash_guard_low, crash_guard_high;
 
 /* Where it happened; 0 on a machine that is not known here. */
 static uintptr_t
@@ -207,6 +209,16 @@ crash_limit_time(void)
 	(void)alarm(CRASH_MOST_SECONDS);
 }
 
+/* A stack that is used up runs into its guard. */
+static bool
+crash_is_overflow(const siginfo_t *info)
+{
+	uintptr_t address = (uintptr_t)info->si_addr;
+
+	return info->si_signo == SIGSEGV && info->si_code > 0 && address >= crash_guard_low &&
+	       address < crash_guard_high;
+}
+
 static void
 crash_write(int number, const siginfo_t *info, const void *context)
 {
@@ -219,6 +231,7 @@ crash_write(int number, const siginfo_t *info, const void *context)
 	record->signal = number;
 	record->code = info->si_code;
 	record->address = info->si_code > 0 ? (uint64_t)(uintptr_t)info->si_addr : 0;
+	record->is_stack_overflow = crash_is_overflow(info);
 	record->connection_id = crash_slot != NULL ? atomic_load(&crash_slot->connection_id) : 0;
 	crash_limit_time();
 	crash_add_stack(record, context);
@@ -334,6 +347,14 @@ crash_end_thread(void)
 	(void)sigaltstack(&none, NULL);
 	(void)munmap(crash_stack, CRASH_STACK_SIZE);
 	crash_stack = NULL;
+}
+
+void
+crash_set_flow(const struct scoreboard_slot *slot, const void *stack_low, size_t guard_size)
+{
+	crash_slot = slot;
+	crash_guard_high = (uintptr_t)stack_low;
+	crash_guard_low = crash_guard_high - guard_size;
 }
 
 void

@@ -9,6 +9,8 @@
 #ifndef CONCURRENCY_CRASH_H
 #define CONCURRENCY_CRASH_H
 
+#include <stddef.h>
+
 #include "ipc/crash.h"
 #include "ipc/scoreboard.h"
 
@@ -20,6 +22,10 @@ void crash_open(struct crash_record *record, const char *path, const char *name)
  * ends. */
 void crash_begin_thread(const struct scoreboard_slot *slot);
 void crash_end_thread(void);
+
+/* From now on this thread serves the connection of another slot (NULL: none), on a stack with a
+ * guard of so many bytes below `stack_low` (NULL: the thread's own). */
+void crash_set_flow(const struct scoreboard_slot *slot, const void *stack_low, size_t guard_size);
 
 /* This process was forked to serve the connections of the slot. */
 void crash_begin_child(const struct scoreboard_slot *slot);

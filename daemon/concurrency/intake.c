@@ -30,16 +30,23 @@ intake_free(struct intake *intake)
 }
 
 bool
-intake_has_more(const struct concurrency *mode)
+intake_has_more(const struct intake_batch *batch)
 {
-	return mode->batch != NULL && mode->batch->next < mode->batch->count;
+	return batch != NULL && batch->next < batch->count;
 }
 
-int
-intake_open_batch(struct concurrency *mode)
+struct intake_batch *
+intake_make_batch(void)
 {
-	mode->batch = calloc(1, sizeof(*mode->batch));
-	return mode->batch == NULL ? -ENOMEM : 0;
+	return calloc(1, sizeof(struct intake_batch));
+}
+
+void
+intake_free_batch(struct intake_batch *batch)
+{
+	for (int i = 0; batch != NULL && i < INTAKE_BATCH; i++)
+		datagram_free(&batch->items[i]);
+	free(batch);
 }
 
 /* A request may have kept the buffer for something larger, or freed it. */
@@ -83,10 +90,9 @@ intake_take_next(struct intake_batch *batch, struct intake *intake)
 
 /* Takes several at once. 0 or a negative errno. */
 static int
-intake_receive_batch(const struct concurrency *mode, const struct datagram_socket *socket,
-		     struct intake *ret)
+intake_receive_batch(const struct concurrency *mode, struct intake_batch *batch,
+		     const struct datagram_socket *socket, struct intake *ret)
 {
-	struct intake_batch *batch = mode->batch;
 	unsigned too_long;
 	int n, r = 0;
 
@@ -154,8 +160,8 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 	size_t most = acceptor_reach(acceptor);
 	int error;
 
-	if (intake_has_more(mode)) {
-		intake_take_next(mode->batch, ret);
+	if (intake_has_more(acceptor->batch)) {
+		intake_take_next(acceptor->batch, ret);
 		return 0;
 	}
 	if (!older_has_room(mode))
@@ -164,8 +170,9 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 	for (size_t i = 0; i < most && error == 0; i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
 		const struct datagram_socket *socket = &mode->receivers[at];
-		int r = mode->batch != NULL ? intake_receive_batch(mode, socket, ret)
-					    : intake_receive_from(mode, socket, &ret->datagram);
+		int r = acceptor->batch != NULL
+				? intake_receive_batch(mode, acceptor->batch, socket, ret)
+				: intake_receive_from(mode, socket, &ret->datagram);
 
 		if (r == 0) {
 			acceptor->next = at;

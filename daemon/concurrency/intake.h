@@ -47,12 +47,12 @@ void intake_give_way(const struct concurrency *mode);
 /* No more datagrams are there for this flow: the next one wakes whoever waits. */
 void intake_stop_taking(const struct concurrency *mode);
 
-/* From now on several datagrams are taken at a time; for a mode with one flow at a time. 0 or
- * -ENOMEM. */
-int intake_open_batch(struct concurrency *mode);
+/* Room for several datagrams that are taken together. NULL: no memory. */
+struct intake_batch *intake_make_batch(void);
+void intake_free_batch(struct intake_batch *batch);
 
-/* Whether something was taken already that is still to be served, whoever took it. */
-bool intake_has_more(const struct concurrency *mode);
+/* Whether something was taken already that is still to be served. */
+bool intake_has_more(const struct intake_batch *batch);
 
 /* Gives it to the request: from here on it is the session's. */
 void intake_open(struct intake *intake, struct hd_request *req);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -113,6 +114,7 @@ pool_open_seats(struct pool *pool)
 
 		if (r < 0)
 			return r;
+		pool->seats[i].batch = pool->mode->batch;
 		pool->free_seats |= 1U << i;
 	}
 	return 0;
@@ -135,6 +137,12 @@ pool_make_first_threads(struct pool *pool)
 	}
 	(void)pthread_mutex_unlock(&pool->lock);
 	return r;
+}
+
+static void
+pool_abort(struct hd_request *req)
+{
+	(void)pthread_kill(req->thread, SIGABRT);
 }
 
 int
@@ -168,7 +176,8 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		r = pool_open_seats(pool);
 	if (r < 0)
 		return r;
-	pool_watch_overdue(pool);
+	pool->overdue.abort = pool_abort;
+	requests_overdue_start(&pool->overdue, mode);
 	return pool_make_first_threads(pool);
 }
 

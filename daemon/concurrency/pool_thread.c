@@ -166,7 +166,7 @@ pool_hold(struct pool *pool)
 static bool
 pool_is_paused(const struct pool *pool)
 {
-	return concurrency_is_paused(pool->mode) && !intake_has_more(pool->mode);
+	return concurrency_is_paused(pool->mode) && !intake_has_more(pool->mode->batch);
 }
 
 /* Waits on a seat for something to serve. 0; -ETIME when it was idle for too long; -ECANCELED when
@@ -189,7 +189,7 @@ pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 			continue;
 		}
 		/* a thread that its handler has ended may have left some behind */
-		r = intake_has_more(pool->mode) ? 1 : acceptor_wait(acceptor, timeout_ms);
+		r = intake_has_more(pool->mode->batch) ? 1 : acceptor_wait(acceptor, timeout_ms);
 		is_over = r < 0;
 		if (r == 0)
 			return -ETIME;
@@ -343,7 +343,7 @@ pool_goes_on(struct pool_thread *thread, unsigned served)
 	if (!mode->is_datagram || thread->pool->sessions != NULL || mode->is_once)
 		return false;
 	/* what was taken is served even when draining has begun */
-	if (!intake_has_more(mode) &&
+	if (!intake_has_more(mode->batch) &&
 	    (atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
 	     concurrency_is_paused(mode)))
 		return false;
@@ -369,6 +369,7 @@ pool_run_thread(void *argument)
 	crash_begin_thread(thread->request.slot);
 	(void)acceptor_wait_open(pool->mode);
 	thread->direct.mode = pool->mode;
+	thread->direct.batch = pool->mode->batch;
 	while (pool_find_work(thread, is_coming)) {
 		unsigned served = 0;
 

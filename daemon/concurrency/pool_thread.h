@@ -24,7 +24,7 @@
 
 #include "api/request.h"
 #include "concurrency/intake.h"
-#include "concurrency/overdue.h"
+#include "concurrency/requests_overdue.h"
 #include "concurrency/sessions.h"
 
 /* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
@@ -65,8 +65,7 @@ struct pool {
 
 	/* Of the control flow. */
 	struct loop_timer retry;
-	struct overdue overdue;
-	int64_t aborted_ns; /* when the process was told to end for a stuck handler; 0: never */
+	struct requests_overdue overdue;
 };
 
 /* Under the lock: makes one more thread, which counts as coming. 0 or a negative errno. */
@@ -76,9 +75,6 @@ int pool_make_thread(struct pool *pool);
  * counts as coming from here on, so a thread whose time runs out at the same moment knows it. NULL:
  * none is parked. */
 struct pool_thread *pool_call_parked(struct pool *pool);
-
-/* Ends requests that take longer than timeouts.handler. In pool_overdue.c. */
-void pool_watch_overdue(struct pool *pool);
 
 /* Sees to it that somebody accepts, or serves the sessions that wait. */
 void pool_fill_seats(struct pool *pool);

@@ -4,6 +4,7 @@
  * The control flow goes on beside it, so a lock keeps service_actions of a handler that is not
  * thread-safe out of its sessions.
  */
+#include <errno.h>
 #include <pthread.h>
 
 #include "concurrency/intake.h"
@@ -14,10 +15,11 @@ static pthread_mutex_t serial_entry_lock = PTHREAD_MUTEX_INITIALIZER;
 static int
 serial_prepare(struct concurrency *mode)
 {
-	int r = mode->is_datagram && !mode->is_once ? intake_open_batch(mode) : 0;
-
-	if (r < 0)
-		return r;
+	if (mode->is_datagram && !mode->is_once) {
+		mode->batch = intake_make_batch();
+		if (mode->batch == NULL)
+			return -ENOMEM;
+	}
 	return pool_prepare(mode, 1, 1, &serial_entry_lock);
 }
 

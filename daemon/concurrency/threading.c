@@ -7,8 +7,11 @@
 static int
 threading_prepare(struct concurrency *mode)
 {
+	int r = server_remember_requests(mode->server, mode->limit);
+
 	mode->takes_in_runs = mode->is_datagram && !mode->is_once;
-	return pool_prepare(mode, mode->is_once ? 1 : mode->limit, mode->min_threads, NULL);
+	return r < 0 ? r
+		     : pool_prepare(mode, mode->is_once ? 1 : mode->limit, mode->min_threads, NULL);
 }
 
 /* Waits end by the requests' own cancellation. */

@@ -56,6 +56,7 @@ crash_take(struct crash_record *record, pid_t pid, struct crash_report *ret)
 	crash_copy(&ret->code, &record->code, sizeof(ret->code));
 	crash_copy(&ret->address, &record->address, sizeof(ret->address));
 	crash_copy(&ret->connection_id, &record->connection_id, sizeof(ret->connection_id));
+	ret->is_stack_overflow = record->is_stack_overflow != 0;
 	crash_copy(ret->frames, record->frames, sizeof(ret->frames));
 	for (uint32_t i = 0; i < CRASH_MOST_FRAMES; i++) {
 		struct crash_frame *frame = &ret->frames[i];
@@ -95,7 +96,11 @@ crash_add_cause(const struct crash_report *report, struct buf *text)
 {
 	const char *cause = crash_find_cause(report);
 
-	if (cause != NULL)
+	if (report->is_stack_overflow && report->signal == SIGSEGV)
+		buf_add_format(text,
+			       "the stack of its fiber is used up; raise fibers.stack_size, or "
+			       "keep large variables in hd_alloc");
+	else if (cause != NULL)
 		buf_add_format(text, "address 0x%" PRIx64 " %s", report->address, cause);
 	else if (report->signal == SIGFPE && report->code == FPE_INTDIV)
 		buf_add_format(text, "integer division by zero");

@@ -42,8 +42,9 @@ struct crash_record {
 	int32_t signal;
 	int32_t code; /* si_code */
 	uint64_t address;
-	uint64_t connection_id; /* that the crashing flow served; 0: none */
-	uint64_t reserved[4];
+	uint64_t connection_id;	    /* that the crashing flow served; 0: none */
+	uint32_t is_stack_overflow; /* of a fiber */
+	uint32_t reserved[7];
 	struct crash_frame frames[CRASH_MOST_FRAMES];
 };
 
@@ -53,6 +54,7 @@ struct crash_report {
 	int code;
 	uint64_t address;
 	uint64_t connection_id;
+	bool is_stack_overflow;
 	uint32_t frame_count;
 	struct crash_frame frames[CRASH_MOST_FRAMES];
 };

@@ -1,22 +1,25 @@
 /*
- * pool_overdue.c - threads whose handler takes too long: their request is cancelled, and if that
- * does not help, the process ends, since a thread cannot be taken away from the code it runs.
+ * requests_overdue.c - requests of this process whose handler takes too long: each is cancelled,
+ * and if that does not help, the process ends, since a flow cannot be taken away from the code it
+ * runs.
  */
+#include "concurrency/requests_overdue.h"
+
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 
+#include "api/request.h"
 #include "base/cleanup.h"
-#include "concurrency/pool_thread.h"
+#include "concurrency/concurrency.h"
 
 /* Cancelled in one look; the others follow in the next. */
-#define POOL_MOST_CANCELLED 16
+#define REQUESTS_MOST_CANCELLED 16
 
 /* What the slot of a flow shows; under the lock of the request that is as it was when it began. */
 static struct scoreboard_connection
-pool_look_at(const struct pool *pool, const struct hd_request *req)
+requests_look_at(const struct requests_overdue *requests, const struct hd_request *req)
 {
-	const struct scoreboard *board = pool->mode->board;
+	const struct scoreboard *board = requests->overdue.mode->board;
 	struct scoreboard_connection shown;
 
 	(void)scoreboard_read_connection(board, (size_t)(req->slot - board->slots), &shown);
@@ -24,12 +27,12 @@ pool_look_at(const struct pool *pool, const struct hd_request *req)
 }
 
 /* The last word of this process, under the lock of the request: its flow cannot go on to another,
- * nor end. SIGABRT goes to the very thread, so that a report or a core shows where it hangs. */
+ * nor end. */
 static void
-pool_abort(struct pool *pool, struct hd_request *req, int64_t now_ns)
+requests_abort(struct requests_overdue *requests, struct hd_request *req, int64_t now_ns)
 {
-	struct concurrency *mode = pool->mode;
-	struct scoreboard_connection shown = pool_look_at(pool, req);
+	struct concurrency *mode = requests->overdue.mode;
+	struct scoreboard_connection shown = requests_look_at(requests, req);
 	uint64_t open = scoreboard_count_open(mode->board, mode->limit);
 	char peer[PEER_NAME_SIZE];
 	struct log_context context = overdue_context(mode, &shown, peer);
@@ -39,26 +42,27 @@ pool_abort(struct pool *pool, struct hd_request *req, int64_t now_ns)
 		"handler '%s' has not returned 1 s after it was cancelled (timeouts.handler); its "
 		"worker is ended, with %" PRIu64 " other connections of this listener",
 		mode->server->handler.name, open > 0 ? open - 1 : 0);
-	pool->aborted_ns = now_ns;
+	requests->aborted_ns = now_ns;
 	mode->on_stuck(mode, context.connection_id);
-	(void)pthread_kill(req->thread, SIGABRT);
+	requests->abort(req);
 }
 
 /* Under both locks, of one that a flow serves. Returns whether it was cancelled now. */
 static bool
-pool_examine(struct pool *pool, struct hd_request *req, int64_t now_ns, int64_t *next_ns)
+requests_examine(struct requests_overdue *requests, struct hd_request *req, int64_t now_ns,
+		 int64_t *next_ns)
 {
 	struct overdue_row row = {
 		.opened_ns = req->opened_ns,
 		.cancelled_ns = atomic_load(&req->timed_out_ns),
 	};
 
-	switch (overdue_judge(&row, pool->mode->handler_timeout_ns, now_ns, next_ns)) {
+	switch (overdue_judge(&row, requests->overdue.mode->handler_timeout_ns, now_ns, next_ns)) {
 	case OVERDUE_CANCEL:
 		return request_time_out_here(req);
 	case OVERDUE_ABORT:
-		if (pool->aborted_ns == 0)
-			pool_abort(pool, req, now_ns);
+		if (requests->aborted_ns == 0)
+			requests_abort(requests, req, now_ns);
 		return false;
 	default:
 		return false;
@@ -68,7 +72,7 @@ pool_examine(struct pool *pool, struct hd_request *req, int64_t now_ns, int64_t 
 /* Under the list's lock: whether it was connected to, however indirectly, for one that was
  * cancelled. */
 static bool
-pool_is_for_overdue(const struct hd_request *req)
+requests_is_for_overdue(const struct hd_request *req)
 {
 	for (req = req->parent; req != NULL; req = req->parent) {
 		if (atomic_load(&req->timed_out_ns) != 0)
@@ -79,26 +83,25 @@ pool_is_for_overdue(const struct hd_request *req)
 
 /* Looks at the requests of all flows. Returns how many were cancelled. */
 static size_t
-pool_examine_all(struct pool *pool, struct scoreboard_connection *ret, int64_t now_ns,
-		 int64_t *next_ns)
+requests_examine_all(struct requests_overdue *requests, struct scoreboard_connection *ret,
+		     int64_t now_ns, int64_t *next_ns)
 {
-	struct hd_server *server = pool->mode->server;
+	struct hd_server *server = requests->overdue.mode->server;
 	size_t count = 0;
 
 	(void)pthread_mutex_lock(&server->requests_lock);
-	for (struct hd_request *req = server->requests; req != NULL && count < POOL_MOST_CANCELLED;
-	     req = req->next) {
-		if (req->slot == NULL)
-			continue;
+	for (struct hd_request *req = server->requests;
+	     req != NULL && count < REQUESTS_MOST_CANCELLED; req = req->next) {
 		(void)pthread_mutex_lock(&req->lock);
-		if (atomic_load(&req->fd) >= 0 && pool_examine(pool, req, now_ns, next_ns))
-			ret[count++] = pool_look_at(pool, req);
+		if (req->slot != NULL && atomic_load(&req->fd) >= 0 &&
+		    requests_examine(requests, req, now_ns, next_ns))
+			ret[count++] = requests_look_at(requests, req);
 		(void)pthread_mutex_unlock(&req->lock);
 	}
 	/* its handler may just wait for a connection of its own */
 	for (struct hd_request *req = server->requests; req != NULL && count > 0; req = req->next) {
 		(void)pthread_mutex_lock(&req->lock);
-		if (pool_is_for_overdue(req))
+		if (requests_is_for_overdue(req))
 			request_cancel_here(req);
 		(void)pthread_mutex_unlock(&req->lock);
 	}
@@ -107,30 +110,31 @@ pool_examine_all(struct pool *pool, struct scoreboard_connection *ret, int64_t n
 }
 
 static void
-pool_look_overdue(struct overdue *overdue, int64_t now_ns, int64_t *next_ns)
+requests_look(struct overdue *overdue, int64_t now_ns, int64_t *next_ns)
 {
-	struct pool *pool = CONTAINER_OF(overdue, struct pool, overdue);
-	struct concurrency *mode = pool->mode;
-	struct scoreboard_connection cancelled[POOL_MOST_CANCELLED];
+	struct requests_overdue *requests = CONTAINER_OF(overdue, struct requests_overdue, overdue);
+	struct concurrency *mode = requests->overdue.mode;
+	struct scoreboard_connection cancelled[REQUESTS_MOST_CANCELLED];
 	size_t count;
 
-	if (pool->aborted_ns == 0) {
-		count = pool_examine_all(pool, cancelled, now_ns, next_ns);
+	if (requests->aborted_ns == 0) {
+		count = requests_examine_all(requests, cancelled, now_ns, next_ns);
 		for (size_t i = 0; i < count; i++)
 			overdue_tell(mode, &cancelled[i], now_ns);
 		if (count > 0)
-			*next_ns = count<POOL_MOST_CANCELLED && * next_ns> now_ns + OVERDUE_GRACE_NS
+			*next_ns = count<REQUESTS_MOST_CANCELLED && * next_ns> now_ns +
+						   OVERDUE_GRACE_NS
 					   ? now_ns + OVERDUE_GRACE_NS
 					   : now_ns;
-	} else if (now_ns >= pool->aborted_ns + OVERDUE_GRACE_NS) {
+	} else if (now_ns >= requests->aborted_ns + OVERDUE_GRACE_NS) {
 		mode->on_lost(mode);
 	}
-	if (pool->aborted_ns != 0)
-		*next_ns = pool->aborted_ns + OVERDUE_GRACE_NS;
+	if (requests->aborted_ns != 0)
+		*next_ns = requests->aborted_ns + OVERDUE_GRACE_NS;
 }
 
 void
-pool_watch_overdue(struct pool *pool)
+requests_overdue_start(struct requests_overdue *requests, struct concurrency *mode)
 {
-	overdue_start(&pool->overdue, pool->mode, pool_look_overdue);
+	overdue_start(&requests->overdue, mode, requests_look);
 }
