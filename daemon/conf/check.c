@@ -134,7 +134,12 @@ check_limits(const struct conf_listener *listener, struct report *report)
 {
 	const struct conf_threading *threading = &listener->threading;
 
-	if (conf_listener_limit(listener) == 0)
+	if (conf_listener_limit(listener) == 0 && listener->concurrency == CONF_FIBERS)
+		check_error(report, check_origin(listener, "", "max_connections"),
+			    "max_connections of listener '%s' is 0, but concurrency \"fibers\" has "
+			    "no bound of its own; set the most connections at once",
+			    check_listener_name(listener));
+	else if (conf_listener_limit(listener) == 0)
 		check_error(report, check_origin(listener, "", "max_connections"),
 			    "max_connections and threading.max_threads of listener '%s' are both "
 			    "0; one of them must set a limit",

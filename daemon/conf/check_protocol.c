@@ -71,14 +71,15 @@ check_session_timeout(struct conf_listener *listener, struct report *report)
 	const struct setting *row = setting_find(SETTING_LISTENER, "udp", "session_timeout");
 
 	if (listener->protocol != CONF_UDP || listener->concurrency == CONF_THREADING ||
-	    listener->udp.session_timeout_ms == PARSE_NONE)
+	    listener->concurrency == CONF_FIBERS || listener->udp.session_timeout_ms == PARSE_NONE)
 		return;
 	if (listener->origins != NULL && listener->origins[row - settings].is_shared)
 		check_protocol_drop(listener, row);
 	else
 		check_error(report, check_origin(listener, "udp", "session_timeout"),
-			    "udp.session_timeout needs concurrency threading; set concurrency of "
-			    "listener '%s' to \"threading\", or remove udp.session_timeout",
+			    "udp.session_timeout needs concurrency threading or fibers; set "
+			    "concurrency of listener '%s' to one of them, or remove "
+			    "udp.session_timeout",
 			    check_listener_name(listener));
 }
 

@@ -87,6 +87,8 @@ conf_listener_limit(const struct conf_listener *listener)
 	case CONF_SERIAL:
 		bound = 1;
 		break;
+	case CONF_FIBERS:
+		break;
 	}
 	if (bound == 0)
 		return listener->max_connections;

@@ -27,6 +27,7 @@ enum conf_concurrency {
 	CONF_THREADING,
 	CONF_FORKING,
 	CONF_SERIAL,
+	CONF_FIBERS,
 };
 
 enum conf_start {
@@ -94,6 +95,12 @@ struct conf_threading {
 	int64_t max_threads; /* 0: max_connections */
 	int64_t idle_timeout_ms;
 	int64_t stack_size; /* bytes */
+};
+
+struct conf_fibers {
+	int64_t threads;
+	int64_t stack_size;    /* bytes */
+	int64_t warn_after_ms; /* PARSE_NONE: never */
 };
 
 struct conf_forking {
@@ -164,6 +171,7 @@ struct conf_listener {
 	int64_t max_datagram;	 /* bytes */
 	struct conf_threading threading;
 	struct conf_forking forking;
+	struct conf_fibers fibers;
 	struct conf_udp udp;
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;

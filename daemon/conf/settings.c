@@ -34,7 +34,7 @@
 
 /* in the order of enum conf_protocol */
 static const char *const protocols[] = {"tcp", "udp", "unix", "unixgram", NULL};
-static const char *const concurrencies[] = {"threading", "forking", "serial", NULL};
+static const char *const concurrencies[] = {"threading", "forking", "serial", "fibers", NULL};
 static const char *const starts[] = {"now", "on_demand", NULL};
 static const char *const log_targets[] = {"auto", "stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -114,7 +114,8 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "", "concurrency", SETTING_CHOICE, LISTENER_AT(concurrency),
 	 .default_text = "threading", .choices = concurrencies, .first_choice = CONF_THREADING,
 	 .help = "How several connections are served at the same time: each by a thread, each by a "
-		 "process, or one after the other."},
+		 "process, one after the other, or each by a fiber: a flow of control of the "
+		 "handler's own, of which a thread runs thousands."},
 	{SETTING_LISTENER, "", "options", SETTING_OPTIONS, 0,
 	 .help = "The handler's own options, checked against those that it declares."},
 	{SETTING_LISTENER, "", "enabled", SETTING_BOOL, LISTENER_AT(is_enabled),
@@ -175,6 +176,22 @@ const struct setting settings[] = {
 	 .help = "How many connections a child serves, one after the other, before it ends. 0 sets "
 		 "no limit."},
 
+	{SETTING_LISTENER, "", "fibers", SETTING_GROUP, 0,
+	 .help = "The fibers, for concurrency fibers."},
+	{SETTING_LISTENER, "fibers", "threads", SETTING_INT, LISTENER_AT(fibers.threads),
+	 .min = 1, .max = 256, .default_text = "1",
+	 .help = "Threads that run fibers, each with its own share of the connections. More than "
+		 "one needs a handler that is thread-safe (HD_THREADS)."},
+	{SETTING_LISTENER, "fibers", "stack_size", SETTING_SIZE, LISTENER_AT(fibers.stack_size),
+	 .min = 16 * KIB, .max = 256 * MIB, .default_text = "64KiB",
+	 .help = "The stack of each fiber, rounded up to whole pages. Only what a handler uses of it "
+		 "takes memory; one that uses more crashes with its worker."},
+	{SETTING_LISTENER, "fibers", "warn_after", SETTING_DURATION,
+	 LISTENER_AT(fibers.warn_after_ms), .min = 10, .max = MS_PER_D, .default_text = "100ms",
+	 .none = PARSE_NONE, .flags = SETTING_OR_NONE,
+	 .help = "A handler that goes on for so long without waiting holds up the other fibers of its "
+		 "thread, and is told of in the log."},
+
 	{SETTING_LISTENER, "", "udp", SETTING_GROUP, 0,
 	 .help = "What is done with the datagrams of protocol udp."},
 	{SETTING_LISTENER, "udp", "session_timeout", SETTING_DURATION,
@@ -182,7 +199,7 @@ const struct setting settings[] = {
 	 .none = PARSE_NONE, .protocols = FOR_UDP, .flags = SETTING_OR_NONE,
 	 .help = "The datagrams of one client are a session, served as a connection is, which ends "
 		 "when none came for so long. With \"none\", each datagram is served by itself. "
-		 "Needs concurrency threading."},
+		 "Needs concurrency threading or fibers."},
 	{SETTING_LISTENER, "udp", "max_sessions", SETTING_INT, LISTENER_AT(udp.max_sessions),
 	 .min = 1, .max = 1000000, .default_text = "4096", .protocols = FOR_UDP,
 	 .help = "The most sessions at once; datagrams of further clients are dropped and "

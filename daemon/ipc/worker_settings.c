@@ -53,6 +53,8 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->min_threads);
 	buf_add_u64(out, settings->idle_timeout_ms);
 	buf_add_u64(out, settings->stack_size);
+	buf_add_u32(out, settings->fiber_threads);
+	buf_add_u64(out, settings->warn_after_ms);
 	buf_add_u32(out, settings->spare_children);
 	buf_add_u64(out, settings->connections_per_child);
 	buf_add_u64(out, settings->handler_timeout_ms);
@@ -125,6 +127,8 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->min_threads = buf_read_u32(reader);
 	ret->idle_timeout_ms = buf_read_u64(reader);
 	ret->stack_size = buf_read_u64(reader);
+	ret->fiber_threads = buf_read_u32(reader);
+	ret->warn_after_ms = buf_read_u64(reader);
 	ret->spare_children = buf_read_u32(reader);
 	ret->connections_per_child = buf_read_u64(reader);
 	ret->handler_timeout_ms = buf_read_u64(reader);

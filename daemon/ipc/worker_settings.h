@@ -22,6 +22,7 @@ enum worker_concurrency {
 	WORKER_THREADING,
 	WORKER_FORKING,
 	WORKER_SERIAL,
+	WORKER_FIBERS,
 };
 
 enum worker_protocol {
@@ -80,6 +81,8 @@ struct worker_settings {
 	uint32_t min_threads;
 	uint64_t idle_timeout_ms;
 	uint64_t stack_size;
+	uint32_t fiber_threads;
+	uint64_t warn_after_ms; /* of a fiber that does not wait; 0: never */
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
 	uint64_t handler_timeout_ms;	/* for one request; 0: none */

@@ -41,6 +41,8 @@ birth_concurrency(int64_t concurrency)
 		return WORKER_FORKING;
 	case CONF_SERIAL:
 		return WORKER_SERIAL;
+	case CONF_FIBERS:
+		return WORKER_FIBERS;
 	default:
 		return WORKER_THREADING;
 	}
@@ -109,7 +111,12 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.limit = (uint32_t)conf_listener_limit(conf),
 		.min_threads = (uint32_t)conf->threading.min_threads,
 		.idle_timeout_ms = (uint64_t)conf->threading.idle_timeout_ms,
-		.stack_size = (uint64_t)conf->threading.stack_size,
+		.stack_size =
+			(uint64_t)(conf->concurrency == CONF_FIBERS ? conf->fibers.stack_size
+								    : conf->threading.stack_size),
+		.fiber_threads = (uint32_t)conf->fibers.threads,
+		.warn_after_ms =
+			conf->fibers.warn_after_ms < 0 ? 0 : (uint64_t)conf->fibers.warn_after_ms,
 		.spare_children = (uint32_t)conf->forking.spare_children,
 		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
 		.handler_timeout_ms =

@@ -86,7 +86,7 @@ configuration_set_concurrency(struct conf_listener *listener, const char *word,
 		}
 	}
 	report_error(report, NULL, 0,
-		     "--concurrency %s: it is one of threading, forking and serial", word);
+		     "--concurrency %s: it is one of threading, forking, serial and fibers", word);
 }
 
 /* The listener of the protocol that "PROTO:ADDRESS" begins with; NULL, told in the report: of none.

@@ -319,5 +319,21 @@ handler_check_mode(const struct worker_settings *settings, const struct server_h
 			settings->listener);
 		is_fit = false;
 	}
+	if (settings->concurrency == WORKER_FIBERS && (flags & HD_FIBERS) == 0) {
+		handler_complain(
+			&load,
+			"is not made for fibers (HD_FIBERS), but listener '%s' says fibers; use "
+			"concurrency = %s",
+			settings->listener,
+			(flags & HD_THREADS) != 0 ? "\"threading\"" : "\"forking\" or \"serial\"");
+		is_fit = false;
+	} else if (settings->concurrency == WORKER_FIBERS && settings->fiber_threads > 1 &&
+		   (flags & HD_THREADS) == 0) {
+		handler_complain(&load,
+				 "is not thread-safe (HD_THREADS), but listener '%s' says "
+				 "fibers.threads = %u; set it to 1",
+				 settings->listener, settings->fiber_threads);
+		is_fit = false;
+	}
 	return is_fit;
 }

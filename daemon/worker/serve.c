@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "concurrency/crash.h"
+#include "concurrency/fiber_thread.h"
 #include "ipc/connections.h"
 #include "worker/handler.h"
 #include "worker/identity.h"
@@ -335,6 +336,8 @@ serve_find_ops(uint32_t concurrency)
 		return &concurrency_forking;
 	case WORKER_SERIAL:
 		return &concurrency_serial;
+	case WORKER_FIBERS:
+		return &concurrency_fibers;
 	default:
 		return &concurrency_threading;
 	}
@@ -370,6 +373,8 @@ serve_fill_mode(struct worker *worker)
 	mode->min_threads = settings->min_threads;
 	mode->idle_timeout_ns = (int64_t)settings->idle_timeout_ms * CLOCK_NS_PER_MS;
 	mode->stack_size = settings->stack_size;
+	mode->fiber_threads = settings->fiber_threads;
+	mode->warn_after_ns = (int64_t)settings->warn_after_ms * CLOCK_NS_PER_MS;
 	mode->spare_children = settings->spare_children;
 	mode->connections_per_child = settings->connections_per_child;
 	mode->is_once = settings->is_once;
@@ -472,7 +477,8 @@ serve_prepare(struct worker *worker)
 		worker_send_failure(worker, PROTOCOL_STAGE_START, "has too many addresses");
 		return false;
 	}
-	worker->server.waiter = &waiter_blocking;
+	worker->server.waiter =
+		worker->settings.concurrency == WORKER_FIBERS ? &waiter_fibers : &waiter_blocking;
 	worker->server.logs_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS;
 	worker->server.logs_connections = worker->settings.log_connections == WORKER_LOG_ALL;
 	worker->deadline.on_timer = serve_on_deadline;

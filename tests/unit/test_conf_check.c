@@ -82,9 +82,14 @@ static const struct refusal listener_refusals[] = {
 	{"protocol = \"sctp\";",
 	 "protocol = \"sctp\" is not one of \"tcp\", \"udp\", \"unix\", \"unixgram\""},
 	{"protocol = \"TCP\";", "did you mean \"tcp\"?"},
-	{"concurrency = \"fibers\";", "concurrency = \"fibers\" is not one of \"threading\", "
-				      "\"forking\", \"serial\""},
+	{"concurrency = \"tasks\";", "concurrency = \"tasks\" is not one of \"threading\", "
+				     "\"forking\", \"serial\", \"fibers\""},
 	{"concurrency = \"fork\";", "is not one of"},
+	{"concurrency = \"fibers\"; max_connections = 0;",
+	 "concurrency \"fibers\" has no bound of its own"},
+	{"fibers = { stack_size = \"1KiB\"; };", "fibers.stack_size must be from 16KiB"},
+	{"fibers = { threads = 0; };", "fibers.threads must be from 1"},
+	{"fibers = { warn_after = 1; };", "warn_after"},
 	{"enabled = 1;", "enabled must be true or false, without quotes, not a whole number"},
 	{"enabled = \"true\";", "enabled must be true or false, without quotes, not a string"},
 	{"backlog = -1;", "backlog must be from 0 to 65535, not -1"},

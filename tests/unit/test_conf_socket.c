@@ -51,7 +51,7 @@ static const struct refusal refusals[] = {
 	{UDP "concurrency = \"forking\"; udp = { session_timeout = \"1s\"; }; }",
 	 "udp.session_timeout needs concurrency threading"},
 	{UDP "concurrency = \"serial\"; udp = { session_timeout = \"1s\"; }; }",
-	 "needs concurrency threading; set concurrency of listener 'x' to \"threading\""},
+	 "needs concurrency threading or fibers; set concurrency of listener 'x' to one of"},
 
 	{SYSTEMD "socket = { freebind = true; }; }",
 	 "socket.freebind cannot be set for a socket that systemd has bound"},

@@ -1,0 +1,87 @@
+/*
+ * fiber.h - one fiber: a flow of control with a stack of its own, that runs on one thread for all
+ * its life and gives way to others where it would wait.
+ *
+ *	FREE --start--> RUNNING --park--> PARKED --wake--> QUEUED --its turn--> RUNNING
+ *	  ^                |  |                              ^
+ *	  +----- over -----+  +----------- yield ------------+
+ *
+ * A fiber serves one request after the other; between two of them it is FREE. Its memory goes back
+ * when it was not needed for a while.
+ */
+#ifndef CONCURRENCY_FIBER_H
+#define CONCURRENCY_FIBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/request.h"
+#include "concurrency/fiber_context.h"
+#include "concurrency/fiber_stack.h"
+
+struct fiber_thread;
+struct session;
+
+enum fiber_state {
+	FIBER_FREE,
+	FIBER_RUNNING,
+	FIBER_PARKED,
+	FIBER_QUEUED,
+};
+
+/* A flow of a thread, for tools that must know of switches: the fiber, or the thread's own loop. */
+struct fiber_flow {
+	struct fiber_context context;
+	const void *stack_low; /* AddressSanitizer's */
+	size_t stack_size;
+	void *fake_stack;
+	void *tsan; /* ThreadSanitizer's */
+	unsigned valgrind_id;
+};
+
+struct fiber {
+	struct fiber_flow flow;
+	struct fiber_thread *thread; /* not owned */
+	enum fiber_state state;
+	struct fiber *next;	  /* of the queue, or of the free ones */
+	struct fiber *next_woken; /* guarded by thread->inbox_lock */
+	bool is_in_inbox;	  /* likewise */
+	bool has_slot;		  /* of the scoreboard */
+	uint32_t index;		  /* in thread->table */
+	uint32_t use; /* which of its requests this is: what the kernel tells of an older one is
+			 ignored */
+
+	int64_t deadline_ns; /* of this wait; FIBER_NEVER: none */
+	int64_t timer_ns;    /* when its timer goes off, which may be before the deadline */
+	uint32_t timer;	     /* place in the heap, from 1; 0: none is set */
+	bool is_late;	     /* the deadline has passed */
+
+	struct session *session; /* of a UDP peer that it serves; not owned */
+	struct fiber_stack stack;
+	struct hd_request request;
+};
+
+#define FIBER_NEVER INT64_MAX
+
+/* In its thread. A new one, which is FREE; NULL: there is no memory, or no more mappings. */
+struct fiber *fiber_make(struct fiber_thread *thread);
+/* Of one that is FREE. */
+void fiber_destroy(struct fiber *fiber);
+
+/* In its thread's loop: it runs until it parks, yields or is over. */
+void fiber_resume(struct fiber *fiber);
+
+/* In the fiber itself: others run until fiber_wake, or until its deadline. It must look whether
+ * what it waits for is there: others may have woken it. */
+void fiber_park(struct fiber *fiber, int64_t deadline_ns);
+/* In the fiber itself: others have their turn first. */
+void fiber_yield(struct fiber *fiber);
+
+/* From any flow, of any thread: it goes on if it is parked, or does not park the next time. */
+void fiber_wake(struct fiber *fiber);
+/* The same, together with the flag that it waits for: it may be gone as soon as it sees that. */
+void fiber_wake_done(struct fiber *fiber, _Atomic bool *is_done);
+/* The same from its own thread. */
+void fiber_queue(struct fiber *fiber);
+
+#endif

@@ -1,0 +1,250 @@
+/*
+ * fiber_poll.c - poll(2) for a fiber: each row becomes known to the epoll while it waits.
+ *
+ * The request's own socket, and those of hd_connect, are there already, and stay.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "api/mailbox.h"
+#include "base/clock.h"
+#include "concurrency/fiber_thread.h"
+
+#define FIBER_POLL_FEW 8
+
+struct fiber_row {
+	struct wait_watch own;	  /* while it waits */
+	struct wait_watch *watch; /* own, or that of a request; NULL: none, the row is ready */
+	int fd;			  /* in the epoll for this row alone; -1: none */
+	bool is_copy;		  /* fd was duplicated, since another fiber waits for it, too */
+};
+
+/* The watch of this socket of a request, or of one that was connected to for it. */
+static struct wait_watch *
+fiber_poll_find_below(struct hd_request *req, int fd)
+{
+	struct wait_watch *watch = NULL;
+
+	if (fd == req->fd && req->kind == REQUEST_STREAM)
+		return &req->watch;
+	for (struct hd_request *child = req->children; child != NULL && watch == NULL;
+	     child = child->next_child)
+		watch = fiber_poll_find_below(child, fd);
+	return watch;
+}
+
+/* The watch of a socket that the fiber's requests have; NULL: it is of something else. */
+static struct wait_watch *
+fiber_poll_find(struct hd_request *req, int fd)
+{
+	struct fiber *fiber = req->watch.flow;
+
+	return fd == HD_CLIENT ? &req->watch : fiber_poll_find_below(&fiber->request, fd);
+}
+
+static uint32_t
+fiber_poll_events(short events)
+{
+	return (uint32_t)events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+}
+
+/* Makes sure the socket of a request is watched for the row's events. 0 or a negative errno. */
+static int
+fiber_poll_share(struct fiber *fiber, struct hd_request *req, struct wait_watch *watch,
+		 const struct pollfd *poll_row)
+{
+	uint32_t events = fiber_poll_events(poll_row->events) | EPOLLIN | EPOLLRDHUP | EPOLLPRI;
+	int fd = poll_row->fd;
+
+	if (fd == HD_CLIENT)
+		fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
+	watch->wanted |= fiber_poll_events(poll_row->events) | EPOLLERR | EPOLLHUP;
+	if ((watch->watched & events) == events)
+		return 0;
+	return fiber_thread_watch(fiber->thread, fd, watch,
+				  watch == &fiber->request.watch ? fiber : NULL,
+				  watch->watched | events);
+}
+
+/* Puts a descriptor into the epoll for one row. 0 or a negative errno. */
+static int
+fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *poll_row)
+{
+	struct epoll_event event = {
+		.events = fiber_poll_events(poll_row->events) | EPOLLET,
+		.data.u64 = (uint64_t)(uintptr_t)&row->own | FIBER_EVENT_WATCH,
+	};
+
+	int error;
+
+	row->own = (struct wait_watch){
+		.flow = fiber,
+		.wanted = fiber_poll_events(poll_row->events) | EPOLLERR | EPOLLHUP,
+	};
+	row->watch = &row->own;
+	row->fd = poll_row->fd;
+	if (epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, row->fd, &event) == 0)
+		return 0;
+	/* another fiber waits for it, too, or another row: under another number it is another one
+	 */
+	error = errno;
+	if (error == EEXIST) {
+		row->fd = fcntl(poll_row->fd, F_DUPFD_CLOEXEC, 0);
+		row->is_copy = row->fd >= 0;
+		if (row->is_copy &&
+		    epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, row->fd, &event) == 0)
+			return 0;
+		error = errno;
+	}
+	if (row->is_copy)
+		(void)close(row->fd);
+	row->fd = -1;
+	row->is_copy = false;
+	row->watch = NULL;
+	/* files are always ready; what is no descriptor is told of by poll(2) */
+	return error == EPERM || error == EBADF ? 1 : -error;
+}
+
+/* 1: one of the rows is ready without waiting; 0, or a negative errno. */
+static int
+fiber_poll_begin(struct hd_request *req, struct fiber *fiber, struct fiber_row *rows,
+		 const struct pollfd *fds, unsigned count)
+{
+	bool is_ready = false;
+	int r = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		rows[i] = (struct fiber_row){.fd = -1};
+	for (unsigned i = 0; i < count && r >= 0; i++) {
+		if (fds[i].fd < 0 && fds[i].fd != HD_CLIENT)
+			continue;
+		rows[i].watch = fiber_poll_find(req, fds[i].fd);
+		if (rows[i].watch != NULL)
+			r = fiber_poll_share(fiber, req, rows[i].watch, &fds[i]);
+		else
+			r = fiber_poll_add(fiber, &rows[i], &fds[i]);
+		is_ready = is_ready || r > 0 ||
+			   (rows[i].watch != NULL &&
+			    (rows[i].watch->ready & rows[i].watch->wanted) != 0);
+	}
+	return r < 0 ? r : is_ready;
+}
+
+static bool
+fiber_poll_is_ready(const struct fiber_row *rows, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (rows[i].watch != NULL && (rows[i].watch->ready & rows[i].watch->wanted) != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+fiber_poll_end(struct fiber *fiber, struct fiber_row *rows, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (rows[i].watch != NULL && rows[i].watch != &rows[i].own)
+			rows[i].watch->wanted = 0;
+		if (rows[i].fd < 0)
+			continue;
+		(void)epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_DEL, rows[i].fd, NULL);
+		if (rows[i].is_copy)
+			(void)close(rows[i].fd);
+	}
+}
+
+/* What there is now, without waiting. What was told of a socket and is no more is forgotten. */
+static int
+fiber_poll_ask(struct hd_request *req, const struct fiber_row *rows, struct pollfd *fds,
+	       unsigned count)
+{
+	int n;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (fds[i].fd == HD_CLIENT)
+			fds[i].fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
+		if (rows != NULL && rows[i].watch != NULL)
+			rows[i].watch->ready &= ~((uint32_t)fds[i].events & (EPOLLIN | EPOLLOUT));
+	}
+	do {
+		n = poll(fds, count, 0);
+	} while (n < 0 && errno == EINTR);
+	for (unsigned i = 0; i < count && rows != NULL; i++) {
+		if (rows[i].watch != NULL)
+			rows[i].watch->ready |= (uint32_t)fds[i].revents & (EPOLLIN | EPOLLOUT);
+	}
+	return n < 0 ? -errno : n;
+}
+
+/* The rows with the descriptors that the caller gave. */
+static void
+fiber_poll_restore(struct pollfd *fds, const struct pollfd *given, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		fds[i].fd = given[i].fd;
+}
+
+static int
+fiber_poll_wait(struct hd_request *req, struct fiber_row *rows, struct pollfd *fds,
+		const struct pollfd *given, unsigned count, bool is_wakeable, int64_t deadline_ns)
+{
+	struct fiber *fiber = req->watch.flow;
+	int n = fiber_poll_begin(req, fiber, rows, fds, count);
+	bool is_late = false;
+
+	while (n >= 0) {
+		bool is_ready = n > 0 || fiber_poll_is_ready(rows, count);
+
+		n = 0;
+		if (is_ready) {
+			n = fiber_poll_ask(req, rows, fds, count);
+			fiber_poll_restore(fds, given, count);
+		}
+		if (n != 0 || is_late || atomic_load(&req->is_cancelled) ||
+		    (is_wakeable && atomic_load(&req->is_woken)))
+			break;
+		fiber_park(fiber, deadline_ns);
+		is_late = fiber->is_late;
+	}
+	fiber_poll_end(fiber, rows, count);
+	return n;
+}
+
+int
+fiber_poll(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wakeable,
+	   int timeout_ms)
+{
+	struct fiber_row few[FIBER_POLL_FEW], *rows = few;
+	struct pollfd few_given[FIBER_POLL_FEW], *given = few_given;
+	int64_t deadline_ns =
+		timeout_ms < 0 ? FIBER_NEVER : clock_now_ns() + timeout_ms * CLOCK_NS_PER_MS;
+	void *many = NULL;
+	int n;
+
+	for (unsigned i = 0; i < count; i++)
+		fds[i].revents = 0;
+	if (count > FIBER_POLL_FEW) {
+		many = calloc(count, sizeof(*rows) + sizeof(*given));
+		if (many == NULL)
+			return -ENOMEM;
+		rows = many;
+		given = (struct pollfd *)(rows + count);
+	}
+	for (unsigned i = 0; i < count; i++)
+		given[i] = fds[i];
+	if (timeout_ms == 0) {
+		n = fiber_poll_ask(req, NULL, fds, count);
+		fiber_poll_restore(fds, given, count);
+	} else {
+		n = fiber_poll_wait(req, rows, fds, given, count, is_wakeable, deadline_ns);
+	}
+	free(many);
+	if (n > 0 || timeout_ms == 0)
+		wait_spend(req);
+	return n;
+}
