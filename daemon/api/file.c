@@ -28,6 +28,7 @@ static ssize_t
 file_stream_read(void *cookie, char *buf, size_t size)
 {
 	struct hd_request *req = cookie;
+	int saved_errno = errno;
 	int r = stream_flush(req);
 	ssize_t n;
 
@@ -40,6 +41,8 @@ file_stream_read(void *cookie, char *buf, size_t size)
 		errno = (int)-n;
 		return -1;
 	}
+	/* that a call had to wait is no error, and at the end errno tells whether there was one */
+	errno = saved_errno;
 	/* in the middle of a line the handler waits for its end, whatever it said of being idle */
 	if (n > 0)
 		atomic_store(&req->has_partial,

@@ -325,47 +325,82 @@ log_send(const struct log_record *record)
 	return n >= 0;
 }
 
-static void
-log_write_message(int level, const struct log_context *context, const char *message)
-{
+/* Where a record is made: more than a fiber's stack should have to hold. */
+struct log_room {
+	char message[LOG_MESSAGE_SIZE];
 	struct log_record record;
+};
 
-	record.length = 0;
-	/* so much a pipe takes whole or not at all */
-	record.limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(record.data)) - LOG_END_SIZE;
-	if (log_sink.target == LOG_TARGET_JOURNAL)
-		log_format_journal(&record, level, context, message);
-	else if (log_sink.is_json)
-		log_format_json(&record, level, context, message);
+/* For when there is no memory, of which somebody will want to tell. */
+static struct log_room log_spare_room;
+static _Atomic bool is_spare_room_taken;
+
+static struct log_room *
+log_take_room(void)
+{
+	struct log_room *room = malloc(sizeof(*room));
+
+	if (room == NULL && !atomic_exchange(&is_spare_room_taken, true))
+		return &log_spare_room;
+	return room;
+}
+
+static void
+log_give_room(struct log_room *room)
+{
+	if (room == &log_spare_room)
+		atomic_store(&is_spare_room_taken, false);
 	else
-		log_format_text(&record, level, context, message);
-	if (!log_send(&record))
+		free(room);
+}
+
+static void
+log_write_message(int level, const struct log_context *context, const char *message,
+		  struct log_record *record)
+{
+	record->length = 0;
+	/* so much a pipe takes whole or not at all */
+	record->limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(record->data)) - LOG_END_SIZE;
+	if (log_sink.target == LOG_TARGET_JOURNAL)
+		log_format_journal(record, level, context, message);
+	else if (log_sink.is_json)
+		log_format_json(record, level, context, message);
+	else
+		log_format_text(record, level, context, message);
+	if (!log_send(record))
 		(void)atomic_fetch_add(&log_dropped, 1);
 }
 
 void
 log_vwrite(int level, const struct log_context *context, const char *format, va_list args)
 {
-	char message[LOG_MESSAGE_SIZE];
-	uint64_t dropped;
 	int saved_errno = errno;
+	struct log_room *room;
+	uint64_t dropped;
 
 	if (!log_is_enabled(level))
 		return;
-	if (vsnprintf(message, sizeof(message), format, args) < 0)
+	room = log_take_room();
+	if (room == NULL) {
+		(void)atomic_fetch_add(&log_dropped, 1);
 		return;
-	log_write_message(level, context, message);
+	}
+	errno = saved_errno; /* for %m */
+	(void)vsnprintf(room->message, sizeof(room->message), format, args);
+	log_write_message(level, context, room->message, &room->record);
 	dropped = atomic_exchange(&log_dropped, 0);
 	if (dropped > 0) {
-		(void)snprintf(message, sizeof(message),
+		(void)snprintf(room->message, sizeof(room->message),
 			       "%" PRIu64 " log records were dropped: the log does not keep up",
 			       dropped);
 		log_write_message(LOG_LEVEL_WARNING,
-				  &(struct log_context){.event = LOG_EVENT_LOG_DROPPED}, message);
+				  &(struct log_context){.event = LOG_EVENT_LOG_DROPPED},
+				  room->message, &room->record);
 		/* a count that did not get out is told later, its own record not counted */
 		if (atomic_load(&log_dropped) > 0)
 			(void)atomic_fetch_add(&log_dropped, dropped - 1);
 	}
+	log_give_room(room);
 	errno = saved_errno;
 }
 

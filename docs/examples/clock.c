@@ -6,7 +6,7 @@
 #include <time.h>
 
 HD_HANDLER(.name = "clock", .version = "1.0.0", .summary = "Sends the time every second",
-	   .flags = HD_STREAM | HD_THREADS);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 int
 handle(struct hd_request *req)

@@ -4,7 +4,7 @@
 #include <handlerd/handler.h>
 
 HD_HANDLER(.name = "echo", .version = "1.0.0", .summary = "Sends back what it receives",
-	   .flags = HD_STREAM | HD_THREADS);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 int
 handle(struct hd_request *req)

@@ -19,7 +19,7 @@ static const struct hd_option options[] = {
 static int start(struct hd_server *server);
 
 HD_HANDLER(.name = "files", .version = "1.0.0", .summary = "Sends files of one directory",
-	   .flags = HD_STREAM | HD_THREADS, .options = options, .server_start = start);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS, .options = options, .server_start = start);
 
 /* A mistake in the configuration stops the start or reload, with this line in the log. */
 static int

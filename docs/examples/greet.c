@@ -16,7 +16,7 @@ static const struct hd_option options[] = {
 };
 
 HD_HANDLER(.name = "greet", .version = "1.0.0", .summary = "Greets as its options say",
-	   .flags = HD_STREAM | HD_THREADS, .options = options);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS, .options = options);
 
 int
 handle(struct hd_request *req)

@@ -4,7 +4,7 @@
 #include <handlerd/handler.h>
 
 HD_HANDLER(.name = "hello", .version = "1.0.0", .summary = "Greets by name",
-	   .flags = HD_STREAM | HD_THREADS);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 int
 handle(struct hd_request *req)

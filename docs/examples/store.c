@@ -15,7 +15,7 @@ static const struct hd_option options[] = {
 };
 
 HD_HANDLER(.name = "store", .version = "1.0.0", .summary = "Keeps one word for each connection",
-	   .flags = HD_STREAM | HD_THREADS, .options = options);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS, .options = options);
 
 /* Answers one command. Returns 1 to go on, 0 to end. */
 static int

@@ -12,7 +12,7 @@ struct account {
 };
 
 HD_HANDLER(.name = "sum", .version = "1.0.0", .summary = "Adds up numbers",
-	   .flags = HD_STREAM | HD_THREADS);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 int
 setup(struct hd_request *req)

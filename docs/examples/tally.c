@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 HD_HANDLER(.name = "tally", .version = "1.0.0", .summary = "Adds up the numbers of each client",
-	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS);
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS);
 
 /* A message is a datagram, or a line of a connection. Its length, 0 at the end, negative errno. */
 static ssize_t

@@ -18,7 +18,7 @@ struct visits {
 static int start(struct hd_server *server);
 
 HD_HANDLER(.name = "visits", .version = "1.0.0", .summary = "Counts visitors",
-	   .flags = HD_STREAM | HD_THREADS, .server_start = start);
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS, .server_start = start);
 
 static int
 start(struct hd_server *server)

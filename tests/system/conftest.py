@@ -17,7 +17,7 @@ import harness  # noqa: E402
 import installing  # noqa: E402
 import procfs  # noqa: E402
 
-MODES = ["serial", "threading", "forking"]
+MODES = ["serial", "threading", "forking", "fibers"]
 
 
 def pytest_addoption(parser):

@@ -13,7 +13,9 @@ from harness import DATAGRAMS, STREAMS, TEST_HANDLERS, listener
 BASES = {"tcp": socketserver.TCPServer, "udp": socketserver.UDPServer,
          "unix": socketserver.UnixStreamServer, "unixgram": socketserver.UnixDatagramServer}
 MIXINS = {"serial": None, "threading": socketserver.ThreadingMixIn,
-          "forking": socketserver.ForkingMixIn}
+          "forking": socketserver.ForkingMixIn,
+          # Python has none; what a handler sees is what it sees on a thread
+          "fibers": socketserver.ThreadingMixIn}
 REFUSALS = (ConnectionRefusedError, FileNotFoundError)
 
 

@@ -122,8 +122,21 @@ def test_t_tells_every_handler_that_cannot_be_loaded(file, place):
 
 
 def test_t_refuses_what_a_handler_does_not_bear(file):
-    result = run("-t", "-c", file(harness.config(listener("sys_fault", mode="fibers"))))
+    """good is thread-safe and not made for fibers, not_thread_safe is neither."""
+    broken = harness.TEST_HANDLERS / "broken"
+    result = run("-t", "-c", file(harness.config(
+        listener("a", broken / "good.so", mode="fibers"),
+        listener("b", broken / "not_thread_safe.so", mode="fibers"),
+        listener("c", broken / "fibers_only.so", mode="fibers"),
+        listener("d", broken / "fibers_only.so", mode="fibers", fibers={"threads": 2}))))
     assert result.returncode == 78
+    assert re.search(r"good.so' .*is not made for fibers \(HD_FIBERS\), but listener 'a' says "
+                     r'fibers; use concurrency = "threading"', result.stderr), result.stderr
+    assert re.search(r"not_thread_safe.so' .*listener 'b' says fibers; use concurrency = "
+                     r'"forking" or "serial"', result.stderr), result.stderr
+    assert "'c'" not in result.stderr
+    assert re.search(r"fibers_only.so' .*is not thread-safe .*listener 'd' says fibers.threads = 2"
+                     r"; set it to 1", result.stderr), result.stderr
 
 
 def test_t_survives_a_missing_file(place):

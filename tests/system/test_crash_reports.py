@@ -51,11 +51,13 @@ def build_id():
 def test_a_crash_is_told_with_its_place(start, mode, how):
     if how == "free" and IS_ASAN:
         pytest.skip("AddressSanitizer sees that first")
-    daemon = serve(start, mode, threading={"stack_size": STACK})
+    daemon = serve(start, mode, threading={"stack_size": STACK}, fibers={"stack_size": STACK})
     client = daemon.connect("f")
     name = client.name()
     assert client.send(how + "\n").is_at_end()
     cause, function = CRASHES_OF[how]
+    if mode == "fibers" and how == "overflow":
+        cause = r"signal 11 \(Segmentation fault\)[^;]*, the stack of its fiber is used up; raise fib"
     told = daemon.log.wait("killed by " + cause).string
     assert "sys_crash" in told and "'f'" in told
     assert f"while serving connection #1 of {name}; " in told

@@ -83,7 +83,8 @@ def test_the_smaller_of_both_limits_holds(start, keys):
 
 def test_the_limit_counts_connections_of_draining_workers(start, mode):
     keys = {"serial": {}, "threading": {"max_connections": 3, "threading": {"min_threads": 1}},
-            "forking": {"forking": {"max_children": 3, "spare_children": 1}}}[mode]
+            "forking": {"forking": {"max_children": 3, "spare_children": 1}},
+            "fibers": {"max_connections": 3}}[mode]
     limit = 1 if mode == "serial" else 3
     daemon = start(listener("v", "sys_version1", mode, environment={"N": "0"}, **keys))
     old = [daemon.connect() for _ in range(limit)]

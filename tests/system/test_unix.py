@@ -10,7 +10,7 @@ from harness import IS_ROOT, NOBODY, listener
 
 KINDS = ["unix", "unixgram"]
 POOLS = {"serial": {}, "threading": {"threading": {"min_threads": 1}},
-         "forking": {"forking": {"max_children": 1, "connections_per_child": 0}}}
+         "forking": {"forking": {"max_children": 1, "connections_per_child": 0}}, "fibers": {}}
 
 
 @pytest.fixture(params=KINDS)

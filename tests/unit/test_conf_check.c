@@ -87,7 +87,7 @@ static const struct refusal listener_refusals[] = {
 	{"concurrency = \"fork\";", "is not one of"},
 	{"concurrency = \"fibers\"; max_connections = 0;",
 	 "concurrency \"fibers\" has no bound of its own"},
-	{"fibers = { stack_size = \"1KiB\"; };", "fibers.stack_size must be from 16KiB"},
+	{"fibers = { stack_size = \"1KiB\"; };", "fibers.stack_size must be from"},
 	{"fibers = { threads = 0; };", "fibers.threads must be from 1"},
 	{"fibers = { warn_after = 1; };", "warn_after"},
 	{"enabled = 1;", "enabled must be true or false, without quotes, not a whole number"},

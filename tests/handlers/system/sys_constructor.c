@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-HD_HANDLER(.name = "sys_constructor", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_constructor", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 __attribute__((constructor)) static void
 misbehave(void)

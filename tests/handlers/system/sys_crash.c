@@ -23,7 +23,7 @@ static const struct hd_option options[] = {
 static int on_server_start(struct hd_server *server);
 static int on_child_start(struct hd_server *server);
 
-HD_HANDLER(.name = "sys_crash", .version = "4.5\033.6", .flags = HD_STREAM | HD_THREADS,
+HD_HANDLER(.name = "sys_crash", .version = "4.5\033.6", .flags = HD_STREAM | HD_THREADS | HD_FIBERS,
 	   .options = options, .server_start = on_server_start, .child_start = on_child_start);
 
 static volatile uintptr_t nowhere = 16;

@@ -14,8 +14,8 @@
 
 static int on_verify(struct hd_request *req);
 
-HD_HANDLER(.name = "sys_datagram", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS,
-	   .verify = on_verify);
+HD_HANDLER(.name = "sys_datagram", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS, .verify = on_verify);
 
 /* So that a test knows which have begun. */
 static int

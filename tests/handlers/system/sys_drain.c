@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-HD_HANDLER(.name = "sys_drain", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_drain", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 /* One wait; its result. */
 static int64_t

@@ -33,8 +33,8 @@ static void on_service(struct hd_server *server) __attribute__((unused));
 #define FAULT_SERVICE on_service
 #endif
 
-HD_HANDLER(.name = "sys_fault", .version = "1", .flags = HD_STREAM | HD_THREADS, .options = options,
-	   .server_start = on_server_start, .server_stop = on_server_stop,
+HD_HANDLER(.name = "sys_fault", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS,
+	   .options = options, .server_start = on_server_start, .server_stop = on_server_stop,
 	   .child_start = on_child_start, .verify = on_verify, .service_actions = FAULT_SERVICE);
 
 static void *

@@ -16,7 +16,7 @@
 #define CHANNEL 3
 #define BOARD 5
 
-HD_HANDLER(.name = "sys_garbage", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_garbage", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 /* Waits for room: garbage that is thrown away here frightens nobody. */
 static int

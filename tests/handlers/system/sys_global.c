@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-HD_HANDLER(.name = "sys_global", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_global", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 int shared_counter = GLOBAL_NUMBER * 1000;
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-HD_HANDLER(.name = "sys_identity", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_identity", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 static void __attribute__((constructor)) show(void)
 {

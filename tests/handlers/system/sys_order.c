@@ -52,9 +52,9 @@ on_error(struct hd_request *req, int error)
 	note("handle_error");
 }
 
-HD_HANDLER(.name = "sys_order", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS,
-	   .options = options, .server_start = on_server_start, .verify = on_verify,
-	   .handle_error = on_error);
+HD_HANDLER(.name = "sys_order", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS, .options = options,
+	   .server_start = on_server_start, .verify = on_verify, .handle_error = on_error);
 
 int
 setup(struct hd_request *req)

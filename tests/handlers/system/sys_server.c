@@ -74,7 +74,7 @@ on_service(struct hd_server *server)
 	hd_server_log(server, HD_LOG_INFO, "service_actions in %d", (int)getpid());
 }
 
-HD_HANDLER(.name = "sys_server", .version = "1", .flags = HD_STREAM | HD_THREADS,
+HD_HANDLER(.name = "sys_server", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS,
 	   .options = options, .server_start = on_server_start, .server_stop = on_server_stop,
 	   .child_start = on_child_start, .child_stop = on_child_stop,
 	   .service_actions = on_service);

@@ -12,7 +12,8 @@
 /* where a worker has the sockets that clients come to */
 #define FIRST_SOCKET 8
 
-HD_HANDLER(.name = "sys_socket", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS);
+HD_HANDLER(.name = "sys_socket", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS);
 
 static void
 op_client(struct script *script, char *argument)

@@ -10,7 +10,8 @@
 
 #include "script.h"
 
-HD_HANDLER(.name = "sys_stream", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS);
+HD_HANDLER(.name = "sys_stream", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS);
 
 static void
 op_recv(struct script *script, char *argument)

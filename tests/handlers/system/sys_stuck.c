@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-HD_HANDLER(.name = "sys_stuck", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_THREADS);
+HD_HANDLER(.name = "sys_stuck", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS);
 
 /* Outside of all that knows of requests. */
 static void

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-HD_HANDLER(.name = "sys_untidy", .version = "1", .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_untidy", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 static void
 on_exit_hang(void)

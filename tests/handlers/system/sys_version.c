@@ -6,7 +6,8 @@
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
 
-HD_HANDLER(.name = "sys_version", .version = TEXT(VERSION_NUMBER), .flags = HD_STREAM | HD_THREADS);
+HD_HANDLER(.name = "sys_version", .version = TEXT(VERSION_NUMBER),
+	   .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
 
 int
 handle(struct hd_request *req)
