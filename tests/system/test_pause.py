@@ -223,6 +223,7 @@ def test_it_survives_reloads_and_is_forgotten_with_its_listener(start, mode):
     assert is_served(waiting)
     pause(daemon)
     assert daemon.reload(config(listener("other", "echo", mode)))
+    daemon.until(lambda state: "echo" not in state, "its worker has ended")
     assert daemon.reload(config(listener(mode=mode)))
     assert not is_paused(daemon)
     assert is_served(late(daemon))
