@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "api/server.h"
+#include "api/wait.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "concurrency/older.h"
@@ -30,6 +31,7 @@ enum concurrency_rest {
 };
 
 struct concurrency_ops {
+	const struct waiter_ops *waiter; /* how its flows wait */
 	/* Makes the first flows; they accept nothing yet. 0 or a negative errno. */
 	int (*prepare)(struct concurrency *mode);
 	/* No flow accepts any more; those that serve go on. A second call reminds forked children.

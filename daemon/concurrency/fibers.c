@@ -223,6 +223,7 @@ fibers_stop(struct concurrency *mode)
 }
 
 const struct concurrency_ops concurrency_fibers = {
+	.waiter = &waiter_fibers,
 	.prepare = fibers_prepare,
 	.drain = fibers_drain,
 	.cancel = fibers_cancel,

@@ -385,6 +385,7 @@ forking_stop(struct concurrency *mode)
 }
 
 const struct concurrency_ops concurrency_forking = {
+	.waiter = &waiter_blocking,
 	.prepare = forking_prepare,
 	.drain = forking_drain,
 	.cancel = forking_cancel,

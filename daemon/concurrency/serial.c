@@ -50,6 +50,7 @@ serial_stop(struct concurrency *mode)
 }
 
 const struct concurrency_ops concurrency_serial = {
+	.waiter = &waiter_blocking,
 	.prepare = serial_prepare,
 	.drain = pool_drain,
 	.cancel = serial_cancel,

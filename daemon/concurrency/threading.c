@@ -35,6 +35,7 @@ threading_stop(struct concurrency *mode)
 }
 
 const struct concurrency_ops concurrency_threading = {
+	.waiter = &waiter_blocking,
 	.prepare = threading_prepare,
 	.drain = pool_drain,
 	.cancel = threading_cancel,

@@ -20,12 +20,10 @@
 #include <unistd.h>
 
 #include "api/request.h"
-#include "api/wait.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "concurrency/crash.h"
-#include "concurrency/fiber_thread.h"
 #include "ipc/connections.h"
 #include "worker/handler.h"
 #include "worker/identity.h"
@@ -355,7 +353,6 @@ serve_fill_mode(struct worker *worker)
 	const struct worker_settings *settings = &worker->settings;
 	struct concurrency *mode = &worker->mode;
 
-	mode->ops = serve_find_ops(settings->concurrency);
 	mode->server = &worker->server;
 	mode->loop = &worker->loop;
 	mode->sockets = worker->sockets;
@@ -477,8 +474,8 @@ serve_prepare(struct worker *worker)
 		worker_send_failure(worker, PROTOCOL_STAGE_START, "has too many addresses");
 		return false;
 	}
-	worker->server.waiter =
-		worker->settings.concurrency == WORKER_FIBERS ? &waiter_fibers : &waiter_blocking;
+	worker->mode.ops = serve_find_ops(worker->settings.concurrency);
+	worker->server.waiter = worker->mode.ops->waiter;
 	worker->server.logs_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS;
 	worker->server.logs_connections = worker->settings.log_connections == WORKER_LOG_ALL;
 	worker->deadline.on_timer = serve_on_deadline;

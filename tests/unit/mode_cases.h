@@ -32,7 +32,7 @@
 #define LIMIT 8
 
 static const struct concurrency_ops *const modes[] = {&concurrency_threading, &concurrency_forking,
-						      &concurrency_serial};
+						      &concurrency_serial, &concurrency_fibers};
 
 static struct hd_server server;
 static struct scoreboard *board;
@@ -120,10 +120,10 @@ prepare_on(int type, in_addr_t host)
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_int_eq(server_init(&server, "front", 1), 0);
 	server.board = board;
-	server.waiter = &waiter_blocking;
+	server.waiter = &waiter_blocking; /* unless a mode brings its own */
 	server.handler.name = "test";
 	server.handler.handle = handle_echo;
-	server.handler.descriptor.flags = HD_STREAM | HD_DGRAM | HD_THREADS;
+	server.handler.descriptor.flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS;
 	server.max_datagram = 64;
 	ck_assert_int_eq(loop_init(&loop), 0);
 	listener = listen_open(&(struct listen_spec){.type = type,
@@ -145,6 +145,7 @@ prepare_on(int type, in_addr_t host)
 		.min_threads = 2,
 		.idle_timeout_ns = 10 * CLOCK_NS_PER_S,
 		.stack_size = 256 * 1024,
+		.fiber_threads = 1,
 		.spare_children = 3,
 		.connections_per_child = 1,
 		.on_quiet = on_quiet,
@@ -190,6 +191,7 @@ serve(const struct concurrency_ops *ops, int (*run_clients)(void), void (*done)(
 	pid_t pid;
 
 	mode.ops = ops;
+	server.waiter = mode.ops->waiter;
 	ck_assert_int_eq(ops->prepare(&mode), 0);
 	concurrency_accept(&mode);
 	pid = fork();

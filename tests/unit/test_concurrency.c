@@ -263,6 +263,7 @@ START_TEST(service_actions_run_in_the_control_flow)
 {
 	server.handler.descriptor.service_actions = on_service;
 	mode.ops = modes[_i];
+	server.waiter = mode.ops->waiter;
 	ck_assert_int_eq(mode.ops->prepare(&mode), 0);
 	mode.ops->service(&mode);
 	ck_assert_int_eq(actions, 1);
@@ -277,6 +278,7 @@ START_TEST(stop_leaves_no_child_behind)
 	int status;
 
 	mode.ops = &concurrency_forking;
+	server.waiter = mode.ops->waiter;
 	/* also before anything was prepared */
 	mode.ops->stop(&mode);
 	ck_assert_int_eq(mode.ops->prepare(&mode), 0);
@@ -299,19 +301,22 @@ main(void)
 		;
 	tcase_set_timeout(cases, 10);
 	tcase_add_checked_fixture(cases, prepare, NULL);
-	tcase_add_loop_test(cases, clients_one_after_the_other_are_served_and_counted, 0, 3);
-	tcase_add_loop_test(cases, clients_above_the_limit_wait_their_turn, 0, 3);
-	tcase_add_loop_test(cases, idle_connection_ends_when_draining_begins, 0, 3);
-	tcase_add_loop_test(cases, busy_connection_ends_at_the_deadline, 0, 3);
-	tcase_add_loop_test(cases, draining_without_a_client_ends_at_once, 0, 3);
-	tcase_add_loop_test(cases, once_serves_one_connection_and_ends_by_itself, 0, 3);
+	tcase_add_loop_test(cases, clients_one_after_the_other_are_served_and_counted, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, clients_above_the_limit_wait_their_turn, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, idle_connection_ends_when_draining_begins, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, busy_connection_ends_at_the_deadline, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, draining_without_a_client_ends_at_once, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, once_serves_one_connection_and_ends_by_itself, 0,
+			    UNIT_COUNT(modes));
 	tcase_add_test(cases, killed_child_costs_its_own_connection_only);
 	tcase_add_loop_test(cases, handler_that_ends_its_thread_costs_that_connection_only, 0, 2);
-	tcase_add_loop_test(
-		cases, listening_socket_that_a_handler_shut_down_is_told_and_spins_nowhere, 0, 3);
+	tcase_add_loop_test(cases,
+			    listening_socket_that_a_handler_shut_down_is_told_and_spins_nowhere, 0,
+			    UNIT_COUNT(modes));
 	tcase_add_test(cases, threads_of_a_crowd_leave_when_it_is_over);
 	tcase_add_test(cases, children_are_all_reaped);
-	tcase_add_loop_test(cases, service_actions_run_in_the_control_flow, 0, 3);
+	tcase_add_loop_test(cases, service_actions_run_in_the_control_flow, 0, UNIT_COUNT(modes));
 	tcase_add_test(cases, stop_leaves_no_child_behind);
 	return unit_run("concurrency", cases);
 }

@@ -283,7 +283,8 @@ END_TEST
 
 START_TEST(datagram_only_handler_is_refused_for_tcp_in_every_mode)
 {
-	static const uint32_t modes[] = {WORKER_THREADING, WORKER_FORKING, WORKER_SERIAL};
+	static const uint32_t modes[] = {WORKER_THREADING, WORKER_FORKING, WORKER_SERIAL,
+					 WORKER_FIBERS};
 
 	ck_assert(load("datagrams_only.so"));
 	settings.concurrency = modes[_i];

@@ -357,16 +357,22 @@ main(void)
 		;
 	tcase_set_timeout(cases, 20);
 	tcase_add_checked_fixture(cases, prepare_datagrams, NULL);
-	tcase_add_loop_test(cases, datagrams_one_after_the_other_are_answered_and_counted, 0, 3);
-	tcase_add_loop_test(cases, burst_of_many_clients_is_answered_each_to_its_own, 0, 3);
-	tcase_add_loop_test(cases, long_ones_are_counted_and_empty_ones_served, 0, 3);
-	tcase_add_loop_test(cases, draining_without_a_client_ends_at_once, 0, 3);
-	tcase_add_loop_test(cases, once_serves_one_datagram_and_ends_by_itself, 0, 3);
-	tcase_add_loop_test(cases, datagram_that_is_served_while_draining_begins_is_answered, 0, 3);
+	tcase_add_loop_test(cases, datagrams_one_after_the_other_are_answered_and_counted, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, burst_of_many_clients_is_answered_each_to_its_own, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, long_ones_are_counted_and_empty_ones_served, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, draining_without_a_client_ends_at_once, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, once_serves_one_datagram_and_ends_by_itself, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, datagram_that_is_served_while_draining_begins_is_answered, 0,
+			    UNIT_COUNT(modes));
 	tcase_add_test(cases, killed_child_costs_its_own_datagram_only);
 	tcase_add_loop_test(cases, handler_that_ends_its_thread_costs_that_datagram_only, 0, 2);
-	tcase_add_loop_test(cases, socket_that_a_handler_shut_down_is_told, 0, 3);
-	tcase_add_loop_test(cases, child_serves_its_share_of_datagrams_and_no_more, 0, 3);
+	tcase_add_loop_test(cases, socket_that_a_handler_shut_down_is_told, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, child_serves_its_share_of_datagrams_and_no_more, 0,
+			    UNIT_COUNT(modes));
 	tcase_add_test(cases, child_that_was_woken_serves_though_draining_has_begun);
 	tcase_add_test(cases, socket_that_is_ready_when_draining_begins_is_told);
 	return unit_run("modes_datagrams", cases);

@@ -601,17 +601,22 @@ main(void)
 	TCase *cases = tcase_create("pause");
 
 	tcase_set_timeout(cases, 20);
-	tcase_add_loop_test(cases, clients_wait_while_paused_and_are_served_after, 0, 3);
-	tcase_add_loop_test(cases, no_wake_up_is_lost_between_pause_and_resume, 0, 3);
-	tcase_add_loop_test(cases, connection_that_came_while_all_paused_is_served_at_resume, 0, 3);
-	tcase_add_loop_test(cases, draining_while_paused_takes_nothing, 0, 3);
-	tcase_add_loop_test(cases, pause_before_the_first_accept_changes_nothing, 0, 3);
+	tcase_add_loop_test(cases, clients_wait_while_paused_and_are_served_after, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, no_wake_up_is_lost_between_pause_and_resume, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, connection_that_came_while_all_paused_is_served_at_resume, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, draining_while_paused_takes_nothing, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, pause_before_the_first_accept_changes_nothing, 0,
+			    UNIT_COUNT(modes));
 	tcase_add_loop_test(cases, worker_with_nothing_to_serve_says_idle_and_accepts_nothing, 0,
 			    3);
 	tcase_add_test(cases, worker_that_was_never_told_to_accept_is_idle);
-	tcase_add_loop_test(cases, worker_that_serves_does_not_retire, 0, 3);
-	tcase_add_loop_test(cases, datagram_waits_while_paused_and_is_served_after, 0, 3);
-	tcase_add_loop_test(cases, retired_worker_leaves_the_next_datagram, 0, 3);
+	tcase_add_loop_test(cases, worker_that_serves_does_not_retire, 0, UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, datagram_waits_while_paused_and_is_served_after, 0,
+			    UNIT_COUNT(modes));
+	tcase_add_loop_test(cases, retired_worker_leaves_the_next_datagram, 0, UNIT_COUNT(modes));
 	tcase_add_test(cases, sessions_receive_nothing_while_paused);
 	tcase_add_test(cases, worker_without_sessions_retires);
 	tcase_add_test(cases, worker_finds_what_an_older_one_was_woken_for_and_left);
