@@ -71,6 +71,7 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->watch = (struct wait_watch){.flow = req->watch.flow};
 	/* the first bytes are seldom there before the request */
 	req->is_dry = server->waiter->parks;
+	req->runs_dry = false;
 	req->has_socket_timeout = req->is_end_seen = req->is_write_shut = false;
 	req->has_name = req->has_local = false;
 	req->bytes_in = req->bytes_out = 0;
@@ -160,6 +161,9 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 	     socklen_t client_length)
 {
 	request_begin(req, REQUEST_STREAM, client, client_length);
+	/* of Unix sockets a call also takes less where descriptors were passed */
+	req->runs_dry = req->server->waiter->parks &&
+			(req->client.ss_family == AF_INET || req->client.ss_family == AF_INET6);
 	request_show(req, fd);
 	request_publish(req, fd, NULL);
 }

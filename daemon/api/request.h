@@ -81,7 +81,8 @@ struct hd_request {
 
 	struct wait_watch watch; /* of a mode that parks */
 	uint32_t share;		 /* system calls without waiting until others have their turn */
-	bool is_dry; /* likewise: nothing more is to be read until the kernel tells of it */
+	bool is_dry;   /* likewise: nothing more is to be read until the kernel tells of it */
+	bool runs_dry; /* likewise: after less than was asked for, that is so */
 
 	unsigned buffered; /* REQUEST_HAS_... */
 	unsigned broken;   /* REQUEST_RESET ... */

@@ -55,8 +55,7 @@ stream_receive_datagram(struct hd_request *req, void *buf, size_t size)
 static void
 stream_note_received(struct hd_request *req, bool is_short)
 {
-	if (is_short && req->server->waiter->parks && req->client.ss_family != AF_UNIX &&
-	    req->client.ss_family != AF_UNSPEC && (req->watch.ready & STREAM_TELLS_MORE) == 0) {
+	if (is_short && req->runs_dry && (req->watch.ready & STREAM_TELLS_MORE) == 0) {
 		req->watch.ready &= ~(uint32_t)POLLIN;
 		req->is_dry = true;
 	}

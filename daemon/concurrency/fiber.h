@@ -40,25 +40,25 @@ struct fiber_flow {
 };
 
 struct fiber {
+	/* What a turn of it needs is together. */
 	struct fiber_flow flow;
 	struct fiber_thread *thread; /* not owned */
 	enum fiber_state state;
-	struct fiber *next;	  /* of the queue, or of the free ones */
-	struct fiber *next_woken; /* guarded by thread->inbox_lock */
-	bool is_in_inbox;	  /* likewise */
-	bool has_slot;		  /* of the scoreboard */
-	uint32_t index;		  /* in thread->table */
+	bool is_late;	     /* the deadline has passed */
+	bool has_slot;	     /* of the scoreboard */
+	bool is_in_inbox;    /* guarded by thread->inbox_lock, as next_woken */
+	struct fiber *next;  /* of the queue, or of the free ones */
+	int64_t deadline_ns; /* of this wait; FIBER_NEVER: none */
+	uint32_t index;	     /* in thread->table */
 	uint32_t use; /* which of its requests this is: what the kernel tells of an older one is
 			 ignored */
-
-	int64_t deadline_ns; /* of this wait; FIBER_NEVER: none */
-	int64_t timer_ns;    /* when its timer goes off, which may be before the deadline */
-	uint32_t timer;	     /* place in the heap, from 1; 0: none is set */
-	bool is_late;	     /* the deadline has passed */
-
-	struct session *session; /* of a UDP peer that it serves; not owned */
 	struct fiber_stack stack;
 	struct hd_request request;
+
+	int64_t timer_ns; /* when its timer goes off, which may be before the deadline */
+	uint32_t timer;	  /* place in the heap, from 1; 0: none is set */
+	struct fiber *next_woken;
+	struct session *session; /* of a UDP peer that it serves; not owned */
 };
 
 #define FIBER_NEVER INT64_MAX

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -26,6 +27,7 @@
 /* Fibers that were not needed for so long go, but for a few. */
 #define FIBER_THREAD_LOOK_NS (5 * CLOCK_NS_PER_S)
 #define FIBER_THREAD_KEPT 64
+#define FIBER_THREAD_CROWD 256
 
 _Thread_local struct fiber_thread *fiber_thread_self;
 
@@ -225,6 +227,7 @@ fiber_thread_give_back(struct fiber_thread *thread, int64_t now_ns)
 {
 	struct fiber **last = &thread->free;
 	uint32_t kept = thread->free_count - thread->least_free;
+	uint32_t before = thread->fiber_count;
 
 	if (kept < FIBER_THREAD_KEPT)
 		kept = FIBER_THREAD_KEPT;
@@ -238,6 +241,9 @@ fiber_thread_give_back(struct fiber_thread *thread, int64_t now_ns)
 		fiber_thread_lose_slot(fiber);
 		fiber_thread_destroy(fiber);
 	}
+	/* the C library keeps what lies between others */
+	if (before - thread->fiber_count >= FIBER_THREAD_CROWD)
+		(void)malloc_trim(0);
 	thread->least_free = thread->free_count;
 	/* those that are in use now may be free then */
 	thread->look_ns = thread->fiber_count > FIBER_THREAD_KEPT ? now_ns + FIBER_THREAD_LOOK_NS

@@ -35,12 +35,13 @@ enum fiber_gate {
 };
 
 /* Why a thread whose gate is open does not accept nevertheless. */
-#define FIBER_AT_LIMIT 0x1U    /* max_connections; until a fiber is over */
-#define FIBER_IS_SHORT 0x2U    /* of descriptors or memory; until its timer */
-#define FIBER_HAS_NO_ROOM 0x4U /* older generations have the rest of the limit; until their event  \
-				*/
-#define FIBER_GIVES_WAY 0x8U   /* another thread has fewer connections; until it has not */
-#define FIBER_IS_BROKEN 0x10U  /* a listening socket is; until the worker ends */
+#define FIBER_AT_LIMIT 0x1U /* max_connections; until a fiber is over */
+#define FIBER_IS_SHORT 0x2U /* of descriptors or memory; until its timer */
+#define FIBER_HAS_NO_ROOM                                                                          \
+	0x4U		      /* older generations have the rest of the limit; until their event   \
+			       */
+#define FIBER_GIVES_WAY 0x8U  /* another thread has fewer connections; until it has not */
+#define FIBER_IS_BROKEN 0x10U /* a listening socket is; until the worker ends */
 
 struct fiber_thread {
 	struct fibers *fibers; /* not owned */
