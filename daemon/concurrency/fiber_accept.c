@@ -190,8 +190,10 @@ fiber_accept_look(struct fiber_thread *thread)
 
 	thread->is_called = false;
 	/* another thread may have called since one of these has changed */
-	if (fibers->thread_count > 1)
+	if (fibers->thread_count > 1) {
 		thread->obstacles &= ~(FIBER_AT_LIMIT | FIBER_GIVES_WAY);
+		fiber_accept_balance(thread);
+	}
 	for (int i = 0; i < FIBER_ACCEPT_MOST && goes_on; i++)
 		goes_on = (fiber_accept_may(thread) || fiber_accept_has_more(thread)) &&
 			  fiber_accept_one(thread);

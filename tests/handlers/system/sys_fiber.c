@@ -1,0 +1,302 @@
+/*
+ * sys_fiber - what a handler may do, and what it should not, on a fiber.
+ */
+#include <alloca.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "script.h"
+
+static int ends[2];
+static _Atomic int serviced;
+
+static int
+on_start(struct hd_server *server)
+{
+	(void)server;
+	return pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static void
+on_service(struct hd_server *server)
+{
+	(void)server;
+	atomic_fetch_add(&serviced, 1);
+}
+
+/* Thread-safe or not, as FLAGS says. */
+HD_HANDLER(.name = "sys_fiber", .version = "1", .flags = HD_STREAM | HD_FIBERS | FLAGS,
+	   .server_start = on_start, .service_actions = on_service);
+
+static void
+pass(int ms)
+{
+	struct timespec moment = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+	while (nanosleep(&moment, &moment) < 0)
+		;
+}
+
+static void
+run_pass(void *argument)
+{
+	pass(*(int *)argument);
+}
+
+static void
+op_spin(struct script *script, char *argument)
+{
+	struct timespec begun, now;
+	long ms = atol(argument);
+
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 < ms);
+	script_say(script, "spun ");
+}
+
+static void
+op_block(struct script *script, char *argument)
+{
+	pass(atoi(argument));
+	script_say(script, "blocked ");
+}
+
+static void
+op_offload(struct script *script, char *argument)
+{
+	int ms = atoi(argument);
+
+	script_say_number(script, hd_offload(script->req, run_pass, &ms));
+}
+
+static void
+op_sleep(struct script *script, char *argument)
+{
+	script_say_number(script, hd_sleep(script->req, (unsigned)atoi(argument)));
+}
+
+static void
+op_tid(struct script *script, char *argument)
+{
+	(void)argument;
+	script_say(script, "%ld ", (long)syscall(SYS_gettid));
+}
+
+static void
+op_id(struct script *script, char *argument)
+{
+	(void)argument;
+	script_say(script, "%" PRIu64 " ", hd_request_id(script->req));
+}
+
+static void
+op_serviced(struct script *script, char *argument)
+{
+	(void)argument;
+	script_say_number(script, atomic_load(&serviced));
+}
+
+/* Uses the stack kibibyte by kibibyte. */
+static int __attribute__((noinline)) go_deep(int kib)
+{
+	volatile char frame[1024 - 64];
+
+	frame[0] = frame[sizeof(frame) - 1] = (char)kib;
+	return kib <= 0 ? frame[0] : go_deep(kib - 1) + frame[sizeof(frame) - 1];
+}
+
+static void
+op_deep(struct script *script, char *argument)
+{
+	(void)go_deep(atoi(argument));
+	script_say(script, "deep ");
+}
+
+/* All in one step, far below what is in use. */
+static void __attribute__((noinline)) jump(size_t size)
+{
+	volatile char *frame = alloca(size);
+
+	frame[0] = 1;
+}
+
+static void
+op_jump(struct script *script, char *argument)
+{
+	jump((size_t)atoi(argument) * 1024);
+	script_say(script, "jumped ");
+}
+
+/* Waits for a descriptor that others wait for, too. */
+static void
+op_wait_shared(struct script *script, char *argument)
+{
+	script_say_number(script, hd_wait(script->req, ends[0], POLLIN, atoi(argument)));
+}
+
+static void
+op_raise_shared(struct script *script, char *argument)
+{
+	(void)argument;
+	script_say_number(script, write(ends[1], "x", 1));
+}
+
+/* The same descriptor in two rows, a file that is always ready, none, and the client. */
+static void
+op_poll_rows(struct script *script, char *argument)
+{
+	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	struct pollfd rows[] = {
+		{ends[0], POLLIN, 0},
+		{ends[0], POLLIN, 0},
+		{-1, POLLIN, 0},
+		{HD_CLIENT, POLLIN, 0},
+		{strchr(argument, 'f') != NULL ? file : -1, POLLIN, 0},
+		{strchr(argument, 'b') != NULL ? 987654 : -1, POLLIN, 0},
+	};
+	int n = hd_poll(script->req, rows, sizeof(rows) / sizeof(rows[0]), atoi(argument));
+
+	script_say(script, "%d", n);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		script_say(script, ",%x", (unsigned)rows[i].revents);
+	script_say(script, " ");
+	(void)close(file);
+}
+
+/* Reads in small pieces for as long as there is something, and never waits if there always is. */
+static void
+op_swallow(struct script *script, char *argument)
+{
+	char buf[16];
+	int64_t total = 0;
+	ssize_t n;
+
+	(void)argument;
+	while ((n = hd_recv(script->req, buf, sizeof(buf))) > 0)
+		total += n;
+	script->error = (int)n;
+	hd_log(script->req, HD_LOG_NOTICE, "swallowed %" PRId64, total);
+}
+
+static void
+op_connect(struct script *script, char *argument)
+{
+	char *timeout = strchr(argument, ' ');
+	int error = 0;
+
+	*timeout++ = '\0';
+	script->connected = hd_connect(script->req, argument, atoi(timeout), &error);
+	script_say_number(script, script->connected != NULL ? 0 : error);
+}
+
+/* Carries bytes between the client and the connection until both have ended. */
+static void
+op_relay(struct script *script, char *argument)
+{
+	struct hd_request *side[2] = {script->req, script->connected};
+	struct pollfd rows[2] = {{HD_CLIENT, POLLIN, 0}, {hd_fd(script->connected), POLLIN, 0}};
+	char buf[4096];
+	int open = 2;
+
+	(void)argument;
+	while (open > 0 && hd_poll(script->req, rows, 2, -1) > 0) {
+		for (int i = 0; i < 2; i++) {
+			ssize_t n = rows[i].revents != 0 ? hd_recv(side[i], buf, sizeof(buf)) : -1;
+
+			if (rows[i].revents == 0)
+				continue;
+			if (n <= 0) {
+				(void)hd_shutdown_write(side[1 - i]);
+				rows[i].fd = -1;
+				open--;
+			} else if (hd_sendall(side[1 - i], buf, (size_t)n) < 0) {
+				return;
+			}
+		}
+	}
+}
+
+static void
+op_end(struct script *script, char *argument)
+{
+	(void)argument;
+	script_say_number(script, hd_close(script->connected));
+	script->connected = NULL;
+}
+
+static void
+op_wake(struct script *script, char *argument)
+{
+	script_say_number(script,
+			  hd_wake(hd_request_server(script->req), strtoull(argument, NULL, 10)));
+}
+
+static void
+op_poll(struct script *script, char *argument)
+{
+	struct pollfd row = {HD_CLIENT, POLLIN, 0};
+
+	script_say_number(script, hd_poll(script->req, &row, 1, atoi(argument)));
+}
+
+static void
+op_timeout(struct script *script, char *argument)
+{
+	script_say_number(script, hd_set_timeout(script->req, atoi(argument)));
+}
+
+static void
+op_recv(struct script *script, char *argument)
+{
+	char buf[1024];
+
+	script_say_bytes(script, hd_recv(script->req, buf, (size_t)atoi(argument)), buf);
+}
+
+/* Lets others run so many times. */
+static void
+op_yield(struct script *script, char *argument)
+{
+	for (int i = atoi(argument); i > 0; i--)
+		(void)hd_sleep(script->req, 0);
+	script_say(script, "yielded ");
+}
+
+int
+handle(struct hd_request *req)
+{
+	static const struct script_op ops[] = {
+		{"spin", op_spin},
+		{"block", op_block},
+		{"offload", op_offload},
+		{"sleep", op_sleep},
+		{"tid", op_tid},
+		{"id", op_id},
+		{"serviced", op_serviced},
+		{"deep", op_deep},
+		{"jump", op_jump},
+		{"wait_shared", op_wait_shared},
+		{"raise_shared", op_raise_shared},
+		{"poll_rows", op_poll_rows},
+		{"swallow", op_swallow},
+		{"connect", op_connect},
+		{"relay", op_relay},
+		{"end", op_end},
+		{"wake", op_wake},
+		{"poll", op_poll},
+		{"timeout", op_timeout},
+		{"recv", op_recv},
+		{"yield", op_yield},
+		{NULL, NULL},
+	};
+
+	hd_set_idle(req, 1);
+	return script_run(req, ops);
+}
