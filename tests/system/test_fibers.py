@@ -248,6 +248,7 @@ def test_what_waits_is_not_told_of(start):
     assert not daemon.log.find("has not waited for")
 
 
+@pytest.mark.skipif(IS_TSAN, reason="it has a thread of its own that looks")
 def test_at_rest_nothing_looks(start):
     daemon = start(fiber(fibers={"warn_after": "20ms"}))
     client = daemon.connect()
