@@ -1,6 +1,6 @@
 /*
  * visits - counts visitors, in memory that threads and forked children share, and keeps the name of
- * the last one. The same code serves threading, forking and serial.
+ * the last one. The same code serves every concurrency.
  */
 #define _POSIX_C_SOURCE 200809L
 

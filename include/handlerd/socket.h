@@ -136,7 +136,7 @@ HD_API_ int hd_fd(struct hd_request *req);
  * Does not wait. */
 HD_API_ int hd_set_timeout(struct hd_request *req, int ms);
 
-/* Waits ms milliseconds. Returns 0. [waits] */
+/* Waits ms milliseconds; for 0, lets other flows of the thread run. Returns 0. [waits] */
 HD_API_ int hd_sleep(struct hd_request *req, unsigned ms);
 
 /* Waits for events of poll(2) on a descriptor of the handler's own, at most timeout_ms (-1: for
@@ -158,7 +158,9 @@ HD_API_ int hd_poll(struct hd_request *req, struct pollfd *fds, unsigned count, 
 HD_API_ int hd_wake(struct hd_server *server, uint64_t request_id);
 
 /* Runs a function that blocks (name look-up, files, databases) without holding up other requests,
- * and returns 0 when it has returned. It is not cancelled. [waits] */
+ * and returns 0 when it has returned: on fibers in a helper thread, elsewhere in the calling flow.
+ * It is not cancelled; a request that is waits for its end. Returns -EAGAIN or another negative
+ * errno where there is no helper thread and none can be made: then it was not run. [waits] */
 HD_API_ int hd_offload(struct hd_request *req, void (*run)(void *), void *argument);
 
 /* Connects to "tcp:host:port" ("tcp:[::1]:25") or "unix:/path" ("unix:@abstract"), within
