@@ -29,14 +29,8 @@ file_stream_read(void *cookie, char *buf, size_t size)
 {
 	struct hd_request *req = cookie;
 	int saved_errno = errno;
-	int r = stream_flush(req);
-	ssize_t n;
+	ssize_t n = stream_read(req, buf, size);
 
-	if (r == 0) {
-		n = stream_read(req, buf, size);
-	} else {
-		n = r;
-	}
 	if (n < 0) {
 		errno = (int)-n;
 		return -1;

@@ -16,14 +16,9 @@
 int
 stream_prepare_input(struct hd_request *req)
 {
-	int r;
-
 	if (req->buffered == 0)
 		return 0;
 	atomic_store(&req->has_partial, (req->buffered & REQUEST_HAS_INPUT) != 0);
-	r = stream_flush(req);
-	if (r < 0)
-		return r;
 	return (req->buffered & REQUEST_HAS_READER) != 0 ? file_take_read_ahead(req) : 0;
 }
 

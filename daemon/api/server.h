@@ -26,6 +26,9 @@ struct server_handler {
 	int (*handle)(struct hd_request *req);
 	void (*finish)(struct hd_request *req);
 	struct hd_handler descriptor; /* our size; what the handler lacks is 0 */
+	/* Of the C++ library that the handler uses: where a thread keeps the exceptions that are
+	 * being handled. NULL: it uses none. */
+	void *(*exceptions)(void);
 };
 
 /* One cause is told at a bounded rate by all flows together, forked children included: they stand

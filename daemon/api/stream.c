@@ -65,6 +65,13 @@ stream_note_received(struct hd_request *req, bool is_short)
 ssize_t
 stream_receive(struct hd_request *req, void *buf, size_t size)
 {
+	/* not before: lines that came together are answered together */
+	if ((req->buffered & (REQUEST_HAS_OUTPUT | REQUEST_HAS_WRITER)) != 0) {
+		int r = stream_flush(req);
+
+		if (r < 0)
+			return r;
+	}
 	if (req->kind != REQUEST_STREAM)
 		return stream_receive_datagram(req, buf, size);
 	for (;;) {

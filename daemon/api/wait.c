@@ -366,7 +366,9 @@ hd_poll(struct hd_request *req, struct pollfd *fds, unsigned count, int timeout_
 
 	if (count > WAIT_MOST_FDS)
 		return -EINVAL;
-	n = stream_prepare_input(req);
+	n = stream_flush(req);
+	if (n >= 0)
+		n = stream_prepare_input(req);
 	if (n < 0)
 		return n;
 	if (wait_was_woken(req))

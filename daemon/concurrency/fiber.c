@@ -115,9 +115,13 @@ fiber_resume(struct fiber *fiber)
 	atomic_store_explicit(&thread->turns,
 			      atomic_load_explicit(&thread->turns, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
+	if (thread->exceptions != NULL)
+		*thread->exceptions = fiber->exceptions;
 	fiber_sanitizer_leave(&thread->flow, &fiber->flow);
 	fiber_context_switch(&thread->flow.context, &fiber->flow.context);
 	fiber_sanitizer_enter(&thread->flow, &fiber->flow);
+	if (thread->exceptions != NULL)
+		fiber->exceptions = *thread->exceptions;
 	atomic_store_explicit(&thread->current, NULL, memory_order_relaxed);
 	crash_set_flow(NULL, NULL, 0);
 	if (fiber->state == FIBER_FREE)

@@ -39,6 +39,15 @@ struct fiber_flow {
 	unsigned valgrind_id;
 };
 
+/* What the C++ ABI keeps for each thread: exceptions that are being handled. */
+struct fiber_exceptions {
+	void *caught;
+	unsigned uncaught;
+#if defined(__ARM_EABI_UNWINDER__)
+	void *propagating;
+#endif
+};
+
 struct fiber {
 	/* What a turn of it needs is together. */
 	struct fiber_flow flow;
@@ -58,7 +67,8 @@ struct fiber {
 	int64_t timer_ns; /* when its timer goes off, which may be before the deadline */
 	uint32_t timer;	  /* place in the heap, from 1; 0: none is set */
 	struct fiber *next_woken;
-	struct session *session; /* of a UDP peer that it serves; not owned */
+	struct session *session;	    /* of a UDP peer that it serves; not owned */
+	struct fiber_exceptions exceptions; /* its own, while others run */
 };
 
 #define FIBER_NEVER INT64_MAX

@@ -33,22 +33,37 @@ fiber_accept_remove(const struct fiber_thread *thread, int fd)
 	(void)epoll_ctl(thread->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+static void
+fiber_accept_wait_shortage(struct fiber_thread *thread, int error)
+{
+	thread->obstacles |= FIBER_IS_SHORT;
+	if (thread->retry_ns == FIBER_NEVER)
+		thread->retry_ns =
+			clock_now_ns() + acceptor_tell_shortage(thread->fibers->mode, error);
+}
+
 /* Has the kernel tell of clients, or not. */
 static void
 fiber_accept_listen(struct fiber_thread *thread, bool is_wanted)
 {
 	const struct concurrency *mode = thread->fibers->mode;
+	int r = 0;
 
 	if (is_wanted == thread->is_listening || mode->is_connection ||
 	    thread->fibers->sessions != NULL)
 		return;
 	thread->is_listening = is_wanted;
-	for (size_t i = 0; i < mode->socket_count; i++) {
-		if (!is_wanted)
+	for (size_t i = 0; i < mode->socket_count && r >= 0; i++) {
+		if (is_wanted)
+			r = fiber_accept_add(thread, mode->sockets[i], EPOLLIN | EPOLLEXCLUSIVE,
+					     FIBER_OWN_SOCKETS + (uint32_t)i);
+		else
 			fiber_accept_remove(thread, mode->sockets[i]);
-		else if (fiber_accept_add(thread, mode->sockets[i], EPOLLIN | EPOLLEXCLUSIVE,
-					  FIBER_OWN_SOCKETS + (uint32_t)i) < 0)
-			thread->obstacles |= FIBER_IS_SHORT;
+	}
+	if (r < 0) {
+		/* all or none of them */
+		fiber_accept_listen(thread, false);
+		fiber_accept_wait_shortage(thread, r);
 	}
 }
 
@@ -98,15 +113,6 @@ fiber_accept_balance(struct fiber_thread *thread)
 		    atomic_load(&other->active) <= active)
 			fiber_thread_call(other);
 	}
-}
-
-static void
-fiber_accept_wait_shortage(struct fiber_thread *thread, int error)
-{
-	thread->obstacles |= FIBER_IS_SHORT;
-	if (thread->retry_ns == FIBER_NEVER)
-		thread->retry_ns =
-			clock_now_ns() + acceptor_tell_shortage(thread->fibers->mode, error);
 }
 
 /* Nothing could be taken. */

@@ -43,7 +43,9 @@ fiber_poll_find(struct hd_request *req, int fd)
 {
 	struct fiber *fiber = req->watch.flow;
 
-	return fd == HD_CLIENT ? &req->watch : fiber_poll_find_below(&fiber->request, fd);
+	if (fd == HD_CLIENT || (req->mailbox != NULL && fd == req->mailbox->event_fd))
+		return &req->watch;
+	return fiber_poll_find_below(&fiber->request, fd);
 }
 
 static uint32_t

@@ -440,6 +440,8 @@ fiber_thread_run(void *argument)
 	struct fibers *fibers = thread->fibers;
 
 	fiber_thread_self = thread;
+	if (fibers->mode->server->handler.exceptions != NULL)
+		thread->exceptions = fibers->mode->server->handler.exceptions();
 	crash_begin_thread(NULL);
 	fiber_sanitizer_begin_thread(&thread->flow);
 	pthread_cleanup_push(fiber_thread_on_escape, thread);

@@ -49,6 +49,7 @@ struct fiber_thread {
 	int epoll_fd;
 	int wake_fd;		/* eventfd: something is in the inbox, or worth a look */
 	struct fiber_flow flow; /* the loop */
+	struct fiber_exceptions *exceptions; /* of whichever fiber runs; NULL: no C++ */
 
 	/* Which fiber runs, and how often one was resumed, for whoever looks on. */
 	_Atomic(struct fiber *) current;

@@ -256,6 +256,7 @@ handler_open(struct handler_load *load, bool wants_warnings, struct server_handl
 	*(void **)&ret->setup = handler_find(library, "setup");
 	*(void **)&ret->handle = handler_find(library, "handle");
 	*(void **)&ret->finish = handler_find(library, "finish");
+	*(void **)&ret->exceptions = dlsym(library, "__cxa_get_globals");
 	if (ret->handle == NULL) {
 		handler_warn_misspelt(load, "handle");
 		handler_complain(load, "has no function 'handle'");

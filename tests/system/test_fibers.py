@@ -9,7 +9,7 @@ import pytest
 
 import procfs
 from client import Client
-from harness import CRASHES, IS_SANITIZED, IS_TSAN, SLOW, listener
+from harness import CRASHES, IS_SANITIZED, IS_TSAN, SLOW, TEST_HANDLERS, listener
 
 STACK_KIB = 64
 
@@ -427,3 +427,16 @@ def test_unix_clients_that_pass_descriptors_are_heard_to_the_end(start):
         socket.send_fds(client.sock, [b"ab"], [0])
         client.send("cd")
         assert client.exactly(4) == b"abcd"
+
+
+# C++
+
+@pytest.mark.skipif(not (TEST_HANDLERS / "sys_catch.so").exists(), reason="no C++ compiler")
+def test_exceptions_that_are_being_handled_belong_to_their_fiber(start):
+    daemon = start(fiber(handler="sys_catch"))
+    clients = [daemon.connect() for _ in range(6)]
+    for number, client in enumerate(clients):
+        assert client.ask(f"exception {number}") == "caught"
+    # in another order than they were thrown
+    for number in (3, 0, 5, 1, 4, 2):
+        assert clients[number].ask("go on") == f"exception {number} 0"

@@ -138,6 +138,10 @@ START_TEST(stream_output_leaves_before_any_wait_for_input)
 	ck_assert_ptr_nonnull(fgets(buf, sizeof(buf), in));
 	client_expect("prompt> ");
 	ck_assert_int_gt(fprintf(out, "again> "), 0);
+	/* the second line is there already: nothing is waited for */
+	ck_assert_int_eq(hd_readline(&req, buf, sizeof(buf)), 2);
+	client_expect_nothing();
+	client_send("c\n");
 	ck_assert_int_eq(hd_readline(&req, buf, sizeof(buf)), 2);
 	client_expect("again> ");
 }

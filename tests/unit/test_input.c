@@ -193,6 +193,22 @@ START_TEST(reset_is_an_error_and_the_reason_of_closing)
 }
 END_TEST
 
+START_TEST(lines_that_came_together_are_answered_together)
+{
+	char line[16];
+
+	client_send("a\nb\nc\n");
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(hd_readline(&req, line, sizeof(line)), 2);
+		ck_assert_int_eq(hd_printf(&req, "<%c>", line[0]), 0);
+	}
+	client_expect_nothing();
+	ck_assert_int_eq(hd_set_timeout(&req, 0), 0);
+	ck_assert_int_eq(hd_readline(&req, line, sizeof(line)), -ETIMEDOUT);
+	client_expect("<a><b><c>");
+}
+END_TEST
+
 START_TEST(output_leaves_before_any_wait_for_input)
 {
 	ck_assert_int_eq(hd_printf(&req, "prompt> "), 0);
@@ -226,6 +242,7 @@ main(void)
 	tcase_add_test(cases, bytes_put_back_come_first_again);
 	tcase_add_test(cases, large_blocks_put_back_in_front_of_others_stay_in_order);
 	tcase_add_test(cases, reset_is_an_error_and_the_reason_of_closing);
+	tcase_add_test(cases, lines_that_came_together_are_answered_together);
 	tcase_add_test(cases, output_leaves_before_any_wait_for_input);
 	return unit_run("input", cases);
 }
