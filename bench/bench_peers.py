@@ -17,8 +17,9 @@ APACHE_MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules",
                   "/usr/lib/httpd/modules")
 
 # title is what the report calls it; build(bins) makes it; start(place, bins, directory, most) is
-# its command, the address unless it tells it itself, and what to add to its environment.
-Peer = collections.namedtuple("Peer", "title build start")
+# its command, the address unless it tells it itself, and what to add to its environment;
+# load_arguments are for the load on it.
+Peer = collections.namedtuple("Peer", "title build start load_arguments", defaults=[()])
 
 
 def compile_c(target, sources, flags=(), libraries=()):
@@ -185,7 +186,9 @@ PEERS = {
                   lambda place, bins, _directory, _most:
                   ([os.path.join(bins, "ref_uv"), place], None, {})),
     "apache": Peer("Apache, event", lambda bins: apache_modules(), start_apache),
-    "xinetd": Peer("xinetd", lambda bins: find_program("xinetd", "xinetd"), start_xinetd),
+    "xinetd": Peer("xinetd", lambda bins: find_program("xinetd", "xinetd"), start_xinetd,
+                   # it looks up the client's name; that of 127.0.0.1 it has in /etc/hosts
+                   ("--sources", "0")),
     "tcpserver": Peer("tcpserver, cat", lambda bins: find_program("ucspi-tcp", "tcpserver"),
                       start_tcpserver),
 }
@@ -197,4 +200,6 @@ def start_peer(name, run, protocol, directory, connections, core_count=1):
     run.build_once(name, peer.build)
     place = os.path.join(directory, name) if protocol == "unix" else "0"
     command, address, env = peer.start(place, run.bins, directory, connections + 8)
-    return Server(name, command, directory, address, core_count, run.force_proc, env)
+    server = Server(name, command, directory, address, core_count, run.force_proc, env)
+    server.load_arguments = peer.load_arguments
+    return server

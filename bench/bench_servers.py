@@ -53,7 +53,7 @@ class Server:
 
     def __init__(self, name, command, directory, address=None, core_count=1, force_proc=False,
                  env=None):
-        self.name, self.address = name, address
+        self.name, self.address, self.load_arguments = name, address, ()
         self.log = os.path.join(directory, f"{time.monotonic_ns()}.log")
         self.clock = make_clock(force_proc)
         pinned = cores(0, core_count)
@@ -159,7 +159,7 @@ class Loads:
         for number in range(load.generators):
             core = cores(first_core + number, 1)
             command = [program, "--hold", "--seconds", str(seconds),
-                       *load.arguments(load.generators), server.address]
+                       *load.arguments(load.generators), *server.load_arguments, server.address]
             self.processes.append(subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 preexec_fn=lambda core=core: os.sched_setaffinity(0, core)))

@@ -29,6 +29,7 @@ struct address {
 	struct sockaddr_storage name;
 	socklen_t length;
 	bool on_loopback; /* of IPv4 */
+	unsigned sources; /* addresses there that connections begin from; 0: the kernel's choice */
 };
 
 struct options {

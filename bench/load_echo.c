@@ -280,13 +280,13 @@ take_turn(uint64_t count, int most)
 	}
 }
 
-/* What is sent: lines, so that a server of lines can answer it too. */
+/* What is sent: lines, because some servers (mod_echo) answer nothing else. */
 static void
 fill_request(void)
 {
 	for (size_t i = 0; i < request_size; i++)
 		request[i] = (unsigned char)('a' + i % opt->size % 26);
-	for (size_t i = opt->size; opt->pipeline > 1 && i <= request_size; i += opt->size)
+	for (size_t i = opt->size; i <= request_size; i += opt->size)
 		request[i - 1] = '\n';
 }
 

@@ -61,7 +61,7 @@ static _Noreturn void
 usage(void)
 {
 	fputs("usage: load [--mode rr|crr|idle] [--connections N] [--active N] [--pipeline N]\n"
-	      "            [--slow N] [--seconds S] [--size BYTES] [--hold] ADDRESS\n"
+	      "            [--slow N] [--sources N] [--seconds S] [--size BYTES] [--hold] ADDRESS\n"
 	      "       load --mode flood [--datagrams N] [--size BYTES] udp:HOST:PORT\n"
 	      "       load --mode paced [--rate N] [--seconds S] [--size BYTES] ADDRESS\n"
 	      "ADDRESS is HOST:PORT, udp:HOST:PORT or unix:/path.\n",
@@ -109,6 +109,7 @@ options_parse(int argc, char **argv, struct options *ret)
 		{"active", required_argument, NULL, 'a'},
 		{"pipeline", required_argument, NULL, 'p'},
 		{"slow", required_argument, NULL, 'w'},
+		{"sources", required_argument, NULL, 'o'},
 		{"hold", no_argument, NULL, 'h'},
 		{"seconds", required_argument, NULL, 's'},
 		{"size", required_argument, NULL, 'b'},
@@ -116,7 +117,7 @@ options_parse(int argc, char **argv, struct options *ret)
 		{"rate", required_argument, NULL, 'r'},
 		{0},
 	};
-	int ch;
+	int ch, sources = 4;
 
 	*ret = (struct options){
 		.connections = 50,
@@ -137,6 +138,8 @@ options_parse(int argc, char **argv, struct options *ret)
 			ret->pipeline = atoi(optarg);
 		else if (ch == 'w')
 			ret->slow = atoi(optarg);
+		else if (ch == 'o')
+			sources = atoi(optarg);
 		else if (ch == 'h')
 			ret->hold = true;
 		else if (ch == 's')
@@ -152,6 +155,9 @@ options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (optind != argc - 1 || !address_parse(argv[optind], &ret->peer))
 		usage();
+	if (sources < 0 || sources > 200)
+		usage();
+	ret->peer.sources = (unsigned)sources;
 	if (ret->active == 0)
 		ret->active = ret->connections;
 	options_check(ret);

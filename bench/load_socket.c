@@ -3,7 +3,8 @@
  *
  * The client closes first, so each TCP connection leaves a TIME_WAIT socket behind. On loopback the
  * connections therefore start from several source addresses (127.0.1.1 and on), which keeps the
- * kernel from searching long for a free port, and below its limit for such sockets.
+ * kernel from searching long for a free port, and below its limit for such sockets. A server that
+ * looks up the name of each client would ask a name server for them; against it there must be none.
  */
 #define _GNU_SOURCE
 #include "load.h"
@@ -13,8 +14,6 @@
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#define SOURCES 4 /* source addresses on loopback */
 
 void
 socket_raise_limit(void)
@@ -29,13 +28,13 @@ socket_raise_limit(void)
 
 /* On loopback TCP connections take turns with source addresses. False when that failed. */
 static bool
-socket_bind_source(int fd)
+socket_bind_source(int fd, unsigned sources)
 {
 	static unsigned turn;
 	struct sockaddr_in source = {.sin_family = AF_INET};
 	int on = 1;
 
-	source.sin_addr.s_addr = htonl(0x7f000101 + turn++ % SOURCES);
+	source.sin_addr.s_addr = htonl(0x7f000101 + turn++ % sources);
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	return bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0;
 }
@@ -48,7 +47,8 @@ socket_connect(const struct address *peer, int receive_buffer)
 
 	if (fd == -1)
 		return -1;
-	if (is_tcp && peer->on_loopback && !socket_bind_source(fd))
+	if (is_tcp && peer->on_loopback && peer->sources > 0 &&
+	    !socket_bind_source(fd, peer->sources))
 		goto fail;
 	if (is_tcp && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1)
 		goto fail;
