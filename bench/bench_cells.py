@@ -98,7 +98,7 @@ def best_threads(mark):
 
 def lines(concurrency):
     return Cell(
-        f"{concurrency}-lines", concurrency, "2,000 lines at once, rate",
+        f"{concurrency}-lines", concurrency, "2,000 lines at once",
         Daemon(concurrency, handler="lines"), LINES,
         [Against(Daemon(concurrency, "options = { buffered = false; };", handler="lines",
                         title="without buffers"), {"rate": (5, None)})])
@@ -108,11 +108,11 @@ def lines(concurrency):
 # what has it not, the mark). With what is for the listener in `settings` and what is for the file
 # in `top`, a further one is a further row.
 POLICIES = [
-    ("policy-log-refused", "the log of connections, none to be logged", Daemon("threading"),
-     Daemon("threading", top='log = { connections = "none"; };', title="no such log"), cpu(1.01)),
-    ("policy-log-all", "the log of connections, all logged",
+    ("policy-log-refused", "log of connections, nothing to log", Daemon("threading"),
+     Daemon("threading", top='log = { connections = "none"; };', title="no log"), cpu(1.01)),
+    ("policy-log-all", "log of connections, all logged",
      Daemon("threading", top='log = { connections = "all"; };'),
-     Daemon("threading", top='log = { connections = "none"; };', title="no such log"), {}),
+     Daemon("threading", top='log = { connections = "none"; };', title="no log"), {}),
 ]
 
 CELLS = [
@@ -126,7 +126,7 @@ CELLS = [
          [Against("ref_epoll", cpu(1.15)), Against("go", cpu(1.0)), Against("libuv")]),
     Cell("fibers-udp-rr-50", "fibers", "UDP, 50 clients", FIBERS, UDP_50,
          [Against("ref_udp", cpu(1.15))]),
-    Cell("fibers-threads-2", "fibers", "two threads, rate", Daemon(
+    Cell("fibers-threads-2", "fibers", "echo on two threads", Daemon(
         "fibers", "fibers = { threads = 2; };"), Load(connections=100, generators=2),
          [Against(Daemon("fibers", "fibers = { threads = 1; };", title="one thread"),
                   {"rate": (1.7, None)})], server_cores=2),
@@ -146,9 +146,9 @@ CELLS = [
 
     Cell("forking-crr-50", "forking", "connect, echo, close", FORKING, CRR_50,
          [Against("ref_forks", cpu(1.10, 1.0)), Against("tcpserver"), Against("xinetd")]),
-    Cell("forking-crr-1", "forking", "one client after another, p50", FORKING, CRR_1,
+    Cell("forking-crr-1", "forking", "one client after another (p50)", FORKING, CRR_1,
          [Against("ref_forks", {"p50": (0.6, None)})]),
-    Cell("forking-keep-crr-50", "forking", "connect, echo, close; children that stay",
+    Cell("forking-keep-crr-50", "forking", "the same, children that stay",
          FORKING_KEEP, CRR_50, [Against(Daemon("threading", title="its own threading"),
                                         cpu(1.1))]),
 
@@ -161,7 +161,7 @@ CELLS = [
          [Against("ref_udp", cpu(1.15))]),
     Cell("udp-threading-rr-50", "UDP", "threading, 50 clients", THREADING, UDP_50,
          [Against("ref_udp", cpu(1.5))]),
-    Cell("udp-forking-rr-50", "UDP", "forking, 50 clients; children that stay", FORKING_KEEP,
+    Cell("udp-forking-rr-50", "UDP", "forking, 50 clients, children that stay", FORKING_KEEP,
          UDP_50, [Against("ref_udp", cpu(1.5))]),
     Cell("udp-python", "UDP", "threading, 50 clients", THREADING, UDP_50,
          [Against("ref_udp_threading.py", cpu(0.1))]),

@@ -3,7 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
-WIDTH = 980
+WIDTH = 960
 TITLE_X, AGAINST_X = 26, 296
 PLOT_LEFT, PLOT_RIGHT, VALUE_X = 450, 800, 812
 ROW, GROUP, TITLE, AXIS, GAP = 19, 26, 36, 22, 14
@@ -16,8 +16,9 @@ KEY = [("met", "mark met"), ("missed", "mark missed"), ("void", "void: slower fo
 class Panel:
     """A part of the chart with an axis of its own."""
 
-    def __init__(self, title, rows, most, step, line=None):
-        self.title, self.rows, self.most, self.step, self.line = title, rows, most, step, line
+    def __init__(self, title, axis, rows, most, step, line=None):
+        self.title, self.axis, self.rows = title, axis, rows
+        self.most, self.step, self.line = most, step, line
 
     def x(self, value):
         share = min(value, self.most) / self.most
@@ -68,10 +69,11 @@ def draw_mark(panel, row, y):
     return found
 
 
-def draw_row(panel, row, y):
+def draw_row(panel, row, y, with_title):
     """One row whose middle is at Y."""
-    found = [text(TITLE_X, y + 4, row["title"]),
-             text(AGAINST_X, y + 4, row["against_title"], colour="#475569")]
+    found = [text(AGAINST_X, y + 4, row["against_title"], colour="#475569")]
+    if with_title:
+        found.append(text(TITLE_X, y + 4, row["title"]))
     if row["median"] == "":
         said = row["verdict"].partition(":")[0] if row["verdict"].startswith("FAILED") else \
             row["verdict"]
@@ -90,8 +92,6 @@ def draw_row(panel, row, y):
                       colour=COLOURS[kind]))
     found.append(text(VALUE_X + 40, y + 4, f"{number(row['least'])}–{number(row['most'])}",
                       size=11, colour="#475569"))
-    if row["measure"] not in ("cpu", "rate") and row["unit"] == "ratio":
-        found.append(text(WIDTH - 12, y + 4, row["measure"], "end", 11, "#475569"))
     return found
 
 
@@ -101,6 +101,7 @@ def draw_grid(panel, top, bottom):
         value = index * panel.step
         found.append(line(panel.x(value), top, panel.x(value), bottom, "#e2e8f0"))
         found.append(text(panel.x(value), bottom + 14, f"{value:g}", "middle", 11, "#475569"))
+    found.append(text(PLOT_RIGHT + 20, bottom + 14, panel.axis, size=11, colour="#475569"))
     if panel.line is not None:
         found.append(line(panel.x(panel.line), top, panel.x(panel.line), bottom, "#334155", 1.4))
     return found
@@ -108,13 +109,14 @@ def draw_grid(panel, top, bottom):
 
 def draw_panel(panel, top):
     """The panel and where it ends."""
-    y, group, found = top + TITLE, None, []
+    y, group, cell, found = top + TITLE, None, None, []
     for row in panel.rows:
         if row["group"] != group and row["unit"] == "ratio":
             group = row["group"]
             found.append(text(12, y + 17, group, weight="bold", size=13))
             y += GROUP
-        found += draw_row(panel, row, y + ROW / 2)
+        found += draw_row(panel, row, y + ROW / 2, row["cell"] != cell)
+        cell = row["cell"]
         y += ROW
     head = [text(12, top + 20, panel.title, size=14, weight="bold", colour="#0f172a")]
     return head + draw_grid(panel, top + TITLE - 4, y + 4) + found, y + AXIS + GAP
@@ -164,13 +166,14 @@ def panels(rows):
               if row["unit"] == "KiB" and row["cell"].startswith("memory-")]
     found = []
     if costs:
-        found.append(Panel("CPU time per request, times that of the reference (less is better)",
-                           costs, MOST_RATIO, 0.25, 1))
-    for title, some, at in (("Rate, times that of the reference (more is better)", rates, 1),
-                            ("Memory of an idle connection, user side, KiB", memory, None)):
+        found.append(Panel("CPU time per request, against the reference: less is better",
+                           "× the reference", costs, MOST_RATIO, 0.25, 1))
+    for title, axis, some, at in (
+            ("Rate, against the reference: more is better", "× the reference", rates, 1),
+            ("Memory of an idle connection, user side: less is better", "KiB", memory, None)):
         values = [row[key] for row in some for key in ("most", "mark") if row[key] != ""]
         if some:
-            found.append(Panel(title, some, *round_up(max(values, default=1) * 1.05), at))
+            found.append(Panel(title, axis, some, *round_up(max(values, default=1) * 1.05), at))
     return found
 
 

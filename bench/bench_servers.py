@@ -190,6 +190,14 @@ class Loads:
                           process.stderr.read().decode().strip())
         return text
 
+    def waited(self):
+        """Seconds that they were ready to run and did not: others had their cores."""
+        total = 0
+        for process in self.processes:
+            with open(f"/proc/{process.pid}/schedstat") as text:
+                total += int(text.read().split()[1]) / 1e9
+        return total
+
     def wait_ready(self):
         for process in self.processes:
             self.line(process)
@@ -199,8 +207,10 @@ class Loads:
         for process in self.processes:
             process.stdin.write(b"go\n")
             process.stdin.flush()
+        before = self.waited()
         results = [json.loads(self.line(process)) for process in self.processes]
         merged = dict(results[0])
+        merged["waited"] = (self.waited() - before) / merged["seconds"] / len(results)
         for key in ("answered", "errors", "lost", "rate"):
             merged[key] = sum(result[key] for result in results)
         for key in ("p50_us", "p99_us", "p999_us"):
