@@ -90,7 +90,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)
-        raise Failure(f"{self.name} did not start to listen: {self.last_line()}")
+        raise Failure(f"{self.name} did not start to listen: {self.complaint()}")
 
     def can_be_connected(self):
         host, _, port = self.address.rpartition(":")
@@ -105,10 +105,11 @@ class Server:
             text.seek(since)
             return text.read().decode("utf-8", "replace")
 
-    def last_line(self):
-        lines = self.output().splitlines()
-        return next((line for line in reversed(lines) if "error" in line),
-                    lines[-1] if lines else "it says nothing")
+    def complaint(self):
+        """What it says of what went wrong: the first error, or the last line."""
+        output = self.output()
+        error = re.search(r"error: (.*)", output)
+        return error[1] if error else (output.splitlines() or ["it says nothing"])[-1]
 
     def protocol(self):
         """What the address, as the load generator takes it, begins with."""
@@ -129,7 +130,7 @@ class Server:
                                    for name, number in STATUS_FIGURE.findall(match[1]))
                 return figures
             time.sleep(0.02)
-        raise Failure(f"{self.name} did not tell its status: {self.last_line()}")
+        raise Failure(f"{self.name} did not tell its status: {self.complaint()}")
 
     def seconds(self):
         return self.clock.seconds(self.process.pid)
@@ -227,8 +228,8 @@ def turn(program, server, load, seconds, server_cores=1):
         after = server.settle()
     server.settle()
     if server.process.poll() is not None:
-        raise Failure(f"{server.name} ended: {server.last_line()}")
+        raise Failure(f"{server.name} ended: {server.complaint()}")
     if result["answered"] == 0:
-        raise Failure(f"{server.name} answered nothing: {server.last_line()}")
+        raise Failure(f"{server.name} answered nothing: {server.complaint()}")
     result["cpu_us"] = (after - before) * 1e6 / result["answered"]
     return result

@@ -32,7 +32,10 @@ class Outcome:
                                                      for _ in range(3))
 
     def add(self, before, middle, after):
-        """A turn of the reference between two turns of handlerd."""
+        """A turn of the reference between two turns of handlerd. Without control groups the CPU
+        time of a short one can be too small to be seen; nothing can be divided by that."""
+        if min(each["cpu_us"] for each in (before, middle, after)) <= 0:
+            return
         self.taken.append((max(each["waited"] for each in (before, middle, after)),
                            before, middle, after))
 
@@ -43,7 +46,7 @@ class Outcome:
         for _, before, middle, after in self.taken[:max(calm, LEAST_ROUNDS)]:
             for measure, key in MEASURES.items():
                 own = (before[key] + after[key]) / 2
-                self.ratios[measure].append(own / max(middle[key], 1e-9))
+                self.ratios[measure].append(own / middle[key])
                 self.subject[measure].append(own)
                 self.reference[measure].append(middle[key])
             for key in ("errors", "lost"):

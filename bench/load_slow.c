@@ -17,11 +17,13 @@
 
 #define READ_BYTES 1024 /* are read at a time */
 #define READ_TICKS 5	/* and so often, in ticks */
-#define MOST_AHEAD                                                                                 \
-	(16 << 20) /* bytes that are sent and not read, against a server without bounds */
 #define RECEIVE_BUFFER 16384
-#define MOST_NS 10000000000LL /* how long filling the buffers may take */
-#define QUIET_NS 200000000LL  /* nothing was taken for so long: they are full */
+#define SEND_BUFFER 65536
+/* What is sent and not read yet at most, against a server that keeps all that comes. */
+#define AHEAD_MOST (16 << 20)
+/* How long filling the buffers may take; they are full when nothing was taken for so long. */
+#define FILL_NS 10000000000LL
+#define QUIET_NS 200000000LL
 
 struct reader {
 	int fd;
@@ -38,7 +40,7 @@ reader_send(struct reader *reader)
 {
 	bool some = false;
 
-	while (reader->fd >= 0 && reader->ahead < MOST_AHEAD) {
+	while (reader->fd >= 0 && reader->ahead < AHEAD_MOST) {
 		ssize_t n = send(reader->fd, block, sizeof(block), MSG_NOSIGNAL);
 
 		if (n <= 0)
@@ -89,11 +91,14 @@ slow_prepare(const struct address *peer, int count)
 	memset(block, 's', sizeof(block));
 	reader_count = count;
 	for (int i = 0; i < count; i++) {
+		int size = SEND_BUFFER;
+
 		readers[i].fd = socket_connect(peer, RECEIVE_BUFFER);
-		if (readers[i].fd == -1)
+		if (readers[i].fd == -1 ||
+		    setsockopt(readers[i].fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == -1)
 			return -1;
 	}
-	while (now_ns() - last < QUIET_NS && now_ns() - begun < MOST_NS) {
+	while (now_ns() - last < QUIET_NS && now_ns() - begun < FILL_NS) {
 		for (int i = 0; i < count; i++)
 			if (reader_send(&readers[i]))
 				last = now_ns();
