@@ -60,7 +60,7 @@ def print_rows(rows):
                   flush=True)
         else:
             text = f"{spread(first, 1)} {first['unit']}" if first["median"] != "" else ""
-            print(f"{first['cell']:<22}{first['title']:<36}{text:<26} {said_of(pair)}".rstrip(),
+            print(f"{first['cell']:<22}{first['title']:<36}{text:<26} {mark_text(first)}".rstrip(),
                   flush=True)
 
 
@@ -75,15 +75,18 @@ def markdown(rows):
     """Tables for a document: the ratios, then the figures that are none."""
     ratios = [row for row in rows if row["unit"] == "ratio"]
     others = [row for row in rows if row["unit"] != "ratio"]
-    lines = ["| Measured | Against | " + " | ".join(UNITS[m] for m in MEASURES) + " | Mark |",
-             "|---|---|" + "---|" * (len(MEASURES) + 1)]
+    lines = []
+    if ratios:
+        lines += ["| Measured | Against | " + " | ".join(UNITS[m] for m in MEASURES) + " | Mark |",
+                  "|---|---|" + "---|" * (len(MEASURES) + 1)]
     for pair in by_pair(ratios):
         first = pair[0]
         values = {row["measure"]: spread(row) for row in pair}
         lines.append(f"| {first['group']}: {first['title']} | {first['against_title']} | " +
-                     " | ".join(values.get(m, "") for m in MEASURES) + f" | {said_of(pair)} |")
+                     " | ".join(values.get(m, "") for m in MEASURES) +
+                     f" | {said_of(pair).replace('|', '/')} |")
     if others:
-        lines += ["", "| Measured | Median (least–most) | Mark |", "|---|---|---|"]
+        lines += [""] * bool(lines) + ["| Measured | Median (least–most) | Mark |", "|---|---|---|"]
         lines += [f"| {row['group']}: {row['title']} | {spread(row, 1)} {row['unit']} | "
                   f"{mark_text(row)} |" for row in others]
     return "\n".join(line.replace("<=", "≤").replace(">=", "≥") for line in lines) + "\n"

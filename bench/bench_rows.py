@@ -92,9 +92,12 @@ def rows_of_cell(outcomes):
     return rows
 
 
+MEASURED_IN = {"KiB": "memory", "ms": "time"}
+
+
 def row_of_values(name, group, title, unit, values, mark, goal=None):
     """Of a figure that is no ratio."""
-    row = make_row(cell=name, group=group, title=title, measure=group, unit=unit,
+    row = make_row(cell=name, group=group, title=title, measure=MEASURED_IN[unit], unit=unit,
                    mark=mark or "", goal=goal or "", rounds=len(values))
     if not values:
         row["verdict"] = "FAILED: not measured"
@@ -107,7 +110,8 @@ def row_of_values(name, group, title, unit, values, mark, goal=None):
 
 
 def row_of_trouble(name, group, title, unit, said):
-    return make_row(cell=name, group=group, title=title, measure=group, unit=unit, verdict=said)
+    return make_row(cell=name, group=group, title=title, measure=MEASURED_IN[unit], unit=unit,
+                    verdict=said)
 
 
 def is_missed(row):
