@@ -146,11 +146,11 @@ CELLS = [
 
     Cell("forking-crr-50", "forking", "connect, echo, close", FORKING, CRR_50,
          [Against("ref_forks", cpu(1.10, 1.0)), Against("tcpserver"), Against("xinetd")]),
-    Cell("forking-crr-1", "forking", "one client after another (p50)", FORKING, CRR_1,
-         [Against("ref_forks", {"p50": (0.6, None)})]),
-    Cell("forking-keep-crr-50", "forking", "the same, children that stay",
+    Cell("forking-keep-crr-50", "forking", "connect, echo, close; children stay",
          FORKING_KEEP, CRR_50, [Against(Daemon("threading", title="its own threading"),
                                         cpu(1.1))]),
+    Cell("forking-crr-1", "forking", "one client after another (p50)", FORKING, CRR_1,
+         [Against("ref_forks", {"p50": (0.6, None)})]),
 
     Cell("unix-rr-50", "Unix sockets", "threading, echo, 50 connections", THREADING,
          Load(protocol="unix"), [Against("ref_threads", cpu(1.05))]),

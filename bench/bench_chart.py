@@ -27,7 +27,8 @@ class Panel:
 
 def text(x, y, said, anchor="start", size=12, colour="#1f2937", weight="normal"):
     return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-            f'fill="{colour}" font-weight="{weight}">{escape(said)}</text>')
+            f'fill="{colour}" font-weight="{weight}" stroke="#ffffff" stroke-width="3" '
+            f'paint-order="stroke">{escape(said)}</text>')
 
 
 def line(x1, y1, x2, y2, colour, width=1.0, more=""):

@@ -59,7 +59,7 @@ def print_rows(rows):
             print(f"{first['cell']:<22}{first['against_title']:<24}{columns}{said_of(pair)}",
                   flush=True)
         else:
-            text = f"{spread(first, 1)} {first['unit']}" if first["median"] != "" else ""
+            text = f"{spread(first)} {first['unit']}" if first["median"] != "" else ""
             print(f"{first['cell']:<22}{first['title']:<36}{text:<26} {mark_text(first)}".rstrip(),
                   flush=True)
 
@@ -87,6 +87,6 @@ def markdown(rows):
                      f" | {said_of(pair).replace('|', '/')} |")
     if others:
         lines += [""] * bool(lines) + ["| Measured | Median (least–most) | Mark |", "|---|---|---|"]
-        lines += [f"| {row['group']}: {row['title']} | {spread(row, 1)} {row['unit']} | "
+        lines += [f"| {row['group']}: {row['title']} | {spread(row)} {row['unit']} | "
                   f"{mark_text(row)} |" for row in others]
     return "\n".join(line.replace("<=", "≤").replace(">=", "≥") for line in lines) + "\n"
