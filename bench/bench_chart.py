@@ -128,7 +128,8 @@ def draw_key(y):
     for kind, said in KEY:
         found += [dot(x + 5, y - 4, kind), text(x + 15, y, said, size=11)]
         x += 30 + 6.2 * len(said)
-    found += [line(x + 2, y - 11, x + 2, y + 2, "#111827", 2.2), text(x + 9, y, "the mark", size=11),
+    found += [line(x + 2, y - 11, x + 2, y + 2, "#111827", 2.2),
+              text(x + 9, y, "the mark", size=11),
               line(x + 72, y - 11, x + 72, y + 2, "#111827", 1.2, 'stroke-dasharray="2 2"'),
               text(x + 79, y, "the goal", size=11),
               line(x + 140, y - 4, x + 162, y - 4, COLOURS["none"], 2.4, 'opacity="0.55"'),

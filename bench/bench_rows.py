@@ -1,9 +1,9 @@
 """Results as rows, one for each measure, and what is to be said of their marks.
 
 A ratio counts only where the server is not slower for it: batching by waiting is no speed.  A mark
-that is met with less than 0.8 times the rate, or with more than twice the p99, is void.  Where the
-mark itself allows more than 1 / 0.8 times the CPU time, a server that has no more than one processor
-may be slower as much.
+that is met with less than 0.8 times the rate, or with more than twice the p99, is void.  A mark that
+allows more than 1 / 0.8 times the CPU time allows as much less of the rate, too: the server has but
+one processor.
 """
 
 import csv
