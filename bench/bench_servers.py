@@ -219,17 +219,31 @@ class Loads:
         return merged
 
 
+def busy_seconds(numbers):
+    """What programs have had of these cores, interrupts left out."""
+    with open("/proc/stat") as lines:
+        ticks = {fields[0]: sum(map(int, fields[1:4])) for fields in map(str.split, lines)
+                 if fields[0].startswith("cpu")}
+    return sum(ticks[f"cpu{number}"] for number in numbers) / os.sysconf("SC_CLK_TCK")
+
+
 def turn(program, server, load, seconds, server_cores=1):
-    """One turn of load on SERVER: what the load generator says, and the CPU time it took."""
+    """One turn of load on SERVER: what the load generator says, and the CPU time it took.
+
+    "waited" and "others" are the shares of the time in which the load waited for its core, and
+    other programs had those of the server."""
+    own = cores(0, server_cores)
     with Loads(program, server, load, seconds, server_cores) as loads:
         loads.wait_ready()
-        before = server.settle()
+        before, busy, begun = server.settle(), busy_seconds(own), time.monotonic()
         result = loads.run()
         after = server.settle()
+        busy, took = busy_seconds(own) - busy, time.monotonic() - begun
     server.settle()
     if server.process.poll() is not None:
         raise Failure(f"{server.name} ended: {server.complaint()}")
     if result["answered"] == 0:
         raise Failure(f"{server.name} answered nothing: {server.complaint()}")
+    result["others"] = max(0, busy - (after - before)) / took / server_cores
     result["cpu_us"] = (after - before) * 1e6 / result["answered"]
     return result

@@ -15,10 +15,16 @@ MEASURES = {"cpu": "cpu_us", "rate": "rate", "p50": "p50_us", "p99": "p99_us",
             "p99.9": "p999_us"}
 WARM_UP_SECONDS = 0.3
 CROWD_ROUNDS = 3
-# The load has a core of its own. A turn in which it waited for that for a larger share of the time
-# was disturbed by other programs, and does not count as long as there are so many that were not.
-MOST_WAITED = 0.05
+# A turn was disturbed by other programs where the load waited for its core for a larger share of the
+# time than this, or others had as much of the server's. It does not count as long as there are enough
+# that were not: half of them, and at least so many.
+MOST_WAITED, MOST_OTHERS = 0.05, 0.1
 LEAST_ROUNDS = 3
+
+
+def disturbance(result):
+    """Of a turn; above 1 it was disturbed."""
+    return max(result["waited"] / MOST_WAITED, result["others"] / MOST_OTHERS)
 
 
 class Outcome:
@@ -36,14 +42,14 @@ class Outcome:
         time of a short one can be too small to be seen; nothing can be divided by that."""
         if min(each["cpu_us"] for each in (before, middle, after)) <= 0:
             return
-        self.taken.append((max(each["waited"] for each in (before, middle, after)),
-                           before, middle, after))
+        self.taken.append((max(map(disturbance, (before, middle, after))), before, middle, after))
 
     def divide(self):
         """The ratios of the rounds that were not disturbed, or were least."""
         self.taken.sort(key=lambda turns: turns[0])
-        calm = sum(turns[0] <= MOST_WAITED for turns in self.taken)
-        for _, before, middle, after in self.taken[:max(calm, LEAST_ROUNDS)]:
+        calm = sum(turns[0] <= 1 for turns in self.taken)
+        count = max(calm, LEAST_ROUNDS, len(self.taken) // 2)
+        for _, before, middle, after in self.taken[:count]:
             for measure, key in MEASURES.items():
                 own = (before[key] + after[key]) / 2
                 self.ratios[measure].append(own / middle[key])
