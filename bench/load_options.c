@@ -60,7 +60,8 @@ address_parse(char *text, struct address *ret)
 static _Noreturn void
 usage(void)
 {
-	fputs("usage: load [--mode rr|crr] [--connections N] [--seconds S] [--size BYTES] ADDRESS\n"
+	fputs("usage: load [--mode rr|crr|idle] [--connections N] [--active N] [--pipeline N]\n"
+	      "            [--slow N] [--sources N] [--seconds S] [--size BYTES] [--hold] ADDRESS\n"
 	      "       load --mode flood [--datagrams N] [--size BYTES] udp:HOST:PORT\n"
 	      "       load --mode paced [--rate N] [--seconds S] [--size BYTES] ADDRESS\n"
 	      "ADDRESS is HOST:PORT, udp:HOST:PORT or unix:/path.\n",
@@ -68,7 +69,7 @@ usage(void)
 	exit(2);
 }
 
-static const char *const mode_names[] = {"rr", "crr", "flood", "paced"};
+static const char *const mode_names[] = {"rr", "crr", "idle", "flood", "paced"};
 
 static enum mode
 options_parse_mode(const char *name)
@@ -86,10 +87,13 @@ options_check(const struct options *options)
 	bool is_udp = options->peer.type == SOCK_DGRAM;
 
 	if (options->connections < 1 || options->size < 1 || options->seconds <= 0 ||
-	    options->datagrams < 1 || options->rate <= 0)
+	    options->datagrams < 1 || options->rate <= 0 || options->pipeline < 1 ||
+	    options->slow < 0 || options->active < 1 || options->active > options->connections)
 		usage();
-	if (is_udp ? options->mode == MODE_CRR || options->mode == MODE_PACED
+	if (is_udp ? options->mode != MODE_RR && options->mode != MODE_FLOOD
 		   : options->mode == MODE_FLOOD)
+		usage();
+	if (is_udp && (options->pipeline > 1 || options->slow > 0))
 		usage();
 	/* room for the number */
 	if (is_udp && (options->size < sizeof(uint64_t) || options->size > MOST_DATAGRAM))
@@ -102,21 +106,42 @@ options_parse(int argc, char **argv, struct options *ret)
 	static const struct option longs[] = {
 		{"mode", required_argument, NULL, 'm'},
 		{"connections", required_argument, NULL, 'c'},
+		{"active", required_argument, NULL, 'a'},
+		{"pipeline", required_argument, NULL, 'p'},
+		{"slow", required_argument, NULL, 'w'},
+		{"sources", required_argument, NULL, 'o'},
+		{"hold", no_argument, NULL, 'h'},
 		{"seconds", required_argument, NULL, 's'},
 		{"size", required_argument, NULL, 'b'},
 		{"datagrams", required_argument, NULL, 'd'},
 		{"rate", required_argument, NULL, 'r'},
 		{0},
 	};
-	int ch;
+	int ch, sources = 4;
 
 	*ret = (struct options){
-		.connections = 50, .seconds = 3, .size = 64, .datagrams = 200000, .rate = 1000};
+		.connections = 50,
+		.pipeline = 1,
+		.seconds = 3,
+		.size = 64,
+		.datagrams = 200000,
+		.rate = 1000,
+	};
 	while ((ch = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (ch == 'm')
 			ret->mode = options_parse_mode(optarg);
 		else if (ch == 'c')
 			ret->connections = atoi(optarg);
+		else if (ch == 'a')
+			ret->active = atoi(optarg);
+		else if (ch == 'p')
+			ret->pipeline = atoi(optarg);
+		else if (ch == 'w')
+			ret->slow = atoi(optarg);
+		else if (ch == 'o')
+			sources = atoi(optarg);
+		else if (ch == 'h')
+			ret->hold = true;
 		else if (ch == 's')
 			ret->seconds = atof(optarg);
 		else if (ch == 'b')
@@ -130,5 +155,10 @@ options_parse(int argc, char **argv, struct options *ret)
 	}
 	if (optind != argc - 1 || !address_parse(argv[optind], &ret->peer))
 		usage();
+	if (sources < 0 || sources > 200)
+		usage();
+	ret->peer.sources = (unsigned)sources;
+	if (ret->active == 0)
+		ret->active = ret->connections;
 	options_check(ret);
 }

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -27,6 +28,18 @@ fail(const char *program)
 {
 	perror(program);
 	exit(1);
+}
+
+/* As many descriptors as the system lets this process have. */
+static inline void
+raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 }
 
 /* A socket bound to 127.0.0.1; PREFIX stands before its address in the line that tells it. */
@@ -80,6 +93,7 @@ listen_on_argument(int argc, char **argv)
 		fprintf(stderr, "usage: %s PORT|PATH\n", argv[0]);
 		exit(2);
 	}
+	raise_file_limit();
 	return argv[1][0] == '/' ? listen_on_path(argv) : bind_port(argv, SOCK_STREAM, "");
 }
 
