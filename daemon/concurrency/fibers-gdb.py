@@ -162,6 +162,12 @@ class Fiber:
                     return f"unix pid {int(slot['peer'][0])} uid {int(slot['peer'][1])}"
         return address or "unnamed"
 
+    def describe_stack(self, frame):
+        """How much of its stack it uses now; that of its innermost frame is known."""
+        low, size = (int(self.value["stack"][name]) for name in ("low", "size"))
+        used = low + size - int(frame.read_register(machine()["sp"])) if frame is not None else -1
+        return f"{-(-used // 1024)} KiB" if 0 <= used <= size else "?"
+
     def is_on_thread(self):
         """Whether the frames of its thread, which is selected, are its own already."""
         frame, sp = gdb.newest_frame(), machine()["sp"]
@@ -382,14 +388,17 @@ def describe(fiber):
     with fiber.frames() as frame:
         where = describe_frame(handler_frame(frame)) if frame else "(its stack was not dumped)"
         wait = describe_wait(fiber, frame)
+        stack = fiber.describe_stack(frame)
     thread = str(fiber.thread.num) if fiber.thread is not None else "?"
-    return [fiber.name, thread, fiber.state, f"#{fiber.connection}", fiber.peer, wait, where]
+    return [fiber.name, thread, fiber.state, f"#{fiber.connection}", fiber.peer, stack,
+            wait, where]
 
 
 class InfoFibers(gdb.Command):
     """List the fibers of a handlerd-worker that serve something.
 For each: its name, which "fiber" takes; gdb's number of its thread; its state; its connection, as
-the log has it; the client; what it waits for; and the innermost function of the handler."""
+the log has it; the client; how much of its stack it uses now; what it waits for; and the innermost
+function of the handler."""
 
     def __init__(self):
         super().__init__("info fibers", gdb.COMMAND_STATUS)
@@ -400,7 +409,8 @@ the log has it; the client; what it waits for; and the innermost function of the
             gdb.write("No fiber serves anything.\n")
             return
         load_handler()
-        rows = [["Fiber", "Thread", "State", "Connection", "Client", "Waits for", "In"]]
+        rows = [["Fiber", "Thread", "State", "Connection", "Client", "Stack", "Waits for",
+                 "In"]]
         rows += [describe(fiber) for fiber in fibers]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for row in rows:
@@ -477,7 +487,7 @@ class FiberApply(gdb.Command):
             raise Trouble("fiber apply all|FIBER... COMMAND")
         load_handler()
         for fiber in chosen:
-            name, thread, state, connection, peer, wait, _ = describe(fiber)
+            name, thread, state, connection, peer, _, wait, _ = describe(fiber)
             about = [f"thread {thread}", state, f"connection {connection} of {peer}"]
             about += [f"waits for {wait}"] if wait else []
             gdb.write(f"\nFiber {name} ({', '.join(about)}):\n")

@@ -70,8 +70,8 @@ def name_of(client):
 
 def rows(text):
     """The lines of "info fibers", by client."""
-    found = re.findall(r"^(\d+\.\d+) +(\d+) +([A-Z]+) +#(\d+) +(\S+) +(.*?)  +(.*)$", text,
-                       re.MULTILINE)
+    found = re.findall(r"^(\d+\.\d+) +(\d+) +([A-Z]+) +#(\d+) +(\S+) +(\d+) KiB +(.*?)  +(.*)$",
+                       text, re.MULTILINE)
     return {row[4]: row for row in found}
 
 
@@ -79,8 +79,9 @@ def check_listed(text, clients, left):
     told = rows(text)
     for number, (what, client) in enumerate(clients.items(), 1):
         assert name_of(client) in told, text
-        _, _, state, connection, _, wait, place = told[name_of(client)]
+        _, _, state, connection, _, stack, wait, place = told[name_of(client)]
         assert (state, int(connection)) == ("PARKED", number), text
+        assert 8 <= int(stack) < 64 * (4 if IS_ASAN else 1), text
         name, comma, rest = wait.partition(", ")
         assert name == WAITS[what][0], text
         assert bool(comma) == ("600000" in what) and rest.endswith(left if comma else ""), text
@@ -166,8 +167,8 @@ def test_a_client_of_a_unix_socket_is_told_by_its_process(start):
     client = daemon.connect()
     assert client.ask("fd") == "1"
     text = run_gdb("-p", str(daemon.worker()), commands=["info fibers"])
-    assert re.search(rf"unix pid {os.getpid()} uid {os.getuid()} +input +script_run at ", text), \
-        text
+    client = rf"unix pid {os.getpid()} uid {os.getuid()}"
+    assert re.search(client + r" +\d+ KiB +input +script_run at ", text), text
 
 
 def test_gdb_loads_the_script_with_an_installed_worker(start, place):
