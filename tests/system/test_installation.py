@@ -1,4 +1,5 @@
 """`cmake --install`: what it leaves, and that what it leaves works where it lies."""
+import pathlib
 import re
 import shutil
 import subprocess
@@ -81,3 +82,10 @@ def test_units_differ_in_paths_only(prefix):
     same = [line for line in service if not line.startswith(own)]
     assert same == [re.sub(r"handlerd-%i", "handlerd", line) for line in instance
                     if not line.startswith(own)]
+
+
+def test_gdb_finds_its_script_by_the_name_of_the_worker(prefix):
+    script, = (prefix / "share" / "gdb" / "auto-load").rglob("*-gdb.py")
+    program = str(script).partition("/auto-load")[2].removesuffix("-gdb.py")
+    assert program == str(pathlib.Path(cached("CMAKE_INSTALL_PREFIX"), "libexec", "handlerd",
+                                       "handlerd-worker"))
