@@ -24,6 +24,9 @@
 #include "base/clock.h"
 #include "base/parse.h"
 
+/* Between two attempts at a Unix socket whose backlog is full. */
+#define CONNECT_MOST_PAUSE_MS 16
+
 /* What is being connected to, and until when. */
 struct connect_target {
 	struct sockaddr_storage addr;
@@ -44,6 +47,28 @@ connect_wait(struct hd_request *req, int fd, int64_t deadline_ns)
 	return -error;
 }
 
+/* A Unix socket whose backlog is full tells nobody when it has room again: it is tried again. 0,
+ * -EINPROGRESS or another negative errno. */
+static int
+connect_begin(struct hd_request *req, int fd, const struct connect_target *target,
+	      int64_t deadline_ns)
+{
+	unsigned pause_ms = 1;
+
+	for (;;) {
+		int r = connect(fd, (const struct sockaddr *)&target->addr, target->length);
+
+		if (r == 0 || errno != EAGAIN || target->addr.ss_family != AF_UNIX)
+			return r == 0 ? 0 : -errno;
+		if (deadline_ns != 0 && clock_ms_until(deadline_ns) == 0)
+			return -ETIMEDOUT;
+		r = hd_sleep(req, pause_ms);
+		if (r < 0)
+			return r;
+		pause_ms = pause_ms < CONNECT_MOST_PAUSE_MS ? 2 * pause_ms : pause_ms;
+	}
+}
+
 /* Connects within the deadline (0: none). Returns the socket, which waits as the mode wants it. */
 static int
 connect_open(struct hd_request *req, const struct connect_target *target, int64_t deadline_ns)
@@ -51,18 +76,15 @@ connect_open(struct hd_request *req, const struct connect_target *target, int64_
 	CLEANUP_CLOSE int fd =
 		socket(target->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	static const int one = 1, zero = 0;
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (const struct sockaddr *)&target->addr, target->length) < 0) {
-		int r;
-
-		if (errno != EINPROGRESS)
-			return -errno;
+	r = connect_begin(req, fd, target, deadline_ns);
+	if (r == -EINPROGRESS)
 		r = connect_wait(req, fd, deadline_ns);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	if (target->addr.ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (!req->server->waiter->parks && ioctl(fd, FIONBIO, &zero) < 0)
@@ -116,6 +138,7 @@ struct connect_lookup {
 	const char *host, *port;
 	struct addrinfo *found;
 	int result;
+	int error; /* of EAI_SYSTEM */
 };
 
 static void
@@ -128,12 +151,14 @@ connect_look_up(void *argument)
 	struct connect_lookup *lookup = argument;
 
 	lookup->result = getaddrinfo(lookup->host, lookup->port, &hints, &lookup->found);
+	/* of this thread, which need not be the flow's */
+	lookup->error = errno;
 }
 
 static int
-connect_lookup_error(int result)
+connect_lookup_error(const struct connect_lookup *lookup)
 {
-	switch (result) {
+	switch (lookup->result) {
 	case 0:
 		return 0;
 	case EAI_SERVICE:
@@ -143,7 +168,7 @@ connect_lookup_error(int result)
 	case EAI_MEMORY:
 		return -ENOMEM;
 	case EAI_SYSTEM:
-		return errno != 0 ? -errno : -EAGAIN;
+		return lookup->error != 0 ? -lookup->error : -EAGAIN;
 	default:
 		return -EADDRNOTAVAIL;
 	}
@@ -170,7 +195,7 @@ connect_tcp(struct hd_request *req, const char *text, int64_t deadline_ns,
 	lookup.port = port;
 	r = hd_offload(req, connect_look_up, &lookup);
 	if (r >= 0)
-		r = connect_lookup_error(lookup.result);
+		r = connect_lookup_error(&lookup);
 	if (r < 0)
 		return r;
 	r = -EADDRNOTAVAIL;
@@ -243,7 +268,6 @@ connect_end(struct hd_request *connected)
 
 	file_close_streams(connected);
 	connect_close_all(connected);
-	connected->server->waiter->forget(connected);
 	request_close(connected);
 	request_destroy(connected);
 	free(connected);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <handlerd/socket.h>
+#include <poll.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@
 
 /* The kernel sends at most this much in one call. */
 #define FILE_SEND_MOST ((size_t)1 << 30)
-#define FILE_COPY_SIZE 16384
+/* On the stack, of which a fiber has little. */
+#define FILE_COPY_SIZE 8192
 /* _IO_IN_BACKUP of glibc */
 #define FILE_IN_BACKUP 0x0100
 
@@ -189,6 +191,17 @@ file_close_streams(struct hd_request *req)
 		(void)fclose(req->writer);
 }
 
+/* Other flows of the thread go on until there is something to read. 0 or a negative errno. */
+static int
+file_wait(struct hd_request *req, int fd)
+{
+	int r = 0;
+
+	if (req->server->waiter->parks)
+		r = wait_for_fd(req, fd, POLLIN, req->timeout_ms == 0 ? 0 : -1);
+	return r < 0 ? r : 0;
+}
+
 /* For files that sendfile(2) does not take: pipes, sockets, some special files. */
 static int64_t
 file_copy(struct hd_request *req, int fd, int64_t offset, uint64_t count)
@@ -198,10 +211,14 @@ file_copy(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 
 	while (sent < count) {
 		size_t want = count - sent < sizeof(buf) ? (size_t)(count - sent) : sizeof(buf);
-		ssize_t n = offset < 0 ? read(fd, buf, want)
-				       : pread(fd, buf, want, (off_t)(offset + (int64_t)sent));
+		int r = file_wait(req, fd);
+		ssize_t n = -1;
+
+		if (r < 0)
+			return r;
+		n = offset < 0 ? read(fd, buf, want)
+			       : pread(fd, buf, want, (off_t)(offset + (int64_t)sent));
 		struct iovec iov = {.iov_base = buf};
-		int r;
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -186,6 +186,7 @@ reply_send(struct hd_request *req, const struct iovec *iov, int count)
 		return -EMSGSIZE;
 	if (reply_may_leave(req, size))
 		(void)reply_transmit_all(req, iov, count, size);
+	wait_spend(req);
 	return (ssize_t)size;
 }
 
@@ -262,6 +263,7 @@ hd_sendto(struct hd_request *req, const void *buf, size_t size, const struct soc
 			request_count_out(req, (uint64_t)n);
 			if (is_client)
 				*reply_answered(req) += size + REPLY_HEADER_SIZE;
+			wait_spend(req);
 			return n;
 		}
 		/* a full Unix receiver cannot be waited for: the socket itself is ready */

@@ -68,9 +68,9 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->buffered = req->broken = 0;
 	req->timeout_ms = -1;
 	req->io_flags = 0;
-	req->watch = (struct wait_watch){.flow = req->watch.flow};
+	req->watch = (struct wait_watch){.flow = req->watch.flow, .copy_fd = -1};
 	/* the first bytes are seldom there before the request */
-	req->is_dry = server->waiter->parks;
+	req->is_dry = server->waiter->parks && kind == REQUEST_STREAM;
 	req->runs_dry = false;
 	req->has_socket_timeout = req->is_end_seen = req->is_write_shut = false;
 	req->has_name = req->has_local = false;
@@ -229,9 +229,13 @@ request_close(struct hd_request *req)
 {
 	int fd;
 
+	/* seldom, and in one mode only */
+	if (req->watch.watched != 0)
+		req->server->waiter->forget(req);
 	(void)pthread_mutex_lock(&req->lock);
 	fd = atomic_exchange(&req->fd, -1);
 	req->mailbox = NULL;
+	server_forget_request(req->server, req, req->id);
 	atomic_store_explicit(&req->id, 0, memory_order_relaxed);
 	(void)pthread_mutex_unlock(&req->lock);
 	/* that of a datagram is the listener's */
@@ -369,6 +373,11 @@ int
 request_note_error(struct hd_request *req, int error)
 {
 	req->broken |= request_error_bit(error);
+	/* a handler that ends since a connection of its own was cancelled ends for the same reason
+	 */
+	for (struct hd_request *parent = req->parent; parent != NULL && error == -ECANCELED;
+	     parent = parent->parent)
+		parent->broken |= REQUEST_CANCELED;
 	return error;
 }
 

@@ -62,18 +62,6 @@ server_remember_requests(struct hd_server *server, size_t limit)
 	return server->guesses == NULL ? -ENOMEM : 0;
 }
 
-/* Under the lock, of a flow that ends: seldom. */
-static void
-server_forget_guesses(struct hd_server *server, const struct hd_request *req)
-{
-	if (server->guesses == NULL || req->slot == NULL)
-		return;
-	for (size_t i = 0; i <= server->guess_mask; i++) {
-		if (atomic_load_explicit(&server->guesses[i], memory_order_relaxed) == req)
-			atomic_store_explicit(&server->guesses[i], NULL, memory_order_relaxed);
-	}
-}
-
 struct hd_request *
 server_find_request(struct hd_server *server, uint64_t id)
 {
@@ -88,8 +76,6 @@ server_find_request(struct hd_server *server, uint64_t id)
 		if (atomic_load(&req->id) == id)
 			break;
 	}
-	if (req != NULL && req->slot != NULL)
-		server_note_request(server, req, id);
 	return req;
 }
 
@@ -109,7 +95,6 @@ void
 server_remove_request(struct hd_server *server, struct hd_request *req)
 {
 	(void)pthread_mutex_lock(&server->requests_lock);
-	server_forget_guesses(server, req);
 	if (req->previous != NULL)
 		req->previous->next = req->next;
 	else

@@ -86,12 +86,23 @@ void server_remove_request(struct hd_server *server, struct hd_request *req);
  * to `limit`. 0 or -ENOMEM. */
 int server_remember_requests(struct hd_server *server, size_t limit);
 
-/* A flow has this id from now on. */
+/* A flow has this id now; its own, or under its lock. */
 static inline void
 server_note_request(struct hd_server *server, struct hd_request *req, uint64_t id)
 {
 	if (server->guesses != NULL)
 		atomic_store_explicit(&server->guesses[id & server->guess_mask], req,
+				      memory_order_relaxed);
+}
+
+/* Under the lock of the request: it has this id no more, and may go. */
+static inline void
+server_forget_request(struct hd_server *server, const struct hd_request *req, uint64_t id)
+{
+	if (server->guesses != NULL &&
+	    atomic_load_explicit(&server->guesses[id & server->guess_mask], memory_order_relaxed) ==
+		    req)
+		atomic_store_explicit(&server->guesses[id & server->guess_mask], NULL,
 				      memory_order_relaxed);
 }
 

@@ -12,7 +12,8 @@
 
 struct hd_request;
 
-/* Receives from the socket, past all input buffers; what is to be sent goes before. Bytes, 0 at the end, negative errno. */
+/* Receives from the socket, past all input buffers; what is to be sent goes before. Bytes, 0 at the
+ * end, negative errno. */
 ssize_t stream_receive(struct hd_request *req, void *buf, size_t size);
 /* Sends some, past all buffers. */
 ssize_t stream_send(struct hd_request *req, const struct iovec *iov, int count);

@@ -211,6 +211,9 @@ const struct waiter_ops waiter_blocking = {
 void
 wait_spend(struct hd_request *req)
 {
+	/* with its own connections a flow has one share */
+	while (req->parent != NULL)
+		req = req->parent;
 	if (req->share <= 1)
 		req->server->waiter->yield(req);
 	else
@@ -405,6 +408,8 @@ hd_wake(struct hd_server *server, uint64_t request_id)
 		/* the flow may just be closing it and opening another */
 		(void)pthread_mutex_lock(&req->lock);
 		if (atomic_load(&req->id) == request_id) {
+			if (req->slot != NULL)
+				server_note_request(server, req, request_id);
 			atomic_store(&req->is_woken, true);
 			server->waiter->wake(req);
 			r = 0;

@@ -37,7 +37,7 @@ struct waiter_ops {
 	void (*yield)(struct hd_request *req);
 	/* Runs a function that blocks. 0 or a negative errno. */
 	int (*offload)(struct hd_request *req, void (*run)(void *), void *argument);
-	/* The socket of a request that hd_connect has made is about to be closed. */
+	/* A request that has a watch ends; its descriptor is still open. */
 	void (*forget)(struct hd_request *req);
 };
 
@@ -47,6 +47,7 @@ struct wait_watch {
 	uint32_t watched; /* events that the kernel tells of; 0: it does not know the socket yet */
 	uint32_t ready;	  /* told, and not yet used up */
 	uint32_t wanted;  /* the flow is parked for these */
+	int copy_fd;	  /* a duplicate that is watched, as the descriptor was already; -1: none */
 };
 
 /* Waits for a descriptor, past all buffers. The events that are there, -ETIMEDOUT, -ECANCELED. In

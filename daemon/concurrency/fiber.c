@@ -108,6 +108,7 @@ fiber_resume(struct fiber *fiber)
 	struct fiber_thread *thread = fiber->thread;
 
 	fiber->state = FIBER_RUNNING;
+	fiber->was_active = true;
 	fiber->request.share = FIBER_SHARE;
 	crash_set_flow(fiber->request.slot, fiber->stack.low, FIBER_STACK_GUARD);
 	atomic_store_explicit(&thread->current, fiber, memory_order_relaxed);
@@ -125,7 +126,7 @@ fiber_resume(struct fiber *fiber)
 	atomic_store_explicit(&thread->current, NULL, memory_order_relaxed);
 	crash_set_flow(NULL, NULL, 0);
 	if (fiber->state == FIBER_FREE)
-		fiber_thread_give(fiber);
+		fiber_thread_give(fiber, true);
 }
 
 void

@@ -54,6 +54,8 @@ struct fiber {
 	struct fiber_thread *thread; /* not owned */
 	enum fiber_state state;
 	bool is_late;	     /* the deadline has passed */
+	bool was_active;     /* since the last look for memory that is not in use */
+	bool is_trimmed;     /* what its stack does not need was given back */
 	bool has_slot;	     /* of the scoreboard */
 	bool is_in_inbox;    /* guarded by thread->inbox_lock, as next_woken */
 	struct fiber *next;  /* of the queue, or of the free ones */

@@ -18,6 +18,8 @@
 #define FIBER_ACCEPT_LAST 4096
 /* A thread may have so many connections more than another, and an eighth. */
 #define FIBER_ACCEPT_SLACK 4
+/* How long another thread has for taking what is left to it. */
+#define FIBER_ACCEPT_WAY_NS (5 * CLOCK_NS_PER_MS)
 
 static int
 fiber_accept_add(const struct fiber_thread *thread, int fd, uint32_t events, uint32_t which)
@@ -67,10 +69,18 @@ fiber_accept_listen(struct fiber_thread *thread, bool is_wanted)
 	}
 }
 
+/* Whether the listening sockets are to be in the epoll. */
+static bool
+fiber_accept_can(const struct fiber_thread *thread)
+{
+	return thread->gate == FIBER_GATE_OPEN && thread->obstacles == 0;
+}
+
+/* A pause may have begun of which the epoll is about to tell, or may be over before it does. */
 static bool
 fiber_accept_may(const struct fiber_thread *thread)
 {
-	return thread->gate == FIBER_GATE_OPEN && thread->obstacles == 0;
+	return fiber_accept_can(thread) && !concurrency_is_paused(thread->fibers->mode);
 }
 
 /* The fewest connections that one of the other threads has. */
@@ -104,6 +114,9 @@ fiber_accept_balance(struct fiber_thread *thread)
 	fewest = atomic_load(&least->active);
 	if (active > fewest + FIBER_ACCEPT_SLACK + fewest / 8) {
 		thread->obstacles |= FIBER_GIVES_WAY;
+		/* it may be busy with one that does not wait */
+		if (thread->retry_ns == FIBER_NEVER)
+			thread->retry_ns = clock_now_ns() + FIBER_ACCEPT_WAY_NS;
 		fiber_thread_call(least);
 	}
 	for (uint32_t i = 0; i < fibers->thread_count; i++) {
@@ -163,7 +176,7 @@ fiber_accept_one(struct fiber_thread *thread)
 	}
 	r = fiber_accept_find(thread, fiber);
 	if (r < 0) {
-		fiber_thread_give(fiber);
+		fiber_thread_give(fiber, false);
 		fiber_accept_on_error(thread, r);
 		return false;
 	}
@@ -188,28 +201,63 @@ fiber_accept_has_more(const struct fiber_thread *thread)
 	       (fibers->sessions != NULL && sessions_are_waiting(fibers->sessions));
 }
 
+/* Another thread may have given up a slot since this one looked for one. */
+static bool
+fiber_accept_was_given_slot(struct fibers *fibers)
+{
+	bool is_there;
+
+	(void)pthread_mutex_lock(&fibers->lock);
+	is_there = fibers->free_slot_count > 0;
+	(void)pthread_mutex_unlock(&fibers->lock);
+	return is_there;
+}
+
 void
 fiber_accept_look(struct fiber_thread *thread)
 {
 	struct fibers *fibers = thread->fibers;
-	bool goes_on = true;
+	bool goes_on = true, has_more;
 
 	thread->is_called = false;
 	/* another thread may have called since one of these has changed */
 	if (fibers->thread_count > 1) {
 		thread->obstacles &= ~(FIBER_AT_LIMIT | FIBER_GIVES_WAY);
-		fiber_accept_balance(thread);
+		if (!thread->takes_anyway)
+			fiber_accept_balance(thread);
+		thread->takes_anyway = false;
 	}
 	for (int i = 0; i < FIBER_ACCEPT_MOST && goes_on; i++)
 		goes_on = (fiber_accept_may(thread) || fiber_accept_has_more(thread)) &&
 			  fiber_accept_one(thread);
-	fiber_accept_listen(thread, fiber_accept_may(thread));
-	if (fibers->thread_count > 1)
+	fiber_accept_listen(thread, fiber_accept_can(thread));
+	if (fibers->thread_count > 1) {
+		bool is_at_limit = (thread->obstacles & FIBER_AT_LIMIT) != 0;
+
 		atomic_store(&thread->wants_call,
-			     (thread->obstacles & (FIBER_AT_LIMIT | FIBER_GIVES_WAY)) != 0);
+			     is_at_limit || (thread->obstacles & FIBER_GIVES_WAY) != 0);
+		/* who gives one up after this calls */
+		if (is_at_limit && fiber_accept_was_given_slot(fibers))
+			thread->is_called = true;
+	}
+	has_more = fiber_accept_has_more(thread);
+	atomic_store(&thread->has_more, has_more);
 	/* of what is in the kernel the epoll will tell */
-	if (goes_on)
-		thread->is_called = fiber_accept_has_more(thread);
+	if (goes_on && has_more)
+		thread->is_called = true;
+}
+
+/* There may be room again, since one of this generation's own has ended. */
+static void
+fiber_accept_look_for_room(struct fiber_thread *thread)
+{
+	struct concurrency *mode = thread->fibers->mode;
+
+	if ((thread->obstacles & FIBER_HAS_NO_ROOM) == 0 || !older_has_room(mode))
+		return;
+	fiber_accept_remove(thread, mode->older.vacancy_fd);
+	thread->obstacles &= ~FIBER_HAS_NO_ROOM;
+	thread->is_called = true;
 }
 
 void
@@ -222,6 +270,10 @@ fiber_accept_on_vacancy(struct fiber_thread *thread)
 		thread->obstacles &= ~(FIBER_AT_LIMIT | FIBER_GIVES_WAY);
 		thread->is_called = true;
 	}
+	fiber_accept_look_for_room(thread);
+	/* one that has ended may have left datagrams for another session */
+	if (fiber_accept_has_more(thread))
+		thread->is_called = true;
 	for (uint32_t i = 0; i < fibers->thread_count && fibers->thread_count > 1; i++) {
 		struct fiber_thread *other = &fibers->threads[i];
 
@@ -240,11 +292,17 @@ fiber_accept_open_gate(struct fiber_thread *thread)
 {
 	const struct concurrency *mode = thread->fibers->mode;
 
+	/* in this order: whoever pauses it now sees that it is not held, or is seen here */
+	atomic_store(&thread->is_held, false);
+	if (concurrency_is_paused(mode)) {
+		atomic_store(&thread->is_held, thread->gate == FIBER_GATE_HELD);
+		fd_raise_event(mode->notice_fd);
+		return;
+	}
 	if (thread->gate == FIBER_GATE_HELD)
 		(void)fiber_accept_add(thread, mode->pause_fd, EPOLLIN, FIBER_OWN_PAUSE);
 	fiber_accept_remove(thread, mode->open_fd);
 	thread->gate = FIBER_GATE_OPEN;
-	atomic_store(&thread->is_held, false);
 	thread->is_called = true;
 }
 
@@ -296,11 +354,15 @@ fiber_accept_on_event(struct fiber_thread *thread, uint32_t which)
 		fiber_accept_end(thread);
 		break;
 	case FIBER_OWN_OPEN:
-		if (!concurrency_is_paused(mode) && thread->gate != FIBER_GATE_OVER)
+		if (thread->gate == FIBER_GATE_OVER)
+			fiber_accept_remove(thread, mode->open_fd);
+		else
 			fiber_accept_open_gate(thread);
 		break;
 	case FIBER_OWN_PAUSE:
-		if (thread->gate != FIBER_GATE_OVER)
+		if (thread->gate == FIBER_GATE_OVER)
+			fiber_accept_remove(thread, mode->pause_fd);
+		else
 			fiber_accept_hold(thread);
 		break;
 	case FIBER_OWN_VACANCY:

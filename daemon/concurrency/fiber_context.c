@@ -41,6 +41,13 @@ fiber_context_switch(struct fiber_context *from, struct fiber_context *to)
 	(void)swapcontext(&from->registers, &to->registers);
 }
 
+const void *
+fiber_context_stack_pointer(const struct fiber_context *context)
+{
+	(void)context;
+	return NULL;
+}
+
 /* The C library switches that one, too. */
 bool
 fiber_context_has_shadow_stack(void)
@@ -121,6 +128,12 @@ fiber_context_make(struct fiber_context *context, void *low, size_t size, void (
 	*frame = (struct fiber_frame){0};
 	fiber_frame_fill(frame, main, argument);
 	context->sp = frame;
+}
+
+const void *
+fiber_context_stack_pointer(const struct fiber_context *context)
+{
+	return context->sp;
 }
 
 void

@@ -32,6 +32,9 @@ void fiber_context_make(struct fiber_context *context, void *low, size_t size, v
 /* Leaves the running flow for another; returns when somebody switches back. */
 void fiber_context_switch(struct fiber_context *from, struct fiber_context *to);
 
+/* How far the stack of a flow that was left is in use; NULL: not known. */
+const void *fiber_context_stack_pointer(const struct fiber_context *context);
+
 /* Whether the processor keeps a second, hidden stack of return addresses for this thread, which a
  * switch would leave behind. */
 bool fiber_context_has_shadow_stack(void);

@@ -23,56 +23,75 @@ struct fiber_row {
 	bool is_copy;		  /* fd was duplicated, since another fiber waits for it, too */
 };
 
-/* The watch of this socket of a request, or of one that was connected to for it. */
-static struct wait_watch *
+/* The request that has this socket: this one, or one that was connected to for it. */
+static struct hd_request *
 fiber_poll_find_below(struct hd_request *req, int fd)
 {
-	struct wait_watch *watch = NULL;
+	struct hd_request *found = NULL;
 
 	if (fd == req->fd && req->kind == REQUEST_STREAM)
-		return &req->watch;
-	for (struct hd_request *child = req->children; child != NULL && watch == NULL;
+		return req;
+	for (struct hd_request *child = req->children; child != NULL && found == NULL;
 	     child = child->next_child)
-		watch = fiber_poll_find_below(child, fd);
-	return watch;
+		found = fiber_poll_find_below(child, fd);
+	return found;
 }
 
-/* The watch of a socket that the fiber's requests have; NULL: it is of something else. */
-static struct wait_watch *
+/* The request of the fiber that has this descriptor; NULL: it is of something else. */
+static struct hd_request *
 fiber_poll_find(struct hd_request *req, int fd)
 {
 	struct fiber *fiber = req->watch.flow;
 
 	if (fd == HD_CLIENT || (req->mailbox != NULL && fd == req->mailbox->event_fd))
-		return &req->watch;
+		return req;
 	return fiber_poll_find_below(&fiber->request, fd);
 }
 
+/* What epoll(7) is asked for: the bands of poll(2) go with input and output. */
 static uint32_t
 fiber_poll_events(short events)
 {
-	return (uint32_t)events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+	uint32_t asked = (uint32_t)events & (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP);
+
+	if ((events & (POLLRDNORM | POLLRDBAND)) != 0)
+		asked |= EPOLLIN;
+	if ((events & (POLLWRNORM | POLLWRBAND)) != 0)
+		asked |= EPOLLOUT;
+	return asked;
 }
 
-/* Makes sure the socket of a request is watched for the row's events. 0 or a negative errno. */
+/* Makes sure the socket of a request is watched for the row's events. 1: the kernel must be asked,
+ * since what it told is forgotten when a call begins, and it does not tell of the rest again; 0,
+ * or a negative errno. */
 static int
-fiber_poll_share(struct fiber *fiber, struct hd_request *req, struct wait_watch *watch,
-		 const struct pollfd *poll_row)
+fiber_poll_share(struct hd_request *owner, const struct pollfd *poll_row)
 {
-	uint32_t events = fiber_poll_events(poll_row->events) | EPOLLIN | EPOLLRDHUP | EPOLLPRI;
-	int fd = poll_row->fd;
+	uint32_t events = fiber_poll_events(poll_row->events);
+	int r;
 
-	if (fd == HD_CLIENT)
-		fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
-	watch->wanted |= fiber_poll_events(poll_row->events) | EPOLLERR | EPOLLHUP;
-	if ((watch->watched & events) == events)
-		return 0;
-	return fiber_thread_watch(fiber->thread, fd, watch,
-				  watch == &fiber->request.watch ? fiber : NULL,
-				  watch->watched | events);
+	owner->watch.wanted |= events | EPOLLERR | EPOLLHUP;
+	r = fiber_wait_watch(owner, events);
+	if (r < 0)
+		return r;
+	return events != EPOLLIN || !owner->is_dry;
 }
 
-/* Puts a descriptor into the epoll for one row. 0 or a negative errno. */
+/* The listening sockets are in the epoll by themselves, now or later. */
+static bool
+fiber_poll_is_listener(const struct fiber *fiber, int fd)
+{
+	const struct concurrency *mode = fiber->thread->fibers->mode;
+
+	for (size_t i = 0; i < mode->socket_count && mode->is_datagram; i++) {
+		if (mode->sockets[i] == fd)
+			return true;
+	}
+	return false;
+}
+
+/* Puts a descriptor into the epoll for one row. 1: it needs no epoll to be ready; 0, or a negative
+ * errno. */
 static int
 fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *poll_row)
 {
@@ -80,8 +99,7 @@ fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *
 		.events = fiber_poll_events(poll_row->events) | EPOLLET,
 		.data.u64 = (uint64_t)(uintptr_t)&row->own | FIBER_EVENT_WATCH,
 	};
-
-	int error;
+	int error = EEXIST;
 
 	row->own = (struct wait_watch){
 		.flow = fiber,
@@ -89,11 +107,13 @@ fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *
 	};
 	row->watch = &row->own;
 	row->fd = poll_row->fd;
-	if (epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, row->fd, &event) == 0)
-		return 0;
+	if (!fiber_poll_is_listener(fiber, row->fd)) {
+		if (epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, row->fd, &event) == 0)
+			return 0;
+		error = errno;
+	}
 	/* another fiber waits for it, too, or another row: under another number it is another one
 	 */
-	error = errno;
 	if (error == EEXIST) {
 		row->fd = fcntl(poll_row->fd, F_DUPFD_CLOEXEC, 0);
 		row->is_copy = row->fd >= 0;
@@ -111,24 +131,29 @@ fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *
 	return error == EPERM || error == EBADF ? 1 : -error;
 }
 
-/* 1: one of the rows is ready without waiting; 0, or a negative errno. */
+/* 1: one of the rows may be ready without waiting; 0, or a negative errno. */
 static int
-fiber_poll_begin(struct hd_request *req, struct fiber *fiber, struct fiber_row *rows,
-		 const struct pollfd *fds, unsigned count)
+fiber_poll_begin(struct hd_request *req, struct fiber_row *rows, const struct pollfd *fds,
+		 unsigned count)
 {
+	struct fiber *fiber = req->watch.flow;
 	bool is_ready = false;
 	int r = 0;
 
 	for (unsigned i = 0; i < count; i++)
 		rows[i] = (struct fiber_row){.fd = -1};
 	for (unsigned i = 0; i < count && r >= 0; i++) {
+		struct hd_request *owner;
+
 		if (fds[i].fd < 0 && fds[i].fd != HD_CLIENT)
 			continue;
-		rows[i].watch = fiber_poll_find(req, fds[i].fd);
-		if (rows[i].watch != NULL)
-			r = fiber_poll_share(fiber, req, rows[i].watch, &fds[i]);
-		else
-			r = fiber_poll_add(fiber, &rows[i], &fds[i]);
+		/* of a datagram nothing more comes than what hd_poll has looked at */
+		if (fds[i].fd == HD_CLIENT && req->kind == REQUEST_DATAGRAM)
+			continue;
+		owner = fiber_poll_find(req, fds[i].fd);
+		rows[i].watch = owner != NULL ? &owner->watch : NULL;
+		r = owner != NULL ? fiber_poll_share(owner, &fds[i])
+				  : fiber_poll_add(fiber, &rows[i], &fds[i]);
 		is_ready = is_ready || r > 0 ||
 			   (rows[i].watch != NULL &&
 			    (rows[i].watch->ready & rows[i].watch->wanted) != 0);
@@ -168,17 +193,19 @@ fiber_poll_ask(struct hd_request *req, const struct fiber_row *rows, struct poll
 	int n;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (fds[i].fd == HD_CLIENT)
+		if (fds[i].fd == HD_CLIENT && req->kind != REQUEST_DATAGRAM)
 			fds[i].fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
 		if (rows != NULL && rows[i].watch != NULL)
-			rows[i].watch->ready &= ~((uint32_t)fds[i].events & (EPOLLIN | EPOLLOUT));
+			rows[i].watch->ready &=
+				~(fiber_poll_events(fds[i].events) & (EPOLLIN | EPOLLOUT));
 	}
 	do {
 		n = poll(fds, count, 0);
 	} while (n < 0 && errno == EINTR);
 	for (unsigned i = 0; i < count && rows != NULL; i++) {
 		if (rows[i].watch != NULL)
-			rows[i].watch->ready |= (uint32_t)fds[i].revents & (EPOLLIN | EPOLLOUT);
+			rows[i].watch->ready |=
+				fiber_poll_events(fds[i].revents) & (EPOLLIN | EPOLLOUT);
 	}
 	return n < 0 ? -errno : n;
 }
@@ -196,7 +223,7 @@ fiber_poll_wait(struct hd_request *req, struct fiber_row *rows, struct pollfd *f
 		const struct pollfd *given, unsigned count, bool is_wakeable, int64_t deadline_ns)
 {
 	struct fiber *fiber = req->watch.flow;
-	int n = fiber_poll_begin(req, fiber, rows, fds, count);
+	int n = fiber_poll_begin(req, rows, fds, count);
 	bool is_late = false;
 
 	while (n >= 0) {

@@ -25,9 +25,10 @@
 /* Where the loop runs: handlers do not. */
 #define FIBER_THREAD_STACK_SIZE ((size_t)256 * 1024)
 /* Fibers that were not needed for so long go, but for a few. */
-#define FIBER_THREAD_LOOK_NS (5 * CLOCK_NS_PER_S)
+#define FIBER_THREAD_TIDY_NS (5 * CLOCK_NS_PER_S)
 #define FIBER_THREAD_KEPT 64
-#define FIBER_THREAD_CROWD 256
+/* So many in one step. */
+#define FIBER_THREAD_STEP 64
 
 _Thread_local struct fiber_thread *fiber_thread_self;
 
@@ -95,6 +96,10 @@ fiber_thread_make(struct fiber_thread *thread)
 	fiber->index = (uint32_t)index;
 	thread->table[index] = fiber;
 	thread->fiber_count++;
+	if (thread->tidy_ns == FIBER_NEVER && thread->fiber_count > FIBER_THREAD_KEPT) {
+		thread->tidy_ns = clock_now_ns() + FIBER_THREAD_TIDY_NS;
+		thread->least_free = thread->free_count;
+	}
 	return fiber;
 }
 
@@ -163,6 +168,15 @@ fiber_thread_lose_slot(struct fiber *fiber)
 	fiber_thread_give_slot(fiber->thread->fibers, fiber->request.slot);
 }
 
+/* Of fibers that serve something; others read it. */
+static void
+fiber_thread_count(struct fiber_thread *thread, int more)
+{
+	uint32_t active = atomic_load_explicit(&thread->active, memory_order_relaxed);
+
+	atomic_store_explicit(&thread->active, active + (uint32_t)more, memory_order_release);
+}
+
 struct fiber *
 fiber_thread_take(struct fiber_thread *thread)
 {
@@ -188,7 +202,7 @@ fiber_thread_take(struct fiber_thread *thread)
 	/* what the kernel tells of the one before is no more of interest */
 	fiber->use++;
 	if (fiber_thread_find_slot(fiber)) {
-		atomic_store(&thread->active, atomic_load(&thread->active) + 1);
+		fiber_thread_count(thread, 1);
 		return fiber;
 	}
 	thread->obstacles |= FIBER_AT_LIMIT;
@@ -199,7 +213,7 @@ fiber_thread_take(struct fiber_thread *thread)
 }
 
 void
-fiber_thread_give(struct fiber *fiber)
+fiber_thread_give(struct fiber *fiber, bool has_served)
 {
 	struct fiber_thread *thread = fiber->thread;
 	struct fibers *fibers = thread->fibers;
@@ -213,40 +227,90 @@ fiber_thread_give(struct fiber *fiber)
 	fiber->next = thread->free;
 	thread->free = fiber;
 	thread->free_count++;
-	if (thread->look_ns == FIBER_NEVER && thread->free_count > FIBER_THREAD_KEPT) {
-		thread->look_ns = clock_now_ns() + FIBER_THREAD_LOOK_NS;
-		thread->least_free = thread->free_count;
-	}
-	atomic_store(&thread->active, atomic_load(&thread->active) - 1);
-	fiber_accept_on_vacancy(thread);
+	fiber_thread_count(thread, -1);
+	if (has_served)
+		fiber_accept_on_vacancy(thread);
 }
 
-/* The fibers that nobody has needed since the last look are the last of the list: they go. */
+/* A round of tidying begins: those that nobody has needed since the last one are too many. */
 static void
-fiber_thread_give_back(struct fiber_thread *thread, int64_t now_ns)
+fiber_thread_begin_round(struct fiber_thread *thread)
 {
-	struct fiber **last = &thread->free;
 	uint32_t kept = thread->free_count - thread->least_free;
-	uint32_t before = thread->fiber_count;
 
 	if (kept < FIBER_THREAD_KEPT)
 		kept = FIBER_THREAD_KEPT;
-	for (uint32_t i = 0; i < kept && *last != NULL; i++)
+	thread->too_many = thread->free_count > kept ? thread->free_count - kept : 0;
+	thread->least_free = thread->free_count;
+	thread->tidied = 0;
+}
+
+/* A few of those that are too many go: the last of the list. Returns whether there are more. */
+static bool
+fiber_thread_free_some(struct fiber_thread *thread)
+{
+	uint32_t some = thread->too_many < FIBER_THREAD_STEP ? thread->too_many : FIBER_THREAD_STEP;
+	struct fiber **last = &thread->free;
+
+	/* whatever was taken meanwhile was needed */
+	if (some > thread->least_free)
+		some = thread->least_free;
+	for (uint32_t i = some; i < thread->free_count; i++)
 		last = &(*last)->next;
 	while (*last != NULL) {
 		struct fiber *fiber = *last;
 
 		*last = fiber->next;
 		thread->free_count--;
+		thread->least_free--;
 		fiber_thread_lose_slot(fiber);
 		fiber_thread_destroy(fiber);
 	}
+	thread->too_many = some == FIBER_THREAD_STEP ? thread->too_many - some : 0;
 	/* the C library keeps what lies between others */
-	if (before - thread->fiber_count >= FIBER_THREAD_CROWD)
+	if (some > 0 && thread->too_many == 0)
 		(void)malloc_trim(0);
-	thread->least_free = thread->free_count;
-	/* those that are in use now may be free then */
-	thread->look_ns = thread->fiber_count > FIBER_THREAD_KEPT ? now_ns + FIBER_THREAD_LOOK_NS
+	return thread->too_many > 0;
+}
+
+/* What the stacks of some parked fibers do not need goes, if they have not run since the last
+ * round: what they will do next may be as deep, but may be long in coming. Returns whether there
+ * are more. */
+static bool
+fiber_thread_trim_some(struct fiber_thread *thread)
+{
+	uint32_t until = thread->tidied + FIBER_THREAD_STEP;
+
+	for (; thread->tidied < until && thread->tidied < thread->used; thread->tidied++) {
+		struct fiber *fiber = thread->table[thread->tidied];
+		const void *sp;
+
+		if (fiber == NULL || fiber->state == FIBER_FREE)
+			continue;
+		if (fiber->was_active) {
+			fiber->was_active = fiber->is_trimmed = false;
+			continue;
+		}
+		sp = fiber_context_stack_pointer(&fiber->flow.context);
+		if (!fiber->is_trimmed && fiber->state == FIBER_PARKED && sp != NULL)
+			fiber_stack_trim(&fiber->stack, sp);
+		fiber->is_trimmed = true;
+	}
+	return thread->tidied < thread->used;
+}
+
+/* Gives memory back in small steps, between which fibers run. */
+static void
+fiber_thread_tidy(struct fiber_thread *thread, int64_t now_ns)
+{
+	if (thread->tidied == UINT32_MAX)
+		fiber_thread_begin_round(thread);
+	if (fiber_thread_free_some(thread) || fiber_thread_trim_some(thread)) {
+		thread->tidy_ns = now_ns;
+		return;
+	}
+	thread->tidied = UINT32_MAX;
+	thread->tidy_ns = thread->fiber_count > FIBER_THREAD_KEPT ? now_ns + FIBER_THREAD_TIDY_NS
 								  : FIBER_NEVER;
 }
 
@@ -332,7 +396,7 @@ fiber_thread_next_ns(const struct fiber_thread *thread)
 
 	if (thread->retry_ns < next_ns)
 		next_ns = thread->retry_ns;
-	return thread->look_ns < next_ns ? thread->look_ns : next_ns;
+	return thread->tidy_ns < next_ns ? thread->tidy_ns : next_ns;
 }
 
 static void
@@ -344,11 +408,12 @@ fiber_thread_on_time(struct fiber_thread *thread)
 		return;
 	now_ns = clock_now_ns();
 	fiber_thread_expire(thread, now_ns);
-	if (thread->look_ns <= now_ns)
-		fiber_thread_give_back(thread, now_ns);
+	if (thread->tidy_ns <= now_ns)
+		fiber_thread_tidy(thread, now_ns);
 	if (thread->retry_ns <= now_ns) {
 		thread->retry_ns = FIBER_NEVER;
-		thread->obstacles &= ~FIBER_IS_SHORT;
+		thread->takes_anyway = (thread->obstacles & FIBER_GIVES_WAY) != 0;
+		thread->obstacles &= ~(FIBER_IS_SHORT | FIBER_GIVES_WAY);
 		thread->is_called = true;
 	}
 }
@@ -464,7 +529,8 @@ fiber_thread_start(struct fiber_thread *thread)
 	int r;
 
 	thread->last_queued = &thread->first_queued;
-	thread->look_ns = thread->retry_ns = FIBER_NEVER;
+	thread->tidy_ns = thread->retry_ns = FIBER_NEVER;
+	thread->tidied = UINT32_MAX;
 	(void)pthread_mutex_init(&thread->inbox_lock, NULL);
 	thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

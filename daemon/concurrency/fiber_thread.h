@@ -64,13 +64,16 @@ struct fiber_thread {
 	struct fiber *free; /* the last one that was over comes first */
 	uint32_t free_count;
 	uint32_t least_free; /* since the last look */
-	int64_t look_ns;     /* when memory is given back next; FIBER_NEVER: there is nothing */
+	int64_t tidy_ns;     /* when memory is given back next; FIBER_NEVER: there is nothing */
+	uint32_t tidied;     /* of the table, in the round under way */
+	uint32_t too_many;   /* of the free ones, likewise */
 
 	enum fiber_gate gate;
 	unsigned obstacles; /* FIBER_AT_LIMIT ... */
 	bool is_listening;  /* the listening sockets are in the epoll */
 	bool is_called;	    /* look for what may be taken before waiting */
-	int64_t retry_ns;   /* of FIBER_IS_SHORT */
+	int64_t retry_ns;   /* of FIBER_IS_SHORT and FIBER_GIVES_WAY */
+	bool takes_anyway;  /* it has given way for long enough */
 	struct acceptor acceptor;
 	struct intake intake;	    /* of the next fiber */
 	struct intake_batch *batch; /* owned; NULL: no datagrams */
@@ -78,6 +81,7 @@ struct fiber_thread {
 	_Atomic bool is_held;	 /* has seen the pause */
 	_Atomic bool is_quiet;	 /* accepts no more, for good */
 	_Atomic bool wants_call; /* an obstacle may go with what others do */
+	_Atomic bool has_more;	 /* something that was taken waits for a fiber */
 	_Atomic uint32_t active; /* fibers that serve something */
 
 	pthread_mutex_t inbox_lock; /* guards the next one */
@@ -125,7 +129,7 @@ void fiber_thread_call(struct fiber_thread *thread);
  * there is none, and the obstacle is noted. */
 struct fiber *fiber_thread_take(struct fiber_thread *thread);
 /* A fiber is over, or was not needed after all. */
-void fiber_thread_give(struct fiber *fiber);
+void fiber_thread_give(struct fiber *fiber, bool has_served);
 
 /* Of events of epoll(7): those of a watch. In fiber_thread.c. */
 int fiber_thread_watch(struct fiber_thread *thread, int fd, struct wait_watch *watch,
@@ -177,6 +181,10 @@ fiber_watch_wake(struct fibers *fibers)
 
 /* For flows on fibers; in fiber_wait.c. */
 extern const struct waiter_ops waiter_fibers;
+
+/* Makes sure the kernel tells of these events of the request's descriptor, and of input. 0 or a
+ * negative errno. */
+int fiber_wait_watch(struct hd_request *req, uint32_t events);
 
 /* The poll of those; in fiber_poll.c. */
 int fiber_poll(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wakeable,

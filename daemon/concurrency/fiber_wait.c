@@ -6,9 +6,12 @@
  * up. Output is asked for when it first would not fit.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/mailbox.h"
 #include "base/clock.h"
@@ -43,6 +46,32 @@ fiber_wait_deadline_ns(int ms)
 	return now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec + ms * CLOCK_NS_PER_MS + tick_ns;
 }
 
+int
+fiber_wait_watch(struct hd_request *req, uint32_t events)
+{
+	struct fiber *fiber = fiber_wait_flow(req);
+	struct fiber *own = req == &fiber->request ? fiber : NULL;
+	struct wait_watch *watch = &req->watch;
+	int fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
+	int r;
+
+	events |= FIBER_WAIT_INPUT;
+	if ((watch->watched & events) == events)
+		return 0;
+	events |= watch->watched;
+	if (watch->copy_fd >= 0)
+		return fiber_thread_watch(fiber->thread, watch->copy_fd, watch, own, events);
+	r = fiber_thread_watch(fiber->thread, fd, watch, own, events);
+	/* another fiber of the thread waits for this one's descriptor just now */
+	if (r == -EEXIST) {
+		watch->copy_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (watch->copy_fd < 0)
+			return -errno;
+		r = fiber_thread_watch(fiber->thread, watch->copy_fd, watch, own, events);
+	}
+	return r;
+}
+
 /* Waits until the request's socket is ready, or may be. 0, -ETIMEDOUT or another negative errno;
  * 0 also when it was cancelled: the call that is tried again tells. */
 static int
@@ -51,13 +80,8 @@ fiber_wait_socket(struct hd_request *req, uint32_t input_or_output, int64_t dead
 	struct fiber *fiber = fiber_wait_flow(req);
 	struct wait_watch *watch = &req->watch;
 	uint32_t wanted = input_or_output | FIBER_WAIT_END;
-	int fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
-	int r = 0;
+	int r = fiber_wait_watch(req, input_or_output);
 
-	if ((watch->watched & input_or_output) != input_or_output)
-		r = fiber_thread_watch(fiber->thread, fd, watch,
-				       req == &fiber->request ? fiber : NULL,
-				       watch->watched | input_or_output | FIBER_WAIT_INPUT);
 	watch->wanted = wanted;
 	while (r == 0 && (watch->ready & wanted) == 0 && !atomic_load(&req->is_cancelled)) {
 		fiber_park(fiber, deadline_ns);
@@ -114,10 +138,7 @@ fiber_wait_wake(struct hd_request *req)
 static void
 fiber_wait_yield(struct hd_request *req)
 {
-	struct fiber *fiber = fiber_wait_flow(req);
-
-	fiber_yield(fiber);
-	req->share = fiber->request.share;
+	fiber_yield(fiber_wait_flow(req));
 }
 
 /* It is not cancelled: what it works on may be the fiber's own. */
@@ -133,14 +154,22 @@ fiber_wait_offload(struct hd_request *req, void (*run)(void *), void *argument)
 	return r;
 }
 
-/* Its memory goes, and the descriptor may live on in another process. */
+/* Closing the descriptor ends the registration of a connection. A mailbox lives on, and so may a
+ * connection of hd_connect in another process, while its watch goes. */
 static void
 fiber_wait_forget(struct hd_request *req)
 {
-	if (req->watch.watched != 0 && req->fd >= 0)
-		(void)epoll_ctl(fiber_wait_flow(req)->thread->epoll_fd, EPOLL_CTL_DEL, req->fd,
-				NULL);
-	req->watch.watched = 0;
+	const struct fiber *fiber = fiber_wait_flow(req);
+	struct wait_watch *watch = &req->watch;
+	int fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
+
+	if (watch->copy_fd >= 0) {
+		(void)epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_DEL, watch->copy_fd, NULL);
+		(void)close(watch->copy_fd);
+	} else if (req->mailbox != NULL || req != &fiber->request) {
+		(void)epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	}
+	*watch = (struct wait_watch){.flow = watch->flow, .copy_fd = -1};
 }
 
 const struct waiter_ops waiter_fibers = {

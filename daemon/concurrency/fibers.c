@@ -38,7 +38,7 @@ fibers_is_held(const struct fiber_thread *thread)
 static bool
 fibers_is_idle(const struct fiber_thread *thread)
 {
-	return atomic_load(&thread->active) == 0;
+	return atomic_load(&thread->active) == 0 && !atomic_load(&thread->has_more);
 }
 
 static void

@@ -4,9 +4,11 @@
 #include "concurrency/offload.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "concurrency/crash.h"
 #include "concurrency/fiber.h"
 
@@ -55,6 +57,17 @@ offload_next(struct offload *offload)
 	return job;
 }
 
+/* The function has called pthread_exit: its fiber would wait for ever. */
+static void
+offload_on_escape(void *argument)
+{
+	(void)argument;
+	log_error("a function that was given to hd_offload has ended its helper thread; that ends "
+		  "the "
+		  "worker");
+	abort();
+}
+
 static void *
 offload_run(void *argument)
 {
@@ -68,7 +81,9 @@ offload_run(void *argument)
 
 		(void)pthread_mutex_unlock(&offload->lock);
 		crash_set_flow(job->slot, NULL, 0);
+		pthread_cleanup_push(offload_on_escape, offload);
 		job->run(job->argument);
+		pthread_cleanup_pop(0);
 		crash_set_flow(NULL, NULL, 0);
 		fiber_wake_done(fiber, &job->is_done);
 		(void)pthread_mutex_lock(&offload->lock);

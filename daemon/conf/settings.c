@@ -183,7 +183,7 @@ const struct setting settings[] = {
 	 .help = "Threads that run fibers, each with its own share of the connections. More than "
 		 "one needs a handler that is thread-safe (HD_THREADS)."},
 	{SETTING_LISTENER, "fibers", "stack_size", SETTING_SIZE, LISTENER_AT(fibers.stack_size),
-	 .min = 16 * KIB, .max = 256 * MIB, .default_text = "64KiB",
+	 .min = 32 * KIB, .max = 256 * MIB, .default_text = "64KiB",
 	 .help = "The stack of each fiber, rounded up to whole pages. Only what a handler uses of it "
 		 "takes memory; one that uses more crashes with its worker."},
 	{SETTING_LISTENER, "fibers", "warn_after", SETTING_DURATION,

@@ -611,7 +611,7 @@ main(void)
 	tcase_add_loop_test(cases, pause_before_the_first_accept_changes_nothing, 0,
 			    UNIT_COUNT(modes));
 	tcase_add_loop_test(cases, worker_with_nothing_to_serve_says_idle_and_accepts_nothing, 0,
-			    3);
+			    UNIT_COUNT(modes));
 	tcase_add_test(cases, worker_that_was_never_told_to_accept_is_idle);
 	tcase_add_loop_test(cases, worker_that_serves_does_not_retire, 0, UNIT_COUNT(modes));
 	tcase_add_loop_test(cases, datagram_waits_while_paused_and_is_served_after, 0,
