@@ -41,7 +41,6 @@ forking_spawn(struct forking *forking)
 {
 	struct concurrency *mode = forking->mode;
 	uint32_t slot = 0;
-	pid_t parent = getpid();
 	pid_t pid;
 
 	while (slot < mode->limit && forking->pids[slot] != 0)
@@ -59,7 +58,7 @@ forking_spawn(struct forking *forking)
 	}
 	if (pid == 0) {
 		(void)close(forking->deaths.fd);
-		forked_run(mode, slot, parent);
+		forked_run(slot);
 	}
 	forking->pids[slot] = pid;
 	forking->child_count++;
@@ -328,6 +327,8 @@ forking_prepare(struct concurrency *mode)
 	r = loop_add(mode->loop, &mode->notice, EPOLLIN);
 	if (r >= 0)
 		r = forking_overdue_start(&forking->overdue, mode, forking->pids);
+	if (r >= 0)
+		r = forked_prepare(mode);
 	if (r < 0)
 		return r;
 	forking_fill(forking);
