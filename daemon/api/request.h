@@ -78,9 +78,8 @@ struct hd_request {
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
 
-	unsigned buffered; /* REQUEST_HAS_... */
-	unsigned broken;   /* REQUEST_RESET ... */
-	int timeout_ms;
+	unsigned buffered;	 /* REQUEST_HAS_... */
+	unsigned broken;	 /* REQUEST_RESET ... */
 	int io_flags;		 /* MSG_DONTWAIT while the timeout is 0 */
 	bool has_socket_timeout; /* SO_RCVTIMEO is set on fd */
 	bool is_end_seen;	 /* the client sent its end of file */
@@ -88,6 +87,7 @@ struct hd_request {
 	bool has_name, has_local;
 	uint64_t bytes_in, bytes_out;
 	int64_t opened_ns; /* written before fd */
+	int timeout_ms;	   /* not beside a 0: both would be copied from a page of constants */
 	void *data;	   /* the handler's */
 
 	struct request_buffer input;
