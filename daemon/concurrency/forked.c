@@ -31,7 +31,8 @@ static struct forked {
 	struct scoreboard_slot *slot;
 	pid_t parent;
 	bool are_closed; /* the listening sockets */
-	sigset_t mask;	 /* empty */
+	bool is_warm;
+	sigset_t mask; /* empty */
 	struct hd_request request;
 	struct intake intake;
 } forked;
@@ -186,21 +187,20 @@ forked_warm_up(void)
 	forked_touch((const void *)handler->handle);
 	forked_touch((const void *)request_open);
 	forked_touch((const void *)session_run);
+	forked.is_warm = true;
 	(void)clock_now_ns();
 	(void)pthread_mutex_lock(&forked.request.lock);
 	(void)pthread_mutex_unlock(&forked.request.lock);
 }
 
-/* Who finds something to serve at once never needs an epoll. */
+/* Who serves one connection, and finds it at once, never needs an epoll. */
 static int
 forked_wait(struct acceptor *acceptor, int timeout_ms)
 {
-	int r = 0;
+	int r = acceptor->epoll_fd < 0 ? acceptor_open(acceptor, forked.mode) : 0;
 
-	if (acceptor->epoll_fd < 0) {
-		r = acceptor_open(acceptor, forked.mode);
+	if (!forked.is_warm)
 		forked_warm_up();
-	}
 	if (r >= 0)
 		return acceptor_wait(acceptor, timeout_ms);
 	acceptor_pause(forked.mode, r);
@@ -309,7 +309,10 @@ forked_run(uint32_t slot)
 	/* the loop's own function would be one more page of code */
 	(void)close(mode->loop->epoll_fd);
 	forked_set_signals();
-	if (descriptor->child_start != NULL)
+	/* for one connection it may never be needed */
+	if (mode->connections_per_child != 1)
+		r = acceptor_open(&acceptor, mode);
+	if (r >= 0 && descriptor->child_start != NULL)
 		r = descriptor->child_start(mode->server);
 	if (r < 0) {
 		uint64_t suppressed;
