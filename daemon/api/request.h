@@ -54,21 +54,30 @@ struct request_chunk {
 };
 
 struct hd_request {
-	struct hd_server *server;    /* not owned */
+	/* What each message needs comes first: one cache line, where the flow aligns it so. */
+	struct hd_server *server;     /* not owned */
+	struct scoreboard_slot *slot; /* not owned; NULL for one made by hd_connect */
+	uint64_t bytes_in, bytes_out;
+	enum request_kind kind;
+	unsigned buffered; /* REQUEST_HAS_... */
+	int io_flags;	   /* MSG_DONTWAIT while the timeout is 0 */
+	_Atomic int fd;	   /* -1: not open; owned if it is a connection; see `lock` */
+	_Atomic bool is_cancelled;
+	bool is_dry;   /* of a mode that parks: nothing more is to be read until the kernel tells */
+	bool runs_dry; /* likewise: after less than was asked for, that is so */
+	uint32_t share; /* system calls without waiting until others have their turn */
+
+	/* And, in a mode that parks, the next one. */
+	struct wait_watch watch;
 	struct hd_request *parent;   /* of one made by hd_connect, else NULL; set under the lock */
 	struct hd_request *children; /* made by hd_connect for this one; owned */
 	struct hd_request *next_child;
-	struct scoreboard_slot *slot; /* not owned; NULL for one made by hd_connect */
-	pthread_t thread;	      /* the flow */
-
-	enum request_kind kind;
+	pthread_t thread; /* the flow */
 
 	/* Shared with the flow that cancels. `lock` keeps fd open while another flow shuts it down;
 	 * a forked child's signal handler reads without it, on the owner's own thread. */
 	pthread_mutex_t lock;
-	_Atomic int fd; /* -1: not open; owned if it is a connection */
 	_Atomic uint64_t id;
-	_Atomic bool is_cancelled;
 	_Atomic bool is_killed;	      /* cancelled because somebody asked for the end of this one */
 	_Atomic int64_t timed_out_ns; /* when it was cancelled as it takes too long; 0: never */
 	_Atomic bool is_idle;
@@ -79,21 +88,13 @@ struct hd_request {
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
 
-	struct wait_watch watch; /* of a mode that parks */
-	uint32_t share;		 /* system calls without waiting until others have their turn */
-	bool is_dry;   /* likewise: nothing more is to be read until the kernel tells of it */
-	bool runs_dry; /* likewise: after less than was asked for, that is so */
-
-	unsigned buffered; /* REQUEST_HAS_... */
-	unsigned broken;   /* REQUEST_RESET ... */
-	int timeout_ms;
-	int io_flags;		 /* MSG_DONTWAIT while the timeout is 0 */
+	unsigned broken;	 /* REQUEST_RESET ... */
 	bool has_socket_timeout; /* SO_RCVTIMEO is set on fd */
 	bool is_end_seen;	 /* the client sent its end of file */
 	bool is_write_shut;
 	bool has_name, has_local;
-	uint64_t bytes_in, bytes_out;
 	int64_t opened_ns; /* written before fd */
+	int timeout_ms;	   /* not beside a 0: both would be copied from a page of constants */
 	void *data;	   /* the handler's */
 
 	struct request_buffer input;

@@ -85,15 +85,6 @@ fd_shared_memfd(const char *name, size_t size)
 }
 
 void
-fd_raise_event(int fd)
-{
-	static const uint64_t one = 1;
-
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
-void
 fd_clear_event(int fd)
 {
 	uint64_t count;

@@ -55,10 +55,11 @@ struct fiber *
 fiber_make(struct fiber_thread *thread)
 {
 	struct fibers *fibers = thread->fibers;
-	struct fiber *fiber = calloc(1, sizeof(*fiber));
+	struct fiber *fiber = aligned_alloc(_Alignof(struct fiber), sizeof(*fiber));
 
 	if (fiber == NULL)
 		return NULL;
+	*fiber = (struct fiber){0};
 	if (fiber_stack_make(fibers->stack_size, &fiber->stack) < 0) {
 		free(fiber);
 		return NULL;
@@ -68,7 +69,7 @@ fiber_make(struct fiber_thread *thread)
 	/* a mutex is all it needs; it cannot fail on Linux */
 	(void)request_init(&fiber->request, fibers->mode->server, &fibers->mode->board->slots[0]);
 	fiber->request.watch.flow = fiber;
-	fiber_sanitizer_begin(&fiber->flow, &fiber->stack);
+	fiber_sanitizer_begin(fiber);
 	fiber_context_make(&fiber->flow.context, fiber->stack.low,
 			   fiber->stack.size - fiber_find_colour(fiber), fiber_main, fiber);
 	return fiber;
@@ -97,7 +98,7 @@ fiber_destroy(struct fiber *fiber)
 	request_destroy(&fiber->request);
 	fiber_leave_inbox(fiber);
 	fiber_timers_remove(&fiber->thread->timers, fiber);
-	fiber_sanitizer_end(&fiber->flow);
+	fiber_sanitizer_end(fiber);
 	fiber_stack_free(&fiber->stack);
 	free(fiber);
 }
@@ -108,7 +109,7 @@ fiber_resume(struct fiber *fiber)
 	struct fiber_thread *thread = fiber->thread;
 
 	fiber->state = FIBER_RUNNING;
-	fiber->was_active = true;
+	fiber->idle_rounds = 0;
 	fiber->request.share = FIBER_SHARE;
 	crash_set_flow(fiber->request.slot, fiber->stack.low, FIBER_STACK_GUARD);
 	atomic_store_explicit(&thread->current, fiber, memory_order_relaxed);

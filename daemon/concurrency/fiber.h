@@ -19,6 +19,22 @@
 #include "concurrency/fiber_context.h"
 #include "concurrency/fiber_stack.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define FIBER_HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FIBER_HAS_ASAN 1
+#endif
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define FIBER_HAS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FIBER_HAS_TSAN 1
+#endif
+#endif
+
 struct fiber_thread;
 struct session;
 
@@ -29,13 +45,21 @@ enum fiber_state {
 	FIBER_QUEUED,
 };
 
-/* A flow of a thread, for tools that must know of switches: the fiber, or the thread's own loop. */
+/* A flow of a thread: a fiber, or the thread's own loop. */
 struct fiber_flow {
 	struct fiber_context context;
-	const void *stack_low; /* AddressSanitizer's */
+#if defined(FIBER_HAS_ASAN)
+	const void *stack_low; /* as AddressSanitizer has it */
 	size_t stack_size;
 	void *fake_stack;
+#endif
+#if defined(FIBER_HAS_TSAN)
 	void *tsan; /* ThreadSanitizer's */
+#endif
+};
+
+/* What valgrind was told. */
+struct fiber_tools {
 	unsigned valgrind_id;
 };
 
@@ -49,28 +73,29 @@ struct fiber_exceptions {
 };
 
 struct fiber {
-	/* What a turn of it needs is together. */
+	/* What a turn of it needs is together: a cache line, and the first ones of the request. */
 	struct fiber_flow flow;
 	struct fiber_thread *thread; /* not owned */
+	struct fiber *next;	     /* of the queue, or of the free ones */
+	int64_t deadline_ns;	     /* of this wait; FIBER_NEVER: none */
+	struct fiber_stack stack;
+	uint32_t index; /* in thread->table */
+	uint32_t use;	/* which of its requests this is: what the kernel tells of an older one is
+			   ignored */
 	enum fiber_state state;
 	bool is_late;	     /* the deadline has passed */
-	bool was_active;     /* since the last look for memory that is not in use */
-	bool is_trimmed;     /* what its stack does not need was given back */
+	uint8_t idle_rounds; /* of tidying, that it has not run; with the second its stack is
+				trimmed */
 	bool has_slot;	     /* of the scoreboard */
 	bool is_in_inbox;    /* guarded by thread->inbox_lock, as next_woken */
-	struct fiber *next;  /* of the queue, or of the free ones */
-	int64_t deadline_ns; /* of this wait; FIBER_NEVER: none */
-	uint32_t index;	     /* in thread->table */
-	uint32_t use; /* which of its requests this is: what the kernel tells of an older one is
-			 ignored */
-	struct fiber_stack stack;
-	struct hd_request request;
+	_Alignas(64) struct hd_request request;
 
 	int64_t timer_ns; /* when its timer goes off, which may be before the deadline */
 	uint32_t timer;	  /* place in the heap, from 1; 0: none is set */
 	struct fiber *next_woken;
 	struct session *session;	    /* of a UDP peer that it serves; not owned */
 	struct fiber_exceptions exceptions; /* its own, while others run */
+	struct fiber_tools tools;
 };
 
 #define FIBER_NEVER INT64_MAX

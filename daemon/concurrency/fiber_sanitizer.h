@@ -7,22 +7,6 @@
 
 #include "concurrency/fiber.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define FIBER_HAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FIBER_HAS_ASAN 1
-#endif
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#define FIBER_HAS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define FIBER_HAS_TSAN 1
-#endif
-#endif
-
 #if defined(FIBER_HAS_ASAN)
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -44,28 +28,32 @@
 
 /* A fiber has a stack. */
 static inline void
-fiber_sanitizer_begin(struct fiber_flow *flow, const struct fiber_stack *stack)
+fiber_sanitizer_begin(struct fiber *fiber)
 {
-	flow->stack_low = stack->low;
-	flow->stack_size = stack->size;
+#if defined(FIBER_HAS_ASAN)
+	fiber->flow.stack_low = fiber->stack.low;
+	fiber->flow.stack_size = fiber->stack.size;
+#endif
 #if defined(FIBER_HAS_TSAN)
-	flow->tsan = __tsan_create_fiber(0);
+	fiber->flow.tsan = __tsan_create_fiber(0);
 #endif
 #if defined(VALGRIND_STACK_REGISTER)
-	flow->valgrind_id = VALGRIND_STACK_REGISTER(stack->low, stack->low + stack->size);
+	fiber->tools.valgrind_id =
+		VALGRIND_STACK_REGISTER(fiber->stack.low, fiber->stack.low + fiber->stack.size);
 #endif
+	(void)fiber;
 }
 
 static inline void
-fiber_sanitizer_end(struct fiber_flow *flow)
+fiber_sanitizer_end(struct fiber *fiber)
 {
 #if defined(FIBER_HAS_TSAN)
-	__tsan_destroy_fiber(flow->tsan);
+	__tsan_destroy_fiber(fiber->flow.tsan);
 #endif
 #if defined(VALGRIND_STACK_DEREGISTER)
-	VALGRIND_STACK_DEREGISTER(flow->valgrind_id);
+	VALGRIND_STACK_DEREGISTER(fiber->tools.valgrind_id);
 #endif
-	(void)flow;
+	(void)fiber;
 }
 
 /* The running flow is the loop of a thread. */

@@ -29,6 +29,8 @@
 #define FIBER_THREAD_KEPT 64
 /* So many in one step. */
 #define FIBER_THREAD_STEP 64
+/* After so many rounds without a turn, what a stack does not need goes. */
+#define FIBER_THREAD_IDLE_ROUNDS 2
 
 _Thread_local struct fiber_thread *fiber_thread_self;
 
@@ -287,14 +289,14 @@ fiber_thread_trim_some(struct fiber_thread *thread)
 
 		if (fiber == NULL || fiber->state == FIBER_FREE)
 			continue;
-		if (fiber->was_active) {
-			fiber->was_active = fiber->is_trimmed = false;
+		if (fiber->idle_rounds < FIBER_THREAD_IDLE_ROUNDS)
+			fiber->idle_rounds++;
+		else
 			continue;
-		}
 		sp = fiber_context_stack_pointer(&fiber->flow.context);
-		if (!fiber->is_trimmed && fiber->state == FIBER_PARKED && sp != NULL)
+		if (fiber->idle_rounds == FIBER_THREAD_IDLE_ROUNDS && sp != NULL &&
+		    fiber->state == FIBER_PARKED)
 			fiber_stack_trim(&fiber->stack, sp);
-		fiber->is_trimmed = true;
 	}
 	return thread->tidied < thread->used;
 }

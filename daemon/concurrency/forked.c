@@ -15,6 +15,7 @@
 #include "api/request.h"
 #include "api/server.h"
 #include "api/session.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/text.h"
 #include "concurrency/crash.h"
@@ -30,6 +31,8 @@ static struct forked {
 	struct scoreboard_slot *slot;
 	pid_t parent;
 	bool are_closed; /* the listening sockets */
+	bool is_warm;
+	sigset_t mask; /* empty */
 	struct hd_request request;
 	struct intake intake;
 } forked;
@@ -81,10 +84,16 @@ forked_on_signal(int number)
 {
 	struct hd_server *server = forked.mode->server;
 	int saved_errno = errno;
-	bool is_orphan = getppid() != forked.parent;
-	bool was_order = forked_obey_order();
+	bool is_orphan, was_order;
 
-	(void)number;
+	/* a process that the handler has made elsewhere */
+	if (forked.slot == NULL) {
+		(void)signal(number, SIG_DFL);
+		(void)raise(number);
+		return;
+	}
+	is_orphan = getppid() != forked.parent;
+	was_order = forked_obey_order();
 	if (was_order && !is_orphan &&
 	    atomic_load(&forked.mode->board->child_phase) == FORKED_SERVE) {
 		errno = saved_errno;
@@ -139,16 +148,11 @@ forked_leave(int status)
 	_exit(status);
 }
 
-/* The signals of a process that nobody has touched, but for the one that ends connections. */
+/* No signal is blocked in a process that nobody has touched. */
 static void
 forked_set_signals(void)
 {
-	struct sigaction action = {.sa_handler = forked_on_signal, .sa_flags = SA_RESTART};
-	sigset_t none;
-
-	(void)sigaction(SIGTERM, &action, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &forked.mask, NULL);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() != forked.parent)
 		_exit(0);
@@ -166,6 +170,41 @@ forked_hold(void)
 	goes_on = acceptor_hold(forked.mode);
 	atomic_store(&forked.slot->state, FORKED_WAITING);
 	return goes_on;
+}
+
+static void
+forked_touch(const void *place)
+{
+	(void)*(const volatile char *)place;
+}
+
+/* Has the pages of code mapped that the first client would otherwise wait for. */
+static void
+forked_warm_up(void)
+{
+	const struct server_handler *handler = &forked.mode->server->handler;
+
+	forked_touch((const void *)handler->handle);
+	forked_touch((const void *)request_open);
+	forked_touch((const void *)session_run);
+	forked.is_warm = true;
+	(void)clock_now_ns();
+	(void)pthread_mutex_lock(&forked.request.lock);
+	(void)pthread_mutex_unlock(&forked.request.lock);
+}
+
+/* Who serves one connection, and finds it at once, never needs an epoll. */
+static int
+forked_wait(struct acceptor *acceptor, int timeout_ms)
+{
+	int r = acceptor->epoll_fd < 0 ? acceptor_open(acceptor, forked.mode) : 0;
+
+	if (!forked.is_warm)
+		forked_warm_up();
+	if (r >= 0)
+		return acceptor_wait(acceptor, timeout_ms);
+	acceptor_pause(forked.mode, r);
+	return 1;
 }
 
 /* Waits for something to serve and takes it. 0; -ECANCELED, -ETIME: leave. */
@@ -197,7 +236,7 @@ forked_take(struct acceptor *acceptor)
 		/* what a crowd has left behind goes after a while */
 		is_extra = atomic_load(&forked.mode->board->waiting_children) >
 			   forked.mode->spare_children;
-		r = acceptor_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
+		r = forked_wait(acceptor, is_extra ? FORKED_EXTRA_MS : -1);
 		if (r < 0) {
 			/* the wake-up may have been a connection's */
 			if (concurrency_is_paused(forked.mode))
@@ -238,25 +277,41 @@ forked_serve(struct acceptor *acceptor, uint64_t *served)
 	intake_stop_taking(mode);
 }
 
-_Noreturn void
-forked_run(struct concurrency *mode, uint32_t slot, pid_t parent)
+int
+forked_prepare(struct concurrency *mode)
 {
-	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
-	struct acceptor acceptor;
-	uint64_t served = 0;
-	int r;
+	struct sigaction action = {.sa_handler = forked_on_signal, .sa_flags = SA_RESTART};
+	sigset_t set;
 
 	forked.mode = mode;
-	forked.slot = &mode->board->slots[slot];
-	forked.parent = parent;
+	forked.parent = getpid();
+	(void)sigemptyset(&forked.mask);
+	/* the parent hears of it by a descriptor; the handler is for children */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0)
+		return -errno;
+	return request_init(&forked.request, mode->server, NULL);
+}
+
+_Noreturn void
+forked_run(uint32_t slot)
+{
+	struct concurrency *mode = forked.mode;
+	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
+	struct acceptor acceptor = {.mode = mode, .epoll_fd = -1, .is_unsure = !mode->is_open};
+	uint64_t served = 0;
+	int r = 0;
+
+	forked.slot = forked.request.slot = &mode->board->slots[slot];
 	crash_begin_child(forked.slot);
 	(void)close(WORKER_FD_CHANNEL);
-	loop_close(mode->loop);
-	/* the request must be there before a signal may look for it */
-	if (request_init(&forked.request, mode->server, forked.slot) < 0)
-		_exit(1);
+	/* the loop's own function would be one more page of code */
+	(void)close(mode->loop->epoll_fd);
 	forked_set_signals();
-	r = acceptor_open(&acceptor, mode);
+	/* for one connection it may never be needed */
+	if (mode->connections_per_child != 1)
+		r = acceptor_open(&acceptor, mode);
 	if (r >= 0 && descriptor->child_start != NULL)
 		r = descriptor->child_start(mode->server);
 	if (r < 0) {

@@ -32,7 +32,11 @@ bool forked_is_waiting(enum forked_state state);
 /* So few waiting children that the parent must fork. */
 uint32_t forked_few(const struct concurrency *mode);
 
+/* Does once, before the first fork, what is the same in all children: each page that a child writes
+ * to is copied. 0 or a negative errno. */
+int forked_prepare(struct concurrency *mode);
+
 /* Runs in the forked child, and never returns. */
-_Noreturn void forked_run(struct concurrency *mode, uint32_t slot, pid_t parent);
+_Noreturn void forked_run(uint32_t slot);
 
 #endif

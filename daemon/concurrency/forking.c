@@ -9,12 +9,14 @@
  *	   |                  |
  *	   +----- LEAVING ----+    draining, or served its share, or too many wait
  */
+#include <alloca.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,8 +42,8 @@ static int
 forking_spawn(struct forking *forking)
 {
 	struct concurrency *mode = forking->mode;
+	int deaths_fd = forking->deaths.fd;
 	uint32_t slot = 0;
-	pid_t parent = getpid();
 	pid_t pid;
 
 	while (slot < mode->limit && forking->pids[slot] != 0)
@@ -58,8 +60,8 @@ forking_spawn(struct forking *forking)
 		return -errno;
 	}
 	if (pid == 0) {
-		(void)close(forking->deaths.fd);
-		forked_run(mode, slot, parent);
+		(void)close(deaths_fd);
+		forked_run(slot);
 	}
 	forking->pids[slot] = pid;
 	forking->child_count++;
@@ -80,19 +82,12 @@ forking_is_in_run(struct forking *forking)
 	return true;
 }
 
-/* Forks until enough children wait; not for each that is missing, but when few are left: so most
- * clients find the machine free of forks. */
-static void
-forking_fill(struct forking *forking)
+/* Forks until so many children wait. */
+static __attribute__((noinline)) void
+forking_spawn_missing(struct forking *forking, uint32_t waiting)
 {
 	struct concurrency *mode = forking->mode;
-	uint32_t waiting;
 
-	if (forking->is_draining || forking->is_once_over || forking->retry.is_armed)
-		return;
-	waiting = atomic_load(&mode->board->waiting_children);
-	if (waiting > forked_few(mode) || forking_is_in_run(forking))
-		return;
 	while (waiting < mode->spare_children && forking->child_count < mode->limit) {
 		uint64_t suppressed = 0;
 		int r = forking_spawn(forking);
@@ -110,6 +105,28 @@ forking_fill(struct forking *forking)
 		loop_arm(mode->loop, &forking->retry, clock_now_ns() + FORKING_RETRY_NS);
 		return;
 	}
+}
+
+/* Forks until enough children wait; not for each that is missing, but when few are left: so most
+ * clients find the machine free of forks. */
+static void
+forking_fill(struct forking *forking)
+{
+	struct concurrency *mode = forking->mode;
+	uintptr_t here = (uintptr_t)alloca(1);
+	const void *rest_of_page;
+	uint32_t waiting;
+
+	if (forking->is_draining || forking->is_once_over || forking->retry.is_armed)
+		return;
+	waiting = atomic_load(&mode->board->waiting_children);
+	if (waiting > forked_few(mode) || forking_is_in_run(forking))
+		return;
+	/* The frames of who forks, and of the child from there on, begin a page of the stack: what
+	 * they write there is copied once. */
+	rest_of_page = alloca(here % forking->page_size);
+	__asm__ volatile("" : : "r"(rest_of_page));
+	forking_spawn_missing(forking, waiting);
 }
 
 static void
@@ -266,8 +283,12 @@ forking_on_notice(struct loop_source *source, uint32_t events)
 
 	(void)events;
 	fd_clear_event(source->fd);
-	/* a child that finds it so cannot tell more than that there is something */
-	if (!forking->is_draining && acceptor_is_broken(mode))
+	/* a child that finds it so cannot tell more than that there is something, and counts as
+	 * waiting; as long as few do, more of them are forked, and will find it, too */
+	if (!forking->is_draining &&
+	    (atomic_load(&mode->board->waiting_children) > forked_few(mode) ||
+	     forking->child_count == mode->limit) &&
+	    acceptor_is_broken(mode))
 		mode->on_broken(mode);
 	/* the slots of the dead are needed now */
 	forking_end_batch(mode->state);
@@ -285,10 +306,26 @@ forking_on_run(struct loop_timer *timer)
 	forking_look(CONTAINER_OF(timer, struct forking, run));
 }
 
+/* In memory that children do not see: after each fork the parent writes to it, and would copy the
+ * page. */
+static struct forking *
+forking_allocate(uint32_t limit)
+{
+	size_t size = sizeof(struct forking) + limit * sizeof(pid_t);
+	struct forking *forking =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (forking == MAP_FAILED)
+		return NULL;
+	(void)madvise(forking, size, MADV_DONTFORK);
+	forking->page_size = (size_t)sysconf(_SC_PAGESIZE);
+	return forking;
+}
+
 static int
 forking_prepare(struct concurrency *mode)
 {
-	struct forking *forking = calloc(1, sizeof(*forking));
+	struct forking *forking = forking_allocate(mode->limit);
 	sigset_t set;
 	int r;
 
@@ -300,9 +337,6 @@ forking_prepare(struct concurrency *mode)
 	forking->batch.on_timer = forking_on_batch;
 	forking->run.on_timer = forking_on_run;
 	forking->kills_due.on_timer = forking_on_kills_due;
-	forking->pids = calloc(mode->limit, sizeof(*forking->pids));
-	if (forking->pids == NULL)
-		return -ENOMEM;
 	if (mode->is_once) {
 		mode->limit = 1;
 		mode->connections_per_child = 1;
@@ -328,6 +362,8 @@ forking_prepare(struct concurrency *mode)
 	r = loop_add(mode->loop, &mode->notice, EPOLLIN);
 	if (r >= 0)
 		r = forking_overdue_start(&forking->overdue, mode, forking->pids);
+	if (r >= 0)
+		r = forked_prepare(mode);
 	if (r < 0)
 		return r;
 	forking_fill(forking);

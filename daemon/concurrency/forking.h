@@ -22,7 +22,6 @@ struct forking_kill {
 
 struct forking {
 	struct concurrency *mode;
-	pid_t *pids;		    /* of each slot; 0: free */
 	struct forking_kill *kills; /* of each slot; NULL: none was ever asked for */
 	uint32_t child_count;
 	bool is_draining;
@@ -35,6 +34,8 @@ struct forking {
 	struct forking_overdue overdue;
 	struct log_limiter crash_limiter;
 	struct log_limiter frame_limiter; /* of deaths outside a connection */
+	size_t page_size;
+	pid_t pids[]; /* of each slot; 0: free */
 };
 
 /* Tells the child that serves the connection to end it; one that has not after a second is killed.

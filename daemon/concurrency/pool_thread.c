@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -23,22 +22,11 @@ static void *pool_run_thread(void *argument);
 int
 pool_make_thread(struct pool *pool)
 {
-	struct pool_thread *thread = calloc(1, sizeof(*thread));
 	pthread_t id;
-	int r;
+	int r = pthread_create(&id, &pool->attributes, pool_run_thread, pool);
 
-	if (thread == NULL)
-		return -ENOMEM;
-	thread->pool = pool;
-	thread->slot = pool->free_slots[pool->free_slot_count - 1];
-	scoreboard_use_slot(pool->mode->board, thread->slot);
-	(void)sem_init(&thread->called, 0, 0);
-	r = pthread_create(&id, &pool->attributes, pool_run_thread, thread);
-	if (r != 0) {
-		free(thread);
+	if (r != 0)
 		return -r;
-	}
-	pool->free_slot_count--;
 	pool->thread_count++;
 	pool->coming++;
 	return 0;
@@ -282,7 +270,6 @@ pool_leave(struct pool_thread *thread)
 	pool->thread_count--;
 	fd_raise_event(pool->mode->notice_fd);
 	(void)pthread_mutex_unlock(&pool->lock);
-	free(thread);
 	/* a session may have come since this thread decided to leave */
 	if (pool->sessions != NULL)
 		pool_fill_seats(pool);
@@ -356,30 +343,44 @@ pool_goes_on(struct pool_thread *thread, unsigned served)
 	return false;
 }
 
-static void *
-pool_run_thread(void *argument)
+/* What a thread needs to serve: its slot of the scoreboard, and a request. */
+static void
+pool_begin_thread(struct pool_thread *thread, struct pool *pool)
 {
-	struct pool_thread *thread = argument;
-	struct pool *pool = thread->pool;
-	bool is_coming = true;
-
+	thread->pool = pool;
+	thread->direct.mode = pool->mode;
+	thread->direct.batch = pool->mode->batch;
+	(void)sem_init(&thread->called, 0, 0);
+	(void)pthread_mutex_lock(&pool->lock);
+	thread->slot = pool->free_slots[--pool->free_slot_count];
+	(void)pthread_mutex_unlock(&pool->lock);
+	scoreboard_use_slot(pool->mode->board, thread->slot);
 	/* a mutex is all it needs; it cannot fail on Linux */
 	(void)request_init(&thread->request, pool->mode->server,
 			   &pool->mode->board->slots[thread->slot]);
 	crash_begin_thread(thread->request.slot);
+}
+
+static void *
+pool_run_thread(void *argument)
+{
+	struct pool *pool = argument;
+	/* on the stack: near to what else each message needs */
+	struct pool_thread thread = {0};
+	bool is_coming = true;
+
+	pool_begin_thread(&thread, pool);
 	(void)acceptor_wait_open(pool->mode);
-	thread->direct.mode = pool->mode;
-	thread->direct.batch = pool->mode->batch;
-	while (pool_find_work(thread, is_coming)) {
+	while (pool_find_work(&thread, is_coming)) {
 		unsigned served = 0;
 
 		is_coming = false;
 		do {
-			pool_serve(thread);
-		} while (pool_goes_on(thread, ++served));
+			pool_serve(&thread);
+		} while (pool_goes_on(&thread, ++served));
 		if (pool->mode->is_once)
 			break;
 	}
-	pool_leave(thread);
+	pool_leave(&thread);
 	return NULL;
 }

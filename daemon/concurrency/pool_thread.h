@@ -33,7 +33,7 @@
 struct pool_thread {
 	struct pool *pool;
 	uint32_t slot; /* of the scoreboard */
-	struct hd_request request;
+	_Alignas(64) struct hd_request request;
 	struct intake intake;
 	struct acceptor direct; /* for taking without a seat */
 	sem_t called;		/* while parked */

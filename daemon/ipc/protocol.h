@@ -75,4 +75,10 @@ enum {
 				  of the older ones */
 };
 
+/* What a worker is executed with, for its C library, and takes out of its environment at once: no
+ * restartable sequences. The kernel would write to a page of each thread whenever it runs again; of
+ * a forked child, and of its parent after each fork, that is a page to copy. */
+#define WORKER_TUNABLES_NAME "GLIBC_TUNABLES"
+#define WORKER_TUNABLES "glibc.pthread.rseq=0"
+
 #endif

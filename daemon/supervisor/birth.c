@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "ipc/protocol.h"
 #include "supervisor/listener.h"
 
 /* What of the supervisor's own environment workers get. */
@@ -173,6 +174,7 @@ listener_environment(const struct identity *identity, const struct conf_listener
 	char **environment = NULL;
 	size_t count = 0;
 
+	environment = birth_set(environment, &count, WORKER_TUNABLES_NAME, WORKER_TUNABLES);
 	for (size_t i = 0; i < COUNT_OF(birth_passed); i++) {
 		const char *value = getenv(birth_passed[i]);
 

@@ -46,6 +46,16 @@ worker_read_settings(struct worker_settings *ret)
 	return worker_settings_read(&reader, ret);
 }
 
+/* Handlers and what they start see the environment of the configuration. */
+static void
+worker_forget_tunables(void)
+{
+	const char *value = getenv(WORKER_TUNABLES_NAME);
+
+	if (value != NULL && strcmp(value, WORKER_TUNABLES) == 0)
+		(void)unsetenv(WORKER_TUNABLES_NAME);
+}
+
 /* Nothing that a handler starts may inherit what is ours. */
 static void
 worker_close_on_exec(const struct worker *worker)
@@ -96,6 +106,7 @@ worker_prepare(struct worker *worker)
 		return false;
 	}
 	worker_close_on_exec(worker);
+	worker_forget_tunables();
 	log_open((enum log_target)worker->settings.log_target, WORKER_FD_LOG,
 		 worker->settings.log_is_json, worker->settings.log_level, "handlerd-worker");
 	worker_send(worker, PROTOCOL_HELLO, NULL);
