@@ -17,8 +17,10 @@
 #define DIRECTION_FULL_IN_A_ROW 4
 #define DIRECTION_SMALL_IN_A_ROW 16
 
-/* What a pipe is asked to hold; it has less where the kernel says so. */
+/* What a pipe is asked to hold, and what it must. The kernel has so much for all pipes of a user,
+ * and then gives out such as hold two pages, through which moving costs more than copying. */
 #define DIRECTION_PIPE_SIZE (256 * 1024)
+#define DIRECTION_PIPE_LEAST (64 * 1024)
 
 void
 direction_open(struct direction *direction, struct hd_request *from, struct hd_request *to,
@@ -40,6 +42,7 @@ direction_close(struct direction *direction)
 	for (int i = 0; i < 2; i++) {
 		if (direction->pipe[i] >= 0)
 			(void)close(direction->pipe[i]);
+		direction->pipe[i] = -1;
 	}
 }
 
@@ -71,20 +74,37 @@ direction_unblock(int fd)
 	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/* Where it cannot be had, such as without descriptors, it goes on copying. */
+static int
+direction_open_pipe(struct direction *direction)
+{
+	int size;
+
+	if (pipe2(direction->pipe, O_NONBLOCK | O_CLOEXEC) < 0)
+		return -errno;
+	size = fcntl(direction->pipe[1], F_SETPIPE_SZ, DIRECTION_PIPE_SIZE);
+	if (size < 0)
+		size = fcntl(direction->pipe[1], F_GETPIPE_SZ);
+	return size < DIRECTION_PIPE_LEAST ? -ENOBUFS : 0;
+}
+
+/* Where it cannot be had, it goes on copying. */
 static void
 direction_begin_splicing(struct direction *direction)
 {
-	if (direction->pipe[0] < 0) {
-		if (direction_unblock(hd_fd(direction->from)) < 0 ||
-		    direction_unblock(hd_fd(direction->to)) < 0 ||
-		    pipe2(direction->pipe, O_NONBLOCK | O_CLOEXEC) < 0) {
-			direction->can_splice = false;
-			return;
-		}
-		(void)fcntl(direction->pipe[1], F_SETPIPE_SZ, DIRECTION_PIPE_SIZE);
+	if (direction_unblock(hd_fd(direction->from)) < 0 ||
+	    direction_unblock(hd_fd(direction->to)) < 0 || direction_open_pipe(direction) < 0) {
+		direction_close(direction);
+		direction->can_splice = false;
+		return;
 	}
 	direction->splices = true;
+}
+
+static void
+direction_end_splicing(struct direction *direction)
+{
+	direction_close(direction);
+	direction->splices = false;
 }
 
 /* Chooses the way of the next piece by the size of those before. Nothing may be held. */
@@ -96,7 +116,7 @@ direction_choose(struct direction *direction, size_t size)
 
 	direction->in_a_row = is_for_other ? direction->in_a_row + 1 : 0;
 	if (direction->splices && direction->in_a_row == DIRECTION_SMALL_IN_A_ROW)
-		direction->splices = false;
+		direction_end_splicing(direction);
 	else if (!direction->splices && direction->can_splice &&
 		 direction->in_a_row == DIRECTION_FULL_IN_A_ROW)
 		direction_begin_splicing(direction);
@@ -134,7 +154,8 @@ direction_receive(struct direction *direction)
 		/* not every socket can; and at an end only handlerd knows whose it is */
 		if (n != 0 && n != -EINVAL)
 			return n;
-		direction->splices = direction->can_splice = false;
+		direction_end_splicing(direction);
+		direction->can_splice = false;
 	}
 	n = hd_recv(direction->from, direction->data, direction->room);
 	direction->start = 0;

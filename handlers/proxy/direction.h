@@ -22,7 +22,7 @@ struct direction {
 	unsigned char *data;	      /* not owned */
 	size_t start, end, room;      /* what is held of it */
 
-	int pipe[2];  /* owned; -1 while it has never spliced */
+	int pipe[2];  /* owned; -1 while it copies */
 	size_t piped; /* what is held in the pipe */
 	bool can_splice, splices;
 	size_t last;	   /* the size of the piece before */
