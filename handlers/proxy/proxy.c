@@ -24,6 +24,9 @@
 /* Of failures to connect one in so many seconds is logged by name. */
 #define PROXY_TELL_S 10
 
+/* Between two looks whether a Unix socket's backlog has a place. */
+#define PROXY_PAUSE_MS 10
+
 static int proxy_start(struct hd_server *server);
 
 static const struct hd_option options[] = {
@@ -139,6 +142,7 @@ proxy_tell(struct hd_request *req, const char *what, const char *address, int er
 	struct proxy *proxy = hd_server_data(hd_request_server(req));
 	struct timespec now = {0};
 	int64_t told_s = atomic_load(&proxy->told_s);
+	unsigned untold;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	if ((told_s != 0 && now.tv_sec - told_s < PROXY_TELL_S) ||
@@ -146,8 +150,30 @@ proxy_tell(struct hd_request *req, const char *what, const char *address, int er
 		(void)atomic_fetch_add(&proxy->untold, 1);
 		return;
 	}
-	hd_log(req, HD_LOG_WARNING, "%s '%s': %s; %s (%u more like this were not logged)", what,
-	       address, strerror(-error), proxy_advise(error), atomic_exchange(&proxy->untold, 0));
+	untold = atomic_exchange(&proxy->untold, 0);
+	hd_log(req, HD_LOG_WARNING, "%s '%s': %s; %s", what, address, strerror(-error),
+	       proxy_advise(error));
+	if (untold > 0)
+		hd_log(req, HD_LOG_WARNING, "%u more like this were not logged", untold);
+}
+
+/* Connects, and waits where the kernel does not: for a place in the backlog of a Unix socket. */
+static struct hd_request *
+proxy_try(struct hd_request *req, const char *address, int timeout_ms, int *ret_error)
+{
+	for (int waited_ms = 0;; waited_ms += PROXY_PAUSE_MS) {
+		struct hd_request *other = hd_connect(req, address, timeout_ms, ret_error);
+		int r;
+
+		if (other != NULL || *ret_error != -EAGAIN || strncmp(address, "unix:", 5) != 0 ||
+		    waited_ms >= timeout_ms)
+			return other;
+		r = hd_sleep(req, PROXY_PAUSE_MS);
+		if (r < 0) {
+			*ret_error = r;
+			return NULL;
+		}
+	}
 }
 
 /* The first server that answers, and its address; NULL and the last error if none does. */
@@ -159,7 +185,7 @@ proxy_connect(struct hd_request *req, const char **ret_address, int *ret_error)
 	const char *address;
 
 	for (unsigned i = 0; (address = proxy_address(server, i)) != NULL; i++) {
-		struct hd_request *other = hd_connect(req, address, timeout_ms, ret_error);
+		struct hd_request *other = proxy_try(req, address, timeout_ms, ret_error);
 
 		*ret_address = address;
 		if (other != NULL || *ret_error == -ECANCELED)

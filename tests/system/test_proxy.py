@@ -20,7 +20,6 @@ MODES = ["threading", "fibers"]
 mode = modes.fixture(MODES)
 
 MIB = 1 << 20
-ECONNREFUSED, ETIMEDOUT, ENOENT, ECONNRESET = 111, 110, 2, 104
 
 
 def proxy(mode, to, name="proxy", **options):
@@ -260,6 +259,28 @@ def test_an_end_that_does_not_read_holds_up_its_own_direction_alone(pair, splice
     wait_closed(daemon)
 
 
+def count_pipes(daemon):
+    return len([what for what in procfs.fds(daemon.worker()).values() if "pipe:" in what])
+
+
+def test_much_is_spliced_and_little_is_copied(pair):
+    daemon, client, other = pair()
+    before = count_pipes(daemon)
+    for number in range(20):
+        client.send(b"x" * 100)
+        assert other.exactly(100) == b"x" * 100
+    assert count_pipes(daemon) == before
+    sender = threading.Thread(target=lambda: client.send(b"y" * MIB))
+    sender.start()
+    drink(other, MIB)
+    sender.join()
+    assert count_pipes(daemon) == before + 2
+    for number in range(20):
+        client.send(b"z" * 100)
+        assert other.exactly(100) == b"z" * 100
+    assert count_pipes(daemon) == before
+
+
 def processor_seconds(pid):
     fields = procfs.read(pid, "stat").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -426,15 +447,29 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(start, mode):
             one.close()
 
 
-def test_a_client_waits_for_a_server_that_is_slow_to_answer(start, mode):
-    with contextlib.closing(Server(backlog=0)) as server:
-        first = Client(server.sock.getsockname())
+@pytest.mark.parametrize("family", ["inet", "abstract"])
+def test_a_client_waits_for_a_server_that_is_slow_to_answer(start, mode, family):
+    where = {"inet": (socket.AF_INET, ("127.0.0.1", 0)),
+             "abstract": (socket.AF_UNIX, f"\0handlerd-slow-{os.getpid()}")}[family]
+    with contextlib.closing(Server(*where, backlog=0)) as server:
+        # it has the only place in the backlog
+        first = Client(where[1] if family == "abstract" else server.sock.getsockname())
+        first.send(b"first")
         daemon = start(proxy(mode, server.to))
         client = daemon.connect().send(b"patience")
         assert client.is_silent(0.2)
-        assert server.take().sock.getpeername() == first.sock.getsockname()
+        assert server.take().exactly(5) == b"first"
         assert server.take().exactly(8) == b"patience"
         first.close()
+
+
+def test_a_unix_socket_whose_backlog_stays_full_is_given_up_in_time(start, mode):
+    name = f"\0handlerd-full-{os.getpid()}"
+    with contextlib.closing(Server(socket.AF_UNIX, name, backlog=0)) as server, Client(name):
+        daemon = start(proxy(mode, server.to, connect_timeout="100ms"))
+        dies(daemon)
+        daemon.log.wait(r"cannot connect to '.*': Resource temporarily unavailable; .* backlog is")
+        wait_closed(daemon, failed=1)
 
 
 def test_others_are_tried_in_their_order(start, mode, server):
@@ -466,11 +501,7 @@ def test_many_connections_at_once_and_one_after_the_other_leave_nothing(start, m
     with daemon.connect() as client:
         assert client.send(b"x").exactly(1) == b"x"
     wait_closed(daemon)
-
-    def pipes():
-        return len([what for what in procfs.fds(daemon.worker()).values() if "pipe:" in what])
-
-    before = pipes()
+    before = count_pipes(daemon)
     for _ in range(3):
         clients = [daemon.connect() for _ in range(50)]
         for number, client in enumerate(clients):
@@ -484,7 +515,7 @@ def test_many_connections_at_once_and_one_after_the_other_leave_nothing(start, m
                 assert client.half_close().rest() == b""
         daemon.close_clients()
         wait_closed(daemon)
-    assert pipes() == before
+    assert count_pipes(daemon) == before
 
 
 def test_a_reload_lets_connections_go_on_and_the_deadline_ends_them(start, mode, server):
