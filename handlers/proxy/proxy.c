@@ -24,6 +24,9 @@
 /* Of failures to connect one in so many seconds is logged by name. */
 #define PROXY_TELL_S 10
 
+/* How long the client's connection may be told later than the server's that both end. */
+#define PROXY_CANCEL_MS 1000
+
 /* Between two looks whether a Unix socket's backlog has a place. */
 #define PROXY_PAUSE_MS 10
 
@@ -289,6 +292,10 @@ handle(struct hd_request *req)
 	} while (r > 0);
 	if (r == 0)
 		r = proxy_judge(&up, &down, &is_by_server);
+	/* the server's connection may be told of the end first, and only what ended the client's
+	 * own is no error */
+	if (r == -ECANCELED)
+		(void)hd_sleep(req, PROXY_CANCEL_MS);
 	if (r < 0)
 		proxy_reset(other);
 	if (r < 0 && r != -ECANCELED && is_by_server) {
