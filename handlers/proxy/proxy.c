@@ -27,9 +27,6 @@
 /* How long the client's connection may be told later than the server's that both end. */
 #define PROXY_CANCEL_MS 1000
 
-/* Between two looks whether a Unix socket's backlog has a place. */
-#define PROXY_PAUSE_MS 10
-
 static int proxy_start(struct hd_server *server);
 
 static const struct hd_option options[] = {
@@ -117,8 +114,7 @@ proxy_advise(int error)
 		return "the name has no address: look at its spelling, and at /etc/hosts or the "
 		       "DNS";
 	case -EAGAIN:
-		return "the name could not be looked up, or the socket's backlog is full: look at "
-		       "/etc/resolv.conf, or at whether the server keeps up";
+		return "the name could not be looked up: look at /etc/resolv.conf";
 	case -ETIMEDOUT:
 		return "it did not answer in time: look at the server's load and at the firewall, "
 		       "or "
@@ -160,25 +156,6 @@ proxy_tell(struct hd_request *req, const char *what, const char *address, int er
 		hd_log(req, HD_LOG_WARNING, "%u more like this were not logged", untold);
 }
 
-/* Connects, and waits where the kernel does not: for a place in the backlog of a Unix socket. */
-static struct hd_request *
-proxy_try(struct hd_request *req, const char *address, int timeout_ms, int *ret_error)
-{
-	for (int waited_ms = 0;; waited_ms += PROXY_PAUSE_MS) {
-		struct hd_request *other = hd_connect(req, address, timeout_ms, ret_error);
-		int r;
-
-		if (other != NULL || *ret_error != -EAGAIN || strncmp(address, "unix:", 5) != 0 ||
-		    waited_ms >= timeout_ms)
-			return other;
-		r = hd_sleep(req, PROXY_PAUSE_MS);
-		if (r < 0) {
-			*ret_error = r;
-			return NULL;
-		}
-	}
-}
-
 /* The first server that answers, and its address; NULL and the last error if none does. */
 static struct hd_request *
 proxy_connect(struct hd_request *req, const char **ret_address, int *ret_error)
@@ -188,7 +165,7 @@ proxy_connect(struct hd_request *req, const char **ret_address, int *ret_error)
 	const char *address;
 
 	for (unsigned i = 0; (address = proxy_address(server, i)) != NULL; i++) {
-		struct hd_request *other = proxy_try(req, address, timeout_ms, ret_error);
+		struct hd_request *other = hd_connect(req, address, timeout_ms, ret_error);
 
 		*ret_address = address;
 		if (other != NULL || *ret_error == -ECANCELED)

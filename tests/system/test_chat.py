@@ -261,9 +261,10 @@ def test_members_that_come_and_go_all_the_time_leave_nothing(serve):
     daemon.until(lambda state: state["chat"].open == 0, "at rest")
     before = daemon.rest()[0]
     for turn in range(5):
-        crowd = [member(f"m{number}") for number in range(10)]
+        # a name is free again when its member has been seen to go
+        crowd = [member(f"m{turn}{number}") for number in range(10)]
         for one in crowd:
-            one.say("/join tea", "hello", f"/nick n{one.client.sock.fileno()}")
+            one.say("/join tea", "hello", f"/nick n{turn}{one.client.sock.fileno()}")
         for index, one in enumerate(crowd):
             if (turn + index) % 2:
                 one.client.reset()

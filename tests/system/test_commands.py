@@ -174,7 +174,7 @@ def test_describe_tells_name_version_and_options_in_text():
     assert re.search(r"^name +sys_server$", result.stdout, re.M)
     assert re.search(r"^version +1$", result.stdout, re.M)
     assert re.search(r"^abi +1\.0$", result.stdout, re.M)
-    assert re.search(r"^modes +serial forking threading$", result.stdout, re.M)
+    assert re.search(r"^modes +serial forking threading fibers$", result.stdout, re.M)
     assert re.search(r"count +int +default 5, -10 to 100", result.stdout)
     assert re.search(r"pause +duration +default 1500ms", result.stdout)
     assert re.search(r"most +size +default 64KiB, 1B to 1TiB", result.stdout)
@@ -185,7 +185,7 @@ def test_describe_json_is_json_with_every_option():
     described = json.loads(result.stdout)
     assert described["name"] == "sys_server"
     assert described["abi"] == "1.0"
-    assert described["flags"] == ["HD_STREAM", "HD_THREADS"]
+    assert described["flags"] == ["HD_STREAM", "HD_THREADS", "HD_FIBERS"]
     options = {row["name"]: row for row in described["options"]}
     assert [row["type"] for row in described["options"]] == [
         "int", "bool", "string", "string", "path", "size", "duration", "list"]
