@@ -57,6 +57,23 @@ request_destroy(struct hd_request *req)
 	(void)pthread_mutex_destroy(&req->lock);
 }
 
+/* Not in line: in other modes not even its constants are touched. */
+static void __attribute__((noinline))
+request_begin_watch(struct hd_request *req, enum request_kind kind)
+{
+	req->watch = (struct wait_watch){.flow = req->watch.flow, .copy_fd = -1};
+	/* the first bytes are seldom there before the request */
+	req->is_dry = kind == REQUEST_STREAM;
+	req->runs_dry = false;
+}
+
+/* A locked instruction for a flag that is seldom set can be spared. Returns whether it was. */
+static bool
+request_take_flag(_Atomic bool *flag)
+{
+	return atomic_load_explicit(flag, memory_order_acquire) && atomic_exchange(flag, false);
+}
+
 /* Forgets what was, and notes who is at the other end. */
 static void
 request_begin(struct hd_request *req, enum request_kind kind, const struct sockaddr_storage *client,
@@ -68,10 +85,8 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->buffered = req->broken = 0;
 	req->timeout_ms = -1;
 	req->io_flags = 0;
-	req->watch = (struct wait_watch){.flow = req->watch.flow, .copy_fd = -1};
-	/* the first bytes are seldom there before the request */
-	req->is_dry = server->waiter->parks && kind == REQUEST_STREAM;
-	req->runs_dry = false;
+	if (server->waiter->parks)
+		request_begin_watch(req, kind);
 	req->has_socket_timeout = req->is_end_seen = req->is_write_shut = false;
 	req->has_name = req->has_local = false;
 	req->bytes_in = req->bytes_out = 0;
@@ -86,14 +101,14 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	}
 	req->client_length = client_length;
 	peer_normalise(&req->client, &req->client_length);
-	if (atomic_exchange(&req->is_cancelled, false) && req->cancel_fd >= 0)
+	if (request_take_flag(&req->is_cancelled) && req->cancel_fd >= 0)
 		fd_clear_event(req->cancel_fd);
 	atomic_store_explicit(&req->is_killed, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_idle, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
 	atomic_store_explicit(&req->timed_out_ns, 0, memory_order_relaxed);
-	if (atomic_exchange(&req->is_woken, false) && req->wake_fd >= 0)
+	if (request_take_flag(&req->is_woken) && req->wake_fd >= 0)
 		fd_clear_event(req->wake_fd);
 	atomic_store_explicit(&req->is_silent, true, memory_order_relaxed);
 	req->opened_ns = clock_now_ns();
@@ -143,7 +158,16 @@ request_show(struct hd_request *req, int fd)
 
 /* From here on other flows may cancel it. */
 static void
-request_publish(struct hd_request *req, int fd, struct mailbox *mailbox)
+request_publish(struct hd_request *req, int fd)
+{
+	/* whoever cancels all sees it, or is seen here; it takes no lock to be there */
+	atomic_store(&req->fd, fd);
+	if (atomic_load(&req->server->is_cancelled))
+		request_cancel(req);
+}
+
+static void
+request_publish_peer(struct hd_request *req, int fd, struct mailbox *mailbox)
 {
 	(void)pthread_mutex_lock(&req->lock);
 	req->mailbox = mailbox;
@@ -151,7 +175,7 @@ request_publish(struct hd_request *req, int fd, struct mailbox *mailbox)
 	if (atomic_load(&req->server->is_cancelled))
 		request_cancel_here(req);
 	/* one that began just before draining did */
-	if (mailbox != NULL && atomic_load(&req->server->is_draining))
+	if (atomic_load(&req->server->is_draining))
 		mailbox_close(mailbox);
 	(void)pthread_mutex_unlock(&req->lock);
 }
@@ -165,7 +189,7 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 	req->runs_dry = req->server->waiter->parks &&
 			(req->client.ss_family == AF_INET || req->client.ss_family == AF_INET6);
 	request_show(req, fd);
-	request_publish(req, fd, NULL);
+	request_publish(req, fd);
 }
 
 /* What datagrams and peers have in common. */
@@ -202,7 +226,7 @@ request_open_datagram(struct hd_request *req, const struct datagram_socket *sock
 	if (datagram->length > 0)
 		req->buffered |= REQUEST_HAS_INPUT;
 	request_show(req, socket->fd);
-	request_publish(req, socket->fd, NULL);
+	request_publish(req, socket->fd);
 }
 
 void
@@ -211,7 +235,7 @@ request_open_peer(struct hd_request *req, const struct datagram_socket *socket,
 {
 	request_begin_datagram(req, REQUEST_PEER, socket, first);
 	request_show(req, socket->fd);
-	request_publish(req, socket->fd, mailbox);
+	request_publish_peer(req, socket->fd, mailbox);
 }
 
 static void
@@ -531,14 +555,27 @@ hd_draining(const struct hd_request *req)
 int
 hd_set_idle(struct hd_request *req, int idle)
 {
+	bool was_idle;
+
 	/* the handler says that a message has ended here: what is buffered is the next one's */
-	if (idle != 0)
-		atomic_store(&req->has_partial,
-			     (req->buffered & REQUEST_HAS_INPUT) != 0 || file_has_read_ahead(req));
+	if (idle != 0) {
+		bool has_partial =
+			(req->buffered & REQUEST_HAS_INPUT) != 0 || file_has_read_ahead(req);
+
+		if (has_partial != atomic_load_explicit(&req->has_partial, memory_order_relaxed))
+			atomic_store(&req->has_partial, has_partial);
+	}
 	/* in setup the handler only says how it begins */
 	if (req->slot != NULL && req->slot->phase != SCOREBOARD_VERIFY)
 		request_show_phase(req, idle != 0 ? SCOREBOARD_IDLE : SCOREBOARD_HANDLE);
-	return atomic_exchange(&req->is_idle, idle != 0) ? 1 : 0;
+	/* a datagram is served to its end, whatever it says */
+	if (req->kind == REQUEST_DATAGRAM) {
+		was_idle = atomic_load_explicit(&req->is_idle, memory_order_relaxed);
+		atomic_store_explicit(&req->is_idle, idle != 0, memory_order_relaxed);
+	} else {
+		was_idle = atomic_exchange(&req->is_idle, idle != 0);
+	}
+	return was_idle ? 1 : 0;
 }
 
 int

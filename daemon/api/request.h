@@ -69,6 +69,8 @@ struct hd_request {
 
 	/* And, in a mode that parks, the next one. */
 	struct wait_watch watch;
+	struct mailbox *mailbox; /* of a peer, not owned; changed under the lock */
+	int timeout_ms;		 /* not beside a 0: both would be copied from a page of constants */
 	struct hd_request *parent;   /* of one made by hd_connect, else NULL; set under the lock */
 	struct hd_request *children; /* made by hd_connect for this one; owned */
 	struct hd_request *next_child;
@@ -94,7 +96,6 @@ struct hd_request {
 	bool is_write_shut;
 	bool has_name, has_local;
 	int64_t opened_ns; /* written before fd */
-	int timeout_ms;	   /* not beside a 0: both would be copied from a page of constants */
 	void *data;	   /* the handler's */
 
 	struct request_buffer input;
@@ -109,7 +110,6 @@ struct hd_request {
 	struct request_buffer reply;
 	uint64_t asked, answered; /* bytes on the wire, headers included; of a peer, the mailbox
 				     knows what was asked */
-	struct mailbox *mailbox;  /* of a peer, not owned; changed under the lock */
 
 	FILE *reader, *writer;
 	struct request_chunk *chunks; /* of hd_alloc */

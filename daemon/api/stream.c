@@ -21,6 +21,7 @@
 #include "api/request.h"
 #include "api/server.h"
 #include "api/wait.h"
+#include "net/quick.h"
 
 #define STREAM_OUTPUT_SIZE 4096
 /* Of a request's watch: a call that takes less than it might can be followed by one that takes
@@ -89,7 +90,7 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 			req->is_dry = false;
 			continue;
 		}
-		n = recv(req->fd, buf, size, must_not_wait ? MSG_DONTWAIT : req->io_flags);
+		n = quick_recv(req->fd, buf, size, must_not_wait ? MSG_DONTWAIT : req->io_flags);
 		if (n > 0) {
 			if (req->bytes_in == 0)
 				atomic_store(&req->is_silent, false);
@@ -134,8 +135,8 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
 			return request_note_error(req, -ECANCELED);
 		if (count == 1)
-			n = send(req->fd, iov->iov_base, iov->iov_len,
-				 MSG_NOSIGNAL | req->io_flags);
+			n = quick_send(req->fd, iov->iov_base, iov->iov_len,
+				       MSG_NOSIGNAL | req->io_flags);
 		else
 			n = sendmsg(req->fd, &msg, MSG_NOSIGNAL | req->io_flags);
 		if (n >= 0) {

@@ -52,13 +52,13 @@ fiber_wait_watch(struct hd_request *req, uint32_t events)
 	struct fiber *fiber = fiber_wait_flow(req);
 	struct fiber *own = req == &fiber->request ? fiber : NULL;
 	struct wait_watch *watch = &req->watch;
-	int fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
-	int r;
+	int fd, r;
 
 	events |= FIBER_WAIT_INPUT;
 	if ((watch->watched & events) == events)
 		return 0;
 	events |= watch->watched;
+	fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
 	if (watch->copy_fd >= 0)
 		return fiber_thread_watch(fiber->thread, watch->copy_fd, watch, own, events);
 	r = fiber_thread_watch(fiber->thread, fd, watch, own, events);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "net/quick.h"
 
 /* A socket for both families tells an IPv4 address in both ways. */
 union datagram_control {
@@ -232,8 +233,8 @@ datagram_receive_batch(const struct datagram_socket *socket, struct datagram *da
 	for (unsigned i = 0; i < count; i++)
 		datagram_point(socket, &datagrams[i], &iov[i], &control[i], &messages[i].msg_hdr);
 	do {
-		received = recvmmsg(socket->fd, messages, count, MSG_DONTWAIT | MSG_CMSG_CLOEXEC,
-				    NULL);
+		received = quick_recvmmsg(socket->fd, messages, count,
+					  MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (received < 0 && datagram_is_passing(errno));
 	if (received < 0)
 		return -errno;
@@ -310,9 +311,9 @@ datagram_send(const struct datagram_socket *socket, const struct iovec *iov, int
 		datagram_add_path(&message, &control, path);
 	for (;;) {
 		if (count == 1 && !has_path)
-			n = sendto(socket->fd, iov->iov_base, iov->iov_len,
-				   MSG_DONTWAIT | MSG_NOSIGNAL, message.msg_name,
-				   message.msg_namelen);
+			n = quick_sendto(socket->fd, iov->iov_base, iov->iov_len,
+					 MSG_DONTWAIT | MSG_NOSIGNAL, message.msg_name,
+					 message.msg_namelen);
 		else
 			n = sendmsg(socket->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0)
