@@ -9,7 +9,7 @@ import pytest
 
 import procfs
 from client import Client
-from harness import CRASHES, IS_SANITIZED, IS_TSAN, SLOW, TEST_HANDLERS, listener
+from harness import CRASHES, IS_SANITIZED, IS_TSAN, SLOW, TEST_HANDLERS, config, listener
 
 STACK_KIB = 64
 
@@ -144,6 +144,114 @@ def test_an_end_that_comes_with_the_last_bytes_is_seen(start):
         with daemon.connect() as client:
             client.send("x" * 100).half_close()
             assert client.rest() == b"x" * 100
+
+
+def test_what_is_left_after_a_full_call_is_seen_by_a_poll(start):
+    """The kernel has told of it once, before."""
+    daemon = start(fiber())
+    client = daemon.connect()
+    for _ in range(3):
+        client.send("sleep 150;recv 1;poll 3000;recv 9\n")
+        assert client.is_silent(0.05)
+        begun = time.monotonic()
+        client.send("0123456789")
+        assert client.line() == "0 1:30 1 9:313233343536373839"
+        assert time.monotonic() - begun < 2
+
+
+def test_room_for_output_is_seen_by_a_poll_after_a_send_that_waited(start):
+    daemon = start(fiber())
+    client = daemon.connect()
+    client.send("supply 8000000;sleep 200;pollout 3000\n")
+    begun = time.monotonic()
+    client.exactly(8000000)
+    assert client.line() == "0 0 1"
+    assert time.monotonic() - begun < 2 * SLOW
+
+
+def test_bands_of_poll_are_input(start):
+    daemon = start(fiber())
+    waiting = daemon.connect().send("wait_band 5000\n")
+    assert daemon.connect().ask("sleep 50;raise_shared") == "0 1"
+    assert waiting.line() == "64"
+
+
+def test_a_descriptor_of_another_request_may_be_waited_for(start):
+    daemon = start(fiber())
+    owner, watcher = daemon.connect(), daemon.connect()
+    assert owner.ask("expose") == "exposed"
+    # it is watched for the other one before its own fiber waits for it again
+    owner.send("sleep 200;recv 3\n")
+    watcher.send("wait_exposed 1000\n")
+    assert watcher.is_silent(0.4)
+    owner.send("abc")
+    assert owner.line() == "0 3:616263"
+    assert watcher.line() in ("1", "-110")
+    for _ in range(3):
+        assert owner.ask("id") == "1"
+
+
+@pytest.mark.parametrize("mode", ["fibers", "threading"])
+def test_a_place_in_a_unix_backlog_is_waited_for(start, mode):
+    name = f"handlerd-backlog-{os.getpid()}-{mode}"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as first:
+        server.bind("\0" + name)
+        server.listen(0)
+        first.connect("\0" + name)
+        daemon = start(listener("f", "sys_fiber", mode=mode))
+        client = daemon.connect()
+        assert client.ask(f"connect unix:@{name} 100") == "-110"
+        client.send(f"connect unix:@{name} 5000\n")
+        assert client.is_silent(0.2)
+        server.accept()[0].close()
+        assert client.line() == "0"
+
+
+def test_a_file_that_is_a_pipe_holds_up_nobody(start):
+    daemon = start(fiber())
+    slow, quick = daemon.connect(), daemon.connect()
+    slow.send("sendpipe sleep 0.7 && echo hi\n")
+    for _ in range(10):
+        assert elapsed_ms(lambda: quick.ask("tid")) < 250 * SLOW
+    assert slow.line() == "hi" and slow.line() == "3"
+
+
+# Datagrams
+
+def ask_datagram(daemon, text):
+    with daemon.connect() as client:
+        return client.ask_text(text)
+
+
+def test_who_waits_for_the_listening_socket_leaves_it_to_the_listener(start):
+    daemon = start(fiber(protocol="udp", max_connections=2))
+    first, second = daemon.connect(), daemon.connect()
+    first.send("sleep 100;wait_own 300\n")
+    second.send("sleep 300\n")
+    assert second.receive() == b"0\n"
+    assert first.receive() == b"0 -110\n"
+    for _ in range(3):
+        assert daemon.connect().ask(b"id\n")
+
+
+def test_a_session_that_begins_again_may_poll_again(start):
+    daemon = start(fiber(protocol="udp", udp={"session_timeout": "3s"}))
+    client = daemon.connect()
+    for _ in range(4):
+        client.send("sleep 50;poll 1000\n")
+        client.send("quit\n")
+        assert client.receive() == b"0 1\n"
+
+
+def test_sessions_that_begin_again_on_several_threads_drain(start):
+    daemon = start(fiber(protocol="udp", fibers={"threads": 2}, udp={"session_timeout": "3s"}))
+    for _ in range(4):
+        client = daemon.connect()
+        client.send("sleep 200\n")
+        for _ in range(5):
+            client.send("quit\n")
+    daemon.until(lambda state: state["f"].open == 4, "they sleep")
+    assert daemon.stop(timeout=8) == 0
 
 
 # Helper threads
@@ -362,6 +470,41 @@ def test_a_fiber_of_one_thread_wakes_one_of_another(start):
         while other.ask(f"wake {numbers[one]}") != "0":
             pass
         assert clients[one].line() == "-4"
+
+
+def test_a_thread_that_computes_leaves_clients_to_the_other(start):
+    daemon = start(fiber(fibers={"threads": 2}))
+    clients = [daemon.connect() for _ in range(10)]
+    threads = [client.ask("tid") for client in clients]
+    busy = clients[0]
+    # the other one has clearly more
+    for client, thread in zip(clients[1:], threads[1:]):
+        if thread == threads[0]:
+            client.close()
+    more = [daemon.connect() for _ in range(8)]
+    for client in more:
+        client.ask("tid")
+    busy.send("spin 3000\n")
+    for _ in range(10):
+        assert elapsed_ms(lambda: daemon.connect().ask("tid")) < 1000 * SLOW
+    assert busy.is_silent(0.1)
+
+
+def test_a_place_is_used_while_an_older_worker_drains(start):
+    daemon = start(fiber(max_connections=2), top={"drain_timeout": "30s"})
+    old = daemon.connect()
+    old.send("sleep 4000\n")
+    daemon.until(lambda state: state["f"].open == 1, "it is served")
+    assert daemon.reload(config(fiber(max_connections=2, environment={"N": "1"}),
+                                drain_timeout="30s"))
+    first = daemon.connect()
+    assert first.ask("id")
+    second = daemon.connect().send("id\n")
+    assert second.is_silent(0.2)
+    begun = time.monotonic()
+    first.close()
+    assert second.line() and time.monotonic() - begun < 2
+    assert old.line() == "0"
 
 
 def test_udp_sessions_are_served_by_all_threads(start):

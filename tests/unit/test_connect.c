@@ -210,6 +210,22 @@ call_recv(void)
 	return hd_recv(waiting_for, buf, 1);
 }
 
+START_TEST(own_connection_that_was_cancelled_is_a_reason_of_its_parent_too)
+{
+	char address[64], byte;
+	int listener = listen_on(AF_INET, address, sizeof(address));
+	struct hd_request *other = hd_connect(&req, address, 1000, NULL);
+
+	ck_assert_ptr_nonnull(other);
+	ck_assert(!request_is_reason(&req, -ECANCELED));
+	request_cancel(other);
+	ck_assert_int_eq(hd_recv(other, &byte, 1), -ECANCELED);
+	/* a handler that returns this only tells how it ended */
+	ck_assert(request_is_reason(&req, -ECANCELED));
+	(void)close(listener);
+}
+END_TEST
+
 START_TEST(deadline_ends_waits_on_own_connections_too)
 {
 	char address[64];
@@ -242,6 +258,7 @@ main(void)
 	tcase_add_test(cases, port_where_nobody_listens_is_refused);
 	tcase_add_test(cases, connections_go_with_their_parent);
 	tcase_add_test(cases, one_of_several_can_be_closed);
+	tcase_add_test(cases, own_connection_that_was_cancelled_is_a_reason_of_its_parent_too);
 	tcase_add_test(cases, deadline_ends_waits_on_own_connections_too);
 	return unit_run("connect", cases);
 }

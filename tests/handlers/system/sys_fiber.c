@@ -30,7 +30,7 @@ on_service(struct hd_server *server)
 }
 
 /* Thread-safe or not, as FLAGS says. */
-HD_HANDLER(.name = "sys_fiber", .version = "1", .flags = HD_STREAM | HD_FIBERS | FLAGS,
+HD_HANDLER(.name = "sys_fiber", .version = "1", .flags = HD_STREAM | HD_DGRAM | HD_FIBERS | FLAGS,
 	   .server_start = on_start, .service_actions = on_service);
 
 static void
@@ -260,6 +260,65 @@ op_recv(struct script *script, char *argument)
 	script_say_bytes(script, hd_recv(script->req, buf, (size_t)atoi(argument)), buf);
 }
 
+/* Sends so many bytes. */
+static void
+op_supply(struct script *script, char *argument)
+{
+	size_t size = (size_t)atol(argument);
+	char *data = calloc(1, size);
+
+	script_say_number(script, hd_sendall(script->req, data, size));
+	free(data);
+}
+
+static void
+op_pollout(struct script *script, char *argument)
+{
+	struct pollfd row = {HD_CLIENT, POLLOUT, 0};
+
+	script_say_number(script, hd_poll(script->req, &row, 1, atoi(argument)));
+}
+
+/* Events that are none of a connection's: it waits on the descriptor itself. */
+static void
+op_wait_own(struct script *script, char *argument)
+{
+	script_say_number(script,
+			  hd_wait(script->req, hd_fd(script->req), POLLPRI, atoi(argument)));
+}
+
+static void
+op_wait_band(struct script *script, char *argument)
+{
+	script_say_number(script, hd_wait(script->req, ends[0], POLLRDNORM, atoi(argument)));
+}
+
+static int exposed_fd;
+
+static void
+op_expose(struct script *script, char *argument)
+{
+	(void)argument;
+	exposed_fd = hd_fd(script->req);
+	script_say(script, "exposed ");
+}
+
+static void
+op_wait_exposed(struct script *script, char *argument)
+{
+	script_say_number(script, hd_wait(script->req, exposed_fd, POLLIN, atoi(argument)));
+}
+
+/* Sends what a command writes. */
+static void
+op_sendpipe(struct script *script, char *argument)
+{
+	FILE *pipe_of = popen(argument, "re");
+
+	script_say_number(script, hd_sendfile(script->req, fileno(pipe_of), -1, HD_TO_END));
+	(void)pclose(pipe_of);
+}
+
 /* Lets others run so many times. */
 static void
 op_yield(struct script *script, char *argument)
@@ -294,6 +353,13 @@ handle(struct hd_request *req)
 		{"timeout", op_timeout},
 		{"recv", op_recv},
 		{"yield", op_yield},
+		{"supply", op_supply},
+		{"pollout", op_pollout},
+		{"wait_own", op_wait_own},
+		{"wait_band", op_wait_band},
+		{"expose", op_expose},
+		{"wait_exposed", op_wait_exposed},
+		{"sendpipe", op_sendpipe},
 		{NULL, NULL},
 	};
 
