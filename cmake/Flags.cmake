@@ -12,8 +12,8 @@ include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 
 add_compile_definitions(_GNU_SOURCE)
-add_compile_options(-Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes
-	-Wformat=2 -Wconversion -fno-strict-aliasing)
+add_compile_options(-Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wconversion -fno-strict-aliasing
+	$<$<COMPILE_LANGUAGE:C>:-Wmissing-prototypes> $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>)
 option(HANDLERD_WERROR "Treat warnings as errors" OFF)
 if(HANDLERD_WERROR)
 	add_compile_options(-Werror)

@@ -4,6 +4,7 @@
 #include "concurrency/fiber_context.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(FIBER_CONTEXT_UCONTEXT)
 
@@ -13,9 +14,13 @@ fiber_context_begin(unsigned main_high, unsigned main_low, unsigned argument_hig
 		    unsigned argument_low)
 {
 	uintptr_t main_address = (uintptr_t)(((uint64_t)main_high << 32) | main_low);
-	uintptr_t argument = (uintptr_t)(((uint64_t)argument_high << 32) | argument_low);
+	uintptr_t argument_address = (uintptr_t)(((uint64_t)argument_high << 32) | argument_low);
+	void (*main)(void *);
+	void *argument;
 
-	((void (*)(void *))main_address)((void *)argument);
+	memcpy(&main, &main_address, sizeof(main));
+	memcpy(&argument, &argument_address, sizeof(argument));
+	main(argument);
 	__builtin_trap();
 }
 
@@ -122,8 +127,11 @@ void
 fiber_context_make(struct fiber_context *context, void *low, size_t size, void (*main)(void *),
 		   void *argument)
 {
-	uintptr_t top = ((uintptr_t)low + size) & ~(uintptr_t)15;
-	struct fiber_frame *frame = (struct fiber_frame *)(top - sizeof(*frame));
+	unsigned char *top = (unsigned char *)low + size;
+	struct fiber_frame *frame;
+
+	top -= (uintptr_t)top & 15;
+	frame = (struct fiber_frame *)(void *)(top - sizeof(*frame));
 
 	*frame = (struct fiber_frame){0};
 	fiber_frame_fill(frame, main, argument);

@@ -361,7 +361,7 @@ fiber_thread_on_event(struct fiber_thread *thread, const struct epoll_event *eve
 
 	switch (data & 3) {
 	case FIBER_EVENT_WATCH:
-		fiber_thread_note((struct wait_watch *)(uintptr_t)data, event->events);
+		fiber_thread_note(event->data.ptr, event->events); /* its two lowest bits are 0 */
 		break;
 	case FIBER_EVENT_FIBER:
 		if (index < thread->used && thread->table[index] != NULL &&

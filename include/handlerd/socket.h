@@ -167,8 +167,8 @@ HD_API_ int hd_offload(struct hd_request *req, void (*run)(void *), void *argume
  * timeout_ms (-1: as long as the kernel tries). Returns a request of its own for the hd_... calls,
  * freed with its parent or by hd_close; NULL and a negative errno in *error (may be NULL): what
  * connect(2) says, -EINVAL for a malformed address, -EADDRNOTAVAIL for a name that has no address,
- * -EAGAIN where it could not be looked up, -ETIMEDOUT, also where the backlog of a Unix socket stays
- * full. [waits] */
+ * -EAGAIN where it could not be looked up, -ETIMEDOUT, also where the backlog of a Unix socket
+ * stays full. [waits] */
 HD_API_ struct hd_request *hd_connect(struct hd_request *req, const char *address, int timeout_ms,
 				      int *error);
 
