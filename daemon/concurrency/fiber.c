@@ -127,7 +127,7 @@ fiber_resume(struct fiber *fiber)
 	atomic_store_explicit(&thread->current, NULL, memory_order_relaxed);
 	crash_set_flow(NULL, NULL, 0);
 	if (fiber->state == FIBER_FREE)
-		fiber_thread_give(fiber, true);
+		fiber_supply_give(fiber, true);
 }
 
 void

@@ -166,7 +166,7 @@ fiber_accept_find(struct fiber_thread *thread, struct fiber *fiber)
 static bool
 fiber_accept_one(struct fiber_thread *thread)
 {
-	struct fiber *fiber = fiber_thread_take(thread);
+	struct fiber *fiber = fiber_supply_take(thread);
 	int r;
 
 	if (fiber == NULL) {
@@ -176,7 +176,7 @@ fiber_accept_one(struct fiber_thread *thread)
 	}
 	r = fiber_accept_find(thread, fiber);
 	if (r < 0) {
-		fiber_thread_give(fiber, false);
+		fiber_supply_give(fiber, false);
 		fiber_accept_on_error(thread, r);
 		return false;
 	}

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -28,13 +27,6 @@
 /* So many events ahead, and lines of a stack: from where it was left to the handler's frame. */
 #define FIBER_THREAD_AHEAD 4
 #define FIBER_THREAD_LINES 10
-/* Fibers that were not needed for so long go, but for a few. */
-#define FIBER_THREAD_TIDY_NS (5 * CLOCK_NS_PER_S)
-#define FIBER_THREAD_KEPT 64
-/* So many in one step. */
-#define FIBER_THREAD_STEP 64
-/* After so many rounds without a turn, what a stack does not need goes. */
-#define FIBER_THREAD_IDLE_ROUNDS 2
 
 _Thread_local struct fiber_thread *fiber_thread_self;
 
@@ -63,261 +55,6 @@ fiber_thread_call(struct fiber_thread *thread)
 	if (thread->wake_fd >= 0)
 		fd_raise_event(thread->wake_fd);
 	(void)pthread_mutex_unlock(&thread->inbox_lock);
-}
-
-/* A place in the table for one more fiber. Its index, or -ENOMEM. */
-static int64_t
-fiber_thread_find_place(struct fiber_thread *thread)
-{
-	uint32_t room = thread->room > 0 ? 2 * thread->room : 64;
-	struct fiber **table;
-
-	if (thread->used < thread->room)
-		return thread->used++;
-	for (uint32_t i = 0; i < thread->used; i++) {
-		if (thread->table[i] == NULL)
-			return i;
-	}
-	table = realloc(thread->table, room * sizeof(struct fiber *));
-	if (table == NULL)
-		return -ENOMEM;
-	for (uint32_t i = thread->room; i < room; i++)
-		table[i] = NULL;
-	thread->table = table;
-	thread->room = room;
-	return thread->used++;
-}
-
-static struct fiber *
-fiber_thread_make(struct fiber_thread *thread)
-{
-	int64_t index = fiber_thread_find_place(thread);
-	struct fiber *fiber;
-
-	if (index < 0 || fiber_timers_reserve(&thread->timers, thread->fiber_count + 1) < 0)
-		return NULL;
-	fiber = fiber_make(thread);
-	if (fiber == NULL)
-		return NULL;
-	fiber->index = (uint32_t)index;
-	thread->table[index] = fiber;
-	thread->fiber_count++;
-	if (thread->tidy_ns == FIBER_NEVER && thread->fiber_count > FIBER_THREAD_KEPT) {
-		thread->tidy_ns = clock_now_ns() + FIBER_THREAD_TIDY_NS;
-		thread->least_free = thread->free_count;
-	}
-	return fiber;
-}
-
-static void
-fiber_thread_destroy(struct fiber *fiber)
-{
-	struct fiber_thread *thread = fiber->thread;
-
-	thread->table[fiber->index] = NULL;
-	thread->fiber_count--;
-	fiber_destroy(fiber);
-	while (thread->used > 0 && thread->table[thread->used - 1] == NULL)
-		thread->used--;
-}
-
-/* One of the slots that the threads share. */
-static struct scoreboard_slot *
-fiber_thread_take_slot(struct fibers *fibers)
-{
-	struct scoreboard *board = fibers->mode->board;
-	uint32_t slot = UINT32_MAX;
-
-	(void)pthread_mutex_lock(&fibers->lock);
-	if (fibers->free_slot_count > 0) {
-		slot = fibers->free_slots[--fibers->free_slot_count];
-		scoreboard_use_slot(board, slot);
-	}
-	(void)pthread_mutex_unlock(&fibers->lock);
-	return slot == UINT32_MAX ? NULL : &board->slots[slot];
-}
-
-static void
-fiber_thread_give_slot(struct fibers *fibers, const struct scoreboard_slot *slot)
-{
-	(void)pthread_mutex_lock(&fibers->lock);
-	fibers->free_slots[fibers->free_slot_count++] =
-		(uint32_t)(slot - fibers->mode->board->slots);
-	(void)pthread_mutex_unlock(&fibers->lock);
-}
-
-/* A fiber of one thread alone keeps its slot as long as it is there: nobody else needs it. */
-static bool
-fiber_thread_find_slot(struct fiber *fiber)
-{
-	struct scoreboard_slot *slot;
-
-	if (fiber->has_slot)
-		return true;
-	slot = fiber_thread_take_slot(fiber->thread->fibers);
-	if (slot == NULL)
-		return false;
-	/* others look at it under the lock */
-	(void)pthread_mutex_lock(&fiber->request.lock);
-	fiber->request.slot = slot;
-	(void)pthread_mutex_unlock(&fiber->request.lock);
-	fiber->has_slot = true;
-	return true;
-}
-
-static void
-fiber_thread_lose_slot(struct fiber *fiber)
-{
-	if (!fiber->has_slot)
-		return;
-	fiber->has_slot = false;
-	fiber_thread_give_slot(fiber->thread->fibers, fiber->request.slot);
-}
-
-/* Of fibers that serve something; others read it. */
-static void
-fiber_thread_count(struct fiber_thread *thread, int more)
-{
-	uint32_t active = atomic_load_explicit(&thread->active, memory_order_relaxed);
-
-	atomic_store_explicit(&thread->active, active + (uint32_t)more, memory_order_release);
-}
-
-struct fiber *
-fiber_thread_take(struct fiber_thread *thread)
-{
-	struct fiber *fiber = thread->free;
-
-	if (fiber != NULL) {
-		thread->free = fiber->next;
-		thread->free_count--;
-		if (thread->free_count < thread->least_free)
-			thread->least_free = thread->free_count;
-	} else {
-		if (thread->fibers->thread_count == 1 &&
-		    thread->fiber_count >= thread->fibers->limit) {
-			thread->obstacles |= FIBER_AT_LIMIT;
-			return NULL;
-		}
-		fiber = fiber_thread_make(thread);
-	}
-	if (fiber == NULL) {
-		thread->obstacles |= FIBER_IS_SHORT;
-		return NULL;
-	}
-	/* what the kernel tells of the one before is no more of interest */
-	fiber->use++;
-	if (fiber_thread_find_slot(fiber)) {
-		fiber_thread_count(thread, 1);
-		return fiber;
-	}
-	thread->obstacles |= FIBER_AT_LIMIT;
-	fiber->next = thread->free;
-	thread->free = fiber;
-	thread->free_count++;
-	return NULL;
-}
-
-void
-fiber_thread_give(struct fiber *fiber, bool has_served)
-{
-	struct fiber_thread *thread = fiber->thread;
-	struct fibers *fibers = thread->fibers;
-	struct session *session = fiber->session;
-
-	fiber->session = NULL;
-	if (session != NULL)
-		session_close_peer(session);
-	if (fibers->thread_count > 1)
-		fiber_thread_lose_slot(fiber);
-	fiber->next = thread->free;
-	thread->free = fiber;
-	thread->free_count++;
-	fiber_thread_count(thread, -1);
-	if (has_served)
-		fiber_accept_on_vacancy(thread);
-}
-
-/* A round of tidying begins: those that nobody has needed since the last one are too many. */
-static void
-fiber_thread_begin_round(struct fiber_thread *thread)
-{
-	uint32_t kept = thread->free_count - thread->least_free;
-
-	if (kept < FIBER_THREAD_KEPT)
-		kept = FIBER_THREAD_KEPT;
-	thread->too_many = thread->free_count > kept ? thread->free_count - kept : 0;
-	thread->least_free = thread->free_count;
-	thread->tidied = 0;
-}
-
-/* A few of those that are too many go: the last of the list. Returns whether there are more. */
-static bool
-fiber_thread_free_some(struct fiber_thread *thread)
-{
-	uint32_t some = thread->too_many < FIBER_THREAD_STEP ? thread->too_many : FIBER_THREAD_STEP;
-	struct fiber **last = &thread->free;
-
-	/* whatever was taken meanwhile was needed */
-	if (some > thread->least_free)
-		some = thread->least_free;
-	for (uint32_t i = some; i < thread->free_count; i++)
-		last = &(*last)->next;
-	while (*last != NULL) {
-		struct fiber *fiber = *last;
-
-		*last = fiber->next;
-		thread->free_count--;
-		thread->least_free--;
-		fiber_thread_lose_slot(fiber);
-		fiber_thread_destroy(fiber);
-	}
-	thread->too_many = some == FIBER_THREAD_STEP ? thread->too_many - some : 0;
-	/* the C library keeps what lies between others */
-	if (some > 0 && thread->too_many == 0)
-		(void)malloc_trim(0);
-	return thread->too_many > 0;
-}
-
-/* What the stacks of some parked fibers do not need goes, if they have not run since the last
- * round: what they will do next may be as deep, but may be long in coming. Returns whether there
- * are more. */
-static bool
-fiber_thread_trim_some(struct fiber_thread *thread)
-{
-	uint32_t until = thread->tidied + FIBER_THREAD_STEP;
-
-	for (; thread->tidied < until && thread->tidied < thread->used; thread->tidied++) {
-		struct fiber *fiber = thread->table[thread->tidied];
-		const void *sp;
-
-		if (fiber == NULL || fiber->state == FIBER_FREE)
-			continue;
-		if (fiber->idle_rounds < FIBER_THREAD_IDLE_ROUNDS)
-			fiber->idle_rounds++;
-		else
-			continue;
-		sp = fiber_context_stack_pointer(&fiber->flow.context);
-		if (fiber->idle_rounds == FIBER_THREAD_IDLE_ROUNDS && sp != NULL &&
-		    fiber->state == FIBER_PARKED)
-			fiber_stack_trim(&fiber->stack, sp);
-	}
-	return thread->tidied < thread->used;
-}
-
-/* Gives memory back in small steps, between which fibers run. */
-static void
-fiber_thread_tidy(struct fiber_thread *thread, int64_t now_ns)
-{
-	if (thread->tidied == UINT32_MAX)
-		fiber_thread_begin_round(thread);
-	if (fiber_thread_free_some(thread) || fiber_thread_trim_some(thread)) {
-		thread->tidy_ns = now_ns;
-		return;
-	}
-	thread->tidied = UINT32_MAX;
-	thread->tidy_ns = thread->fiber_count > FIBER_THREAD_KEPT ? now_ns + FIBER_THREAD_TIDY_NS
-								  : FIBER_NEVER;
 }
 
 /* Whom other threads have woken, and what they may have called for. */
@@ -415,7 +152,7 @@ fiber_thread_on_time(struct fiber_thread *thread)
 	now_ns = clock_now_ns();
 	fiber_thread_expire(thread, now_ns);
 	if (thread->tidy_ns <= now_ns)
-		fiber_thread_tidy(thread, now_ns);
+		fiber_supply_tidy(thread, now_ns);
 	if (thread->retry_ns <= now_ns) {
 		thread->retry_ns = FIBER_NEVER;
 		thread->takes_anyway = (thread->obstacles & FIBER_GIVES_WAY) != 0;
@@ -501,13 +238,7 @@ fiber_thread_turn(struct fiber_thread *thread)
 static void
 fiber_thread_close(struct fiber_thread *thread)
 {
-	while (thread->free != NULL) {
-		struct fiber *fiber = thread->free;
-
-		thread->free = fiber->next;
-		fiber_thread_lose_slot(fiber);
-		fiber_thread_destroy(fiber);
-	}
+	fiber_supply_close(thread);
 	fiber_accept_close(thread);
 	(void)close(thread->epoll_fd);
 	(void)pthread_mutex_lock(&thread->inbox_lock);
@@ -515,7 +246,6 @@ fiber_thread_close(struct fiber_thread *thread)
 	thread->wake_fd = -1;
 	(void)pthread_mutex_unlock(&thread->inbox_lock);
 	fiber_timers_free(&thread->timers);
-	free(thread->table);
 }
 
 /* The handler has called pthread_exit: with the thread go all its connections, and nobody is there
@@ -565,7 +295,7 @@ fiber_thread_start(struct fiber_thread *thread)
 
 	thread->last_queued = &thread->first_queued;
 	thread->tidy_ns = thread->retry_ns = FIBER_NEVER;
-	thread->tidied = UINT32_MAX;
+	thread->tidied = FIBER_TIDIED;
 	(void)pthread_mutex_init(&thread->inbox_lock, NULL);
 	thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	thread->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

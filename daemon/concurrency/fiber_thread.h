@@ -27,6 +27,8 @@
 #include "concurrency/requests_overdue.h"
 #include "concurrency/sessions.h"
 
+#define FIBER_TIDIED UINT32_MAX
+
 enum fiber_gate {
 	FIBER_GATE_CLOSED, /* was never told to accept */
 	FIBER_GATE_OPEN,
@@ -65,7 +67,7 @@ struct fiber_thread {
 	uint32_t free_count;
 	uint32_t least_free; /* since the last look */
 	int64_t tidy_ns;     /* when memory is given back next; FIBER_NEVER: there is nothing */
-	uint32_t tidied;     /* of the table, in the round under way */
+	uint32_t tidied;     /* of the table, in the round under way; FIBER_TIDIED: none is */
 	uint32_t too_many;   /* of the free ones, likewise */
 
 	enum fiber_gate gate;
@@ -125,11 +127,16 @@ int fiber_thread_start(struct fiber_thread *thread);
 /* From any flow: it looks for what there is to do. */
 void fiber_thread_call(struct fiber_thread *thread);
 
-/* In the thread: a fiber with a slot of the scoreboard, RUNNING from the next resume on; NULL:
- * there is none, and the obstacle is noted. */
-struct fiber *fiber_thread_take(struct fiber_thread *thread);
+/* In the thread; in fiber_supply.c. A fiber with a slot of the scoreboard, RUNNING from the next
+ * resume on; NULL: there is none, and the obstacle is noted. */
+struct fiber *fiber_supply_take(struct fiber_thread *thread);
 /* A fiber is over, or was not needed after all. */
-void fiber_thread_give(struct fiber *fiber, bool has_served);
+void fiber_supply_give(struct fiber *fiber, bool has_served);
+
+/* Gives memory back in small steps, between which fibers run. */
+void fiber_supply_tidy(struct fiber_thread *thread, int64_t now_ns);
+/* All are free. */
+void fiber_supply_close(struct fiber_thread *thread);
 
 /* Of events of epoll(7): those of a watch. In fiber_thread.c. */
 int fiber_thread_watch(struct fiber_thread *thread, int fd, struct wait_watch *watch,
