@@ -306,6 +306,9 @@ forking_on_run(struct loop_timer *timer)
 	forking_look(CONTAINER_OF(timer, struct forking, run));
 }
 
+/* There in builds with a sanitizer only. */
+extern void __lsan_register_root_region(const void *begin, size_t size) __attribute__((weak));
+
 /* In memory that children do not see: after each fork the parent writes to it, and would copy the
  * page. */
 static struct forking *
@@ -318,6 +321,9 @@ forking_allocate(uint32_t limit)
 	if (forking == MAP_FAILED)
 		return NULL;
 	(void)madvise(forking, size, MADV_DONTFORK);
+	/* what it points to would be a leak to LeakSanitizer, which does not look into mappings */
+	if (__lsan_register_root_region != NULL)
+		__lsan_register_root_region(forking, size);
 	forking->page_size = (size_t)sysconf(_SC_PAGESIZE);
 	return forking;
 }
