@@ -60,7 +60,7 @@ request_destroy(struct hd_request *req)
 static void __attribute__((noinline))
 request_begin_watch(struct hd_request *req, enum request_kind kind)
 {
-	req->watch = (struct wait_watch){.flow = req->watch.flow, .copy_fd = -1};
+	req->watch.watched = req->watch.ready = req->watch.wanted = 0;
 	/* the first bytes are seldom there before the request */
 	req->is_dry = kind == REQUEST_STREAM;
 	req->runs_dry = false;
@@ -112,7 +112,7 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	atomic_store_explicit(&req->is_silent, true, memory_order_relaxed);
 	req->opened_ns = clock_now_ns();
 	atomic_store_explicit(&req->id, atomic_fetch_add(&server->board->next_connection_id, 1) + 1,
-			      memory_order_relaxed);
+			      memory_order_release);
 }
 
 /* Who is at the other end, in numbers; of a Unix socket the kernel knows more than an address. */

@@ -32,7 +32,8 @@
 static bool
 stream_must_not_wait(const struct hd_request *req)
 {
-	return atomic_load_explicit(&req->server->is_draining, memory_order_relaxed) &&
+	/* not before what hd_set_idle has stored: one of the two sees the other */
+	return atomic_load(&req->server->is_draining) &&
 	       atomic_load_explicit(&req->is_idle, memory_order_relaxed) &&
 	       !atomic_load_explicit(&req->has_partial, memory_order_relaxed) &&
 	       !request_is_fresh(req);

@@ -43,11 +43,10 @@ struct waiter_ops {
 
 /* What a mode that parks keeps for a socket. */
 struct wait_watch {
-	void *flow;	  /* whom to wake; not owned */
+	void *flow;	  /* whom to wake; not owned. Written once: others read it at any time */
 	uint32_t watched; /* events that the kernel tells of; 0: it does not know the socket yet */
 	uint32_t ready;	  /* told, and not yet used up */
 	uint32_t wanted;  /* the flow is parked for these */
-	int copy_fd;	  /* a duplicate that is watched, as the descriptor was already; -1: none */
 };
 
 /* Waits for a descriptor, past all buffers. The events that are there, -ETIMEDOUT, -ECANCELED. In

@@ -19,8 +19,7 @@
 struct fiber_row {
 	struct wait_watch own;	  /* while it waits */
 	struct wait_watch *watch; /* own, or that of a request; NULL: none, the row is ready */
-	int fd;			  /* in the epoll for this row alone; -1: none */
-	bool is_copy;		  /* fd was duplicated, since another fiber waits for it, too */
+	int fd;			  /* in the epoll for this row alone; owned; -1: none */
 };
 
 /* The request that has this socket: this one, or one that was connected to for it. */
@@ -77,21 +76,9 @@ fiber_poll_share(struct hd_request *owner, const struct pollfd *poll_row)
 	return events != EPOLLIN || !owner->is_dry;
 }
 
-/* The listening sockets are in the epoll by themselves, now or later. */
-static bool
-fiber_poll_is_listener(const struct fiber *fiber, int fd)
-{
-	const struct concurrency *mode = fiber->thread->fibers->mode;
-
-	for (size_t i = 0; i < mode->socket_count && mode->is_datagram; i++) {
-		if (mode->sockets[i] == fd)
-			return true;
-	}
-	return false;
-}
-
-/* Puts a descriptor into the epoll for one row. 1: it needs no epoll to be ready; 0, or a negative
- * errno. */
+/* Puts a descriptor into the epoll for one row: a duplicate, since its number may be there already
+ * for another fiber, or be closed and become another connection's while this one waits. 1: it needs
+ * no epoll to be ready; 0, or a negative errno. */
 static int
 fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *poll_row)
 {
@@ -99,36 +86,25 @@ fiber_poll_add(struct fiber *fiber, struct fiber_row *row, const struct pollfd *
 		.events = fiber_poll_events(poll_row->events) | EPOLLET,
 		.data.u64 = (uint64_t)(uintptr_t)&row->own | FIBER_EVENT_WATCH,
 	};
-	int error = EEXIST;
+	int fd = fcntl(poll_row->fd, F_DUPFD_CLOEXEC, 0);
+	int error;
 
+	/* of what is no descriptor poll(2) tells */
+	if (fd < 0)
+		return errno == EBADF ? 1 : -errno;
 	row->own = (struct wait_watch){
 		.flow = fiber,
 		.wanted = fiber_poll_events(poll_row->events) | EPOLLERR | EPOLLHUP,
 	};
-	row->watch = &row->own;
-	row->fd = poll_row->fd;
-	if (!fiber_poll_is_listener(fiber, row->fd)) {
-		if (epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, row->fd, &event) == 0)
-			return 0;
-		error = errno;
+	if (epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0) {
+		row->watch = &row->own;
+		row->fd = fd;
+		return 0;
 	}
-	/* another fiber waits for it, too, or another row: under another number it is another one
-	 */
-	if (error == EEXIST) {
-		row->fd = fcntl(poll_row->fd, F_DUPFD_CLOEXEC, 0);
-		row->is_copy = row->fd >= 0;
-		if (row->is_copy &&
-		    epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_ADD, row->fd, &event) == 0)
-			return 0;
-		error = errno;
-	}
-	if (row->is_copy)
-		(void)close(row->fd);
-	row->fd = -1;
-	row->is_copy = false;
-	row->watch = NULL;
-	/* files are always ready; what is no descriptor is told of by poll(2) */
-	return error == EPERM || error == EBADF ? 1 : -error;
+	error = errno;
+	(void)close(fd);
+	/* files are always ready */
+	return error == EPERM ? 1 : -error;
 }
 
 /* 1: one of the rows may be ready without waiting; 0, or a negative errno. */
@@ -180,8 +156,7 @@ fiber_poll_end(struct fiber *fiber, struct fiber_row *rows, unsigned count)
 		if (rows[i].fd < 0)
 			continue;
 		(void)epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_DEL, rows[i].fd, NULL);
-		if (rows[i].is_copy)
-			(void)close(rows[i].fd);
+		(void)close(rows[i].fd);
 	}
 }
 
@@ -195,6 +170,8 @@ fiber_poll_ask(struct hd_request *req, const struct fiber_row *rows, struct poll
 	for (unsigned i = 0; i < count; i++) {
 		if (fds[i].fd == HD_CLIENT && req->kind != REQUEST_DATAGRAM)
 			fds[i].fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
+		if (rows != NULL && rows[i].fd >= 0)
+			fds[i].fd = rows[i].fd;
 		if (rows != NULL && rows[i].watch != NULL)
 			rows[i].watch->ready &=
 				~(fiber_poll_events(fds[i].events) & (EPOLLIN | EPOLLOUT));

@@ -73,6 +73,6 @@ fiber_stack_trim(const struct fiber_stack *stack, const void *used)
 	 * there to a function */
 	uintptr_t high = ((uintptr_t)used - 256) & ~(page - 1);
 
-	if (high > (uintptr_t)stack->low)
+	if (high > (uintptr_t)stack->low && (uintptr_t)used <= (uintptr_t)stack->low + stack->size)
 		(void)madvise(stack->low, high - (uintptr_t)stack->low, MADV_DONTNEED);
 }

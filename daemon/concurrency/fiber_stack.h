@@ -21,7 +21,8 @@ struct fiber_stack {
 int fiber_stack_make(size_t size, struct fiber_stack *ret);
 void fiber_stack_free(struct fiber_stack *stack);
 
-/* Gives back what is not in use: all below `used`, an address within the stack. */
+/* Gives back what is not in use: all below `used`. Does nothing if that is not within the stack: a
+ * handler may have stacks of its own. */
 void fiber_stack_trim(const struct fiber_stack *stack, const void *used);
 
 #endif

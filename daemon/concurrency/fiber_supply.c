@@ -211,6 +211,8 @@ fiber_supply_free_some(struct fiber_thread *thread)
 	uint32_t some = thread->too_many < FIBER_SUPPLY_STEP ? thread->too_many : FIBER_SUPPLY_STEP;
 	struct fiber **last = &thread->free;
 
+	if (some == 0)
+		return false;
 	/* whatever was taken meanwhile was needed */
 	if (some > thread->least_free)
 		some = thread->least_free;

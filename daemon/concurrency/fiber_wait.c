@@ -6,12 +6,10 @@
  * up. Output is asked for when it first would not fit.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "api/mailbox.h"
 #include "base/clock.h"
@@ -52,24 +50,14 @@ fiber_wait_watch(struct hd_request *req, uint32_t events)
 	struct fiber *fiber = fiber_wait_flow(req);
 	struct fiber *own = req == &fiber->request ? fiber : NULL;
 	struct wait_watch *watch = &req->watch;
-	int fd, r;
+	int fd;
 
 	events |= FIBER_WAIT_INPUT;
 	if ((watch->watched & events) == events)
 		return 0;
 	events |= watch->watched;
 	fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
-	if (watch->copy_fd >= 0)
-		return fiber_thread_watch(fiber->thread, watch->copy_fd, watch, own, events);
-	r = fiber_thread_watch(fiber->thread, fd, watch, own, events);
-	/* another fiber of the thread waits for this one's descriptor just now */
-	if (r == -EEXIST) {
-		watch->copy_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (watch->copy_fd < 0)
-			return -errno;
-		r = fiber_thread_watch(fiber->thread, watch->copy_fd, watch, own, events);
-	}
-	return r;
+	return fiber_thread_watch(fiber->thread, fd, watch, own, events);
 }
 
 /* Waits until the request's socket is ready, or may be. 0, -ETIMEDOUT or another negative errno;
@@ -160,16 +148,11 @@ static void
 fiber_wait_forget(struct hd_request *req)
 {
 	const struct fiber *fiber = fiber_wait_flow(req);
-	struct wait_watch *watch = &req->watch;
 	int fd = req->mailbox != NULL ? req->mailbox->event_fd : req->fd;
 
-	if (watch->copy_fd >= 0) {
-		(void)epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_DEL, watch->copy_fd, NULL);
-		(void)close(watch->copy_fd);
-	} else if (req->mailbox != NULL || req != &fiber->request) {
+	if (req->mailbox != NULL || req != &fiber->request)
 		(void)epoll_ctl(fiber->thread->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-	}
-	*watch = (struct wait_watch){.flow = watch->flow, .copy_fd = -1};
+	req->watch.watched = req->watch.ready = req->watch.wanted = 0;
 }
 
 const struct waiter_ops waiter_fibers = {

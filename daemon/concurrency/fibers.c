@@ -66,8 +66,19 @@ fibers_on_new_session(void *argument)
 {
 	struct fibers *fibers = argument;
 	uint32_t turn = atomic_fetch_add(&fibers->next_turn, 1);
+	struct fiber_thread *best = NULL;
 
-	fiber_thread_call(&fibers->threads[turn % fibers->thread_count]);
+	/* one that runs nothing, or with the fewest to run; those that are alike take turns */
+	for (uint32_t i = 0; i < fibers->thread_count; i++) {
+		struct fiber_thread *thread = &fibers->threads[(turn + i) % fibers->thread_count];
+		bool is_free = atomic_load(&thread->current) == NULL;
+
+		if (best == NULL || (is_free && atomic_load(&best->current) != NULL) ||
+		    (is_free == (atomic_load(&best->current) == NULL) &&
+		     atomic_load(&thread->active) < atomic_load(&best->active)))
+			best = thread;
+	}
+	fiber_thread_call(best);
 }
 
 static void

@@ -191,6 +191,30 @@ def test_a_descriptor_of_another_request_may_be_waited_for(start):
         assert owner.ask("id") == "1"
 
 
+def test_a_descriptor_that_is_closed_while_it_is_waited_for_harms_nobody(start):
+    """Its number becomes a new connection's."""
+    daemon = start(fiber())
+    waiting, closing = daemon.connect(), daemon.connect()
+    waiting.send("wait_event 600\n")
+    assert closing.ask("sleep 50;close_event") == "0 0"
+    late = [daemon.connect() for _ in range(5)]
+    for client in late:
+        assert client.ask("id")
+    assert waiting.line() == "-110"
+    for client in late:
+        assert client.ask("id")
+
+
+def test_waking_from_a_thread_of_the_handler_at_any_time(start):
+    daemon = start(fiber())
+    client = daemon.connect()
+    assert client.ask("storm 1500") == "0"
+    for _ in range(400):
+        with daemon.connect() as other:
+            assert other.ask("id")
+    assert client.ask("id") == "1"
+
+
 @pytest.mark.parametrize("mode", ["fibers", "threading"])
 def test_a_place_in_a_unix_backlog_is_waited_for(start, mode):
     name = f"handlerd-backlog-{os.getpid()}-{mode}"

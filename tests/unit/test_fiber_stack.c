@@ -83,6 +83,11 @@ START_TEST(what_is_not_in_use_is_given_back)
 	ck_assert_uint_eq(stack.low[14 * page], 7);
 	fiber_stack_trim(&stack, stack.low + 15 * page + 100);
 	ck_assert_uint_eq(stack.low[14 * page], 7);
+	/* a handler waits on a stack of its own */
+	fiber_stack_trim(&stack, stack.low + stack.size + 5 * page);
+	fiber_stack_trim(&stack, stack.low - 5 * page);
+	ck_assert_uint_eq(count_resident(&stack), 2);
+	ck_assert_uint_eq(stack.low[15 * page], 7);
 	/* all of it is in use */
 	fiber_stack_trim(&stack, stack.low);
 	ck_assert_uint_eq(count_resident(&stack), 2);

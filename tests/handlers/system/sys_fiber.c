@@ -4,8 +4,10 @@
 #include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -309,6 +311,54 @@ op_wait_exposed(struct script *script, char *argument)
 	script_say_number(script, hd_wait(script->req, exposed_fd, POLLIN, atoi(argument)));
 }
 
+/* A descriptor that somebody else closes while it is waited for. */
+static int event_fd = -1;
+
+static void
+op_wait_event(struct script *script, char *argument)
+{
+	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	script_say_number(script, hd_wait(script->req, event_fd, POLLIN, atoi(argument)));
+}
+
+static void
+op_close_event(struct script *script, char *argument)
+{
+	(void)argument;
+	script_say_number(script, close(event_fd));
+}
+
+/* A thread of the handler's own wakes whoever is there, for so many milliseconds. */
+static struct hd_server *storm_server;
+static int storm_ms;
+
+static void *
+run_storm(void *argument)
+{
+	struct timespec begun, now;
+
+	(void)argument;
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	do {
+		for (uint64_t id = 1; id < 500; id++)
+			(void)hd_wake(storm_server, id);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 <
+		 storm_ms);
+	return NULL;
+}
+
+static void
+op_storm(struct script *script, char *argument)
+{
+	pthread_t thread;
+
+	storm_server = hd_request_server(script->req);
+	storm_ms = atoi(argument);
+	script_say_number(script, pthread_create(&thread, NULL, run_storm, NULL));
+	(void)pthread_detach(thread);
+}
+
 /* Sends what a command writes. */
 static void
 op_sendpipe(struct script *script, char *argument)
@@ -360,6 +410,9 @@ handle(struct hd_request *req)
 		{"expose", op_expose},
 		{"wait_exposed", op_wait_exposed},
 		{"sendpipe", op_sendpipe},
+		{"wait_event", op_wait_event},
+		{"close_event", op_close_event},
+		{"storm", op_storm},
 		{NULL, NULL},
 	};
 
