@@ -156,8 +156,12 @@ fiber_accept_on_error(struct fiber_thread *thread, int error)
 static int
 fiber_accept_find(struct fiber_thread *thread, struct fiber *fiber)
 {
-	if (thread->fibers->sessions == NULL)
+	if (thread->fibers->sessions == NULL) {
+		/* to make a fiber may have taken a while */
+		if (!intake_has_more(thread->batch) && !fiber_accept_may(thread))
+			return -EAGAIN;
 		return intake_take(&thread->acceptor, &thread->intake);
+	}
 	fiber->session = thread->intake.session = sessions_next(thread->fibers->sessions);
 	return fiber->session != NULL ? 0 : -EAGAIN;
 }
