@@ -166,7 +166,7 @@ def test_a_unix_client_without_a_name_is_served_and_not_answered(start, mode):
 
 # Side by side
 
-@pytest.mark.parametrize("mode", ["threading", "forking"])
+@pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
 def test_one_that_waits_holds_up_nobody(daemon, gates):
     """The answers come in the order in which the gates are opened, last in, first out."""
     client = daemon.connect()
@@ -190,11 +190,11 @@ def test_serial_answers_one_after_the_other(daemon, gates):
     assert [client.receive() for _ in range(2)] == [b"\0", b"\0\0"]
 
 
-@pytest.mark.parametrize("mode", ["threading", "forking"])
+@pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
 def test_no_more_than_the_limit_at_once(start, protocol, mode, gates):
     """The third begins when one of the two has ended."""
-    limit = {"threading": {"max_threads": 2}} if mode == "threading" else \
-        {"forking": {"max_children": 2}}
+    limit = {"threading": {"threading": {"max_threads": 2}},
+             "forking": {"forking": {"max_children": 2}}, "fibers": {"max_connections": 2}}[mode]
     daemon = start(listener("d", "sys_datagram", mode, protocol=protocol, **limit))
     client = daemon.connect()
     made = [gates() for _ in range(3)]

@@ -131,9 +131,10 @@ def test_a_reload_without_descriptors_is_refused_and_nothing_changes(start, who)
     assert daemon.connect("c").send(b"x").exactly(1) == b"x"
 
 
-@pytest.mark.parametrize("mode, limit", [("serial", 1), ("threading", 5), ("forking", 5)])
+@pytest.mark.parametrize("mode, limit", [("serial", 1), ("threading", 5), ("forking", 5),
+                                         ("fibers", 5)])
 def test_at_the_limit_clients_wait_and_none_too_many_is_served(start, mode, limit):
-    keys = {"serial": {}, "threading": {"max_connections": 5},
+    keys = {"serial": {}, "threading": {"max_connections": 5}, "fibers": {"max_connections": 5},
             "forking": {"forking": {"max_children": 5}}}[mode]
     daemon = start(listener("echo", mode=mode, **keys), listener("other", "echo"))
     served = [daemon.connect("echo") for _ in range(limit)]

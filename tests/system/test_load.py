@@ -176,7 +176,7 @@ def test_signals_in_any_order_cut_no_client(start):
     assert daemon.is_running and procfs.is_alive(pid)
 
 
-@pytest.mark.parametrize("mode", ["threading", "forking"])
+@pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
 def test_a_thousand_connections_leave_the_daemon_at_rest(start, mode):
     daemon = start(listener("echo", mode=mode, threading={"idle_timeout": "50ms"},
                             forking={"spare_children": 2}))
@@ -193,6 +193,8 @@ def test_a_thousand_connections_leave_the_daemon_at_rest(start, mode):
                  "the descriptors are those from before")
     if mode == "threading":
         daemon.until(lambda _: procfs.count_threads(pid) == 5, "the threads are min_threads")
+    elif mode == "fibers":
+        assert procfs.count_threads(pid) == 2
     else:
         # a crowd that is over may leave twice the spare children
         daemon.until(lambda _: 1 <= len(procfs.children(pid)) <= 4, "the children are spare ones")

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.alone
 LOSSES = ("refused", "reset", "empty", "late", "failed")
 
 
-@pytest.mark.parametrize("concurrency", ["threading", "forking", "serial"])
+@pytest.mark.parametrize("concurrency", ["threading", "forking", "serial", "fibers"])
 def test_reloads_under_a_steady_load_lose_no_client_and_leave_nothing(concurrency, guard):
     result = subprocess.run(
         [SOURCE / "bench" / "reload", "--handlerd", PROGRAM, "--json", "--concurrency", concurrency,

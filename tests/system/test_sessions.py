@@ -6,12 +6,23 @@ from harness import WAIT_S, config, listener
 
 EMSGSIZE, ECANCELED = -90, -125
 QUEUE = 64
-IS_THREADING = {"mode": "threading", "protocol": "udp"}
+MODE = {"mode": None}
+
+
+@pytest.fixture(autouse=True, params=["threading", "fibers"])
+def mode_of_sessions(request):
+    MODE["mode"] = request.param
 
 
 def sessions(handler="sys_datagram", timeout="60s", most=100, **keys):
-    return listener("d", handler, **IS_THREADING,
+    return listener("d", handler, **MODE, protocol="udp",
                     udp={"session_timeout": timeout, "max_sessions": most}, **keys)
+
+
+def served_at_once(most):
+    """The keys for so many sessions that are served; others wait."""
+    return {"threading": {"threading": {"max_threads": most}},
+            "fibers": {"max_connections": most}}[MODE["mode"]]
 
 
 @pytest.fixture
@@ -167,7 +178,7 @@ def test_what_was_queued_before_a_reload_is_read_first(daemon, gates):
 
 
 def test_a_session_that_waits_for_a_thread_is_served_after_a_reload(run, gates):
-    one = {"threading": {"max_threads": 1}}
+    one = served_at_once(1)
     daemon = run(sessions(**one))
     first, second, gate = daemon.connect(), daemon.connect(), gates()
     waiting(first, gate)
@@ -239,7 +250,7 @@ def test_no_more_sessions_than_allowed(run):
 
 
 def test_peers_beyond_the_threads_wait_for_their_turn(run, gates):
-    daemon = run(sessions(threading={"max_threads": 2}))
+    daemon = run(sessions(**served_at_once(2)))
     first, second, third, fourth = [daemon.connect() for _ in range(4)]
     one, two = gates(), gates()
     waiting(first, one)
