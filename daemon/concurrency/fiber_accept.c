@@ -137,9 +137,11 @@ fiber_accept_on_error(struct fiber_thread *thread, int error)
 	if (error == -EAGAIN)
 		return;
 	if (error == -EUSERS) {
-		thread->obstacles |= FIBER_HAS_NO_ROOM;
-		if (fiber_accept_add(thread, mode->older.vacancy_fd, EPOLLIN, FIBER_OWN_VACANCY) <
+		/* without its event nothing would tell when there is room again */
+		if (fiber_accept_add(thread, mode->older.vacancy_fd, EPOLLIN, FIBER_OWN_VACANCY) ==
 		    0)
+			thread->obstacles |= FIBER_HAS_NO_ROOM;
+		else
 			fiber_accept_wait_shortage(thread, error);
 	} else if ((error == -EINVAL || error == -EBADF || error == -ENOTSOCK) &&
 		   acceptor_is_broken(mode)) {
