@@ -186,10 +186,8 @@ fiber_accept_one(struct fiber_thread *thread)
 		fiber_accept_on_error(thread, r);
 		return false;
 	}
-	if (thread->fibers->mode->is_once) {
+	if (thread->fibers->mode->is_once)
 		thread->gate = FIBER_GATE_OVER;
-		atomic_store(&thread->is_quiet, true);
-	}
 	intake_open(&thread->intake, &fiber->request);
 	fiber_resume(fiber);
 	if (thread->fibers->thread_count > 1)
@@ -237,6 +235,11 @@ fiber_accept_look(struct fiber_thread *thread)
 		goes_on = (fiber_accept_may(thread) || fiber_accept_has_more(thread)) &&
 			  fiber_accept_one(thread);
 	fiber_accept_listen(thread, fiber_accept_can(thread));
+	/* the one connection of --once was taken; not before: the sockets are closed then */
+	if (thread->gate == FIBER_GATE_OVER && !atomic_load(&thread->is_quiet)) {
+		atomic_store(&thread->is_quiet, true);
+		fd_raise_event(fibers->mode->notice_fd);
+	}
 	if (fibers->thread_count > 1) {
 		bool is_at_limit = (thread->obstacles & FIBER_AT_LIMIT) != 0;
 
