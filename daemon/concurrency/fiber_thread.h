@@ -1,6 +1,5 @@
 /*
- * fiber_thread.h - a thread that runs fibers: its epoll, its queue, its timers, and what it
- *accepts.
+ * fiber_thread.h - a thread that runs fibers: its epoll, queue and timers, and what it accepts.
  *
  * Each thread accepts for itself (EPOLLEXCLUSIVE: one connection wakes one thread) and keeps what
  * it has accepted. Where it has clearly more than another, it leaves the next ones to that one.
@@ -27,6 +26,7 @@
 #include "concurrency/requests_overdue.h"
 #include "concurrency/sessions.h"
 
+/* No round of tidying is under way. */
 #define FIBER_TIDIED UINT32_MAX
 
 enum fiber_gate {
@@ -37,13 +37,11 @@ enum fiber_gate {
 };
 
 /* Why a thread whose gate is open does not accept nevertheless. */
-#define FIBER_AT_LIMIT 0x1U /* max_connections; until a fiber is over */
-#define FIBER_IS_SHORT 0x2U /* of descriptors or memory; until its timer */
-#define FIBER_HAS_NO_ROOM                                                                          \
-	0x4U		      /* older generations have the rest of the limit; until their event   \
-			       */
-#define FIBER_GIVES_WAY 0x8U  /* another thread has fewer connections; until it has not */
-#define FIBER_IS_BROKEN 0x10U /* a listening socket is; until the worker ends */
+#define FIBER_AT_LIMIT 0x1U    /* max_connections; until a fiber is over */
+#define FIBER_IS_SHORT 0x2U    /* of descriptors or memory; until its timer */
+#define FIBER_HAS_NO_ROOM 0x4U /* older generations have the rest; until their event */
+#define FIBER_GIVES_WAY 0x8U   /* another thread has fewer connections; until it has not */
+#define FIBER_IS_BROKEN 0x10U  /* a listening socket is; until the worker ends */
 
 struct fiber_thread {
 	struct fibers *fibers; /* not owned */
