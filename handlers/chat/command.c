@@ -19,7 +19,7 @@
 static void
 command_default_name(const struct member *member, char name[HALL_NAME_SIZE])
 {
-	(void)snprintf(name, HALL_NAME_SIZE, COMMAND_GUEST "%" PRIu64, member->id);
+	(void)snprintf(name, HALL_NAME_SIZE, COMMAND_GUEST "%" PRIu64, member->number);
 }
 
 void

@@ -174,6 +174,7 @@ member_init(struct member *member, struct hall *hall, uint64_t id)
 {
 	member->hall = hall;
 	member->id = id;
+	member->number = atomic_fetch_add(&hall->members, 1) + 1;
 }
 
 void

@@ -13,6 +13,7 @@
 #define CHAT_HALL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,7 +41,8 @@ LIST_HEAD(hall_rooms, room);
 struct hall {
 	struct hd_server *server; /* not owned */
 	struct hall_limits limits;
-	pthread_mutex_t lock; /* guards what follows, and all members */
+	_Atomic uint64_t members; /* that there ever were */
+	pthread_mutex_t lock;	  /* guards what follows, and all members */
 	struct hall_rooms rooms;
 	size_t room_count;
 	void *names; /* a tree of the members that have one; tsearch(3) */
@@ -50,6 +52,7 @@ struct hall {
 struct member {
 	struct hall *hall;	   /* not owned */
 	uint64_t id;		   /* of its request */
+	uint64_t number;	   /* among all members of this worker, from 1 */
 	char name[HALL_NAME_SIZE]; /* empty: none yet; only its own flow changes it */
 
 	/* guarded by the lock of the hall */

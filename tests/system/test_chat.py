@@ -109,6 +109,13 @@ def test_an_empty_first_line_takes_a_name_that_nobody_else_may_have(serve):
     assert other.ask(f"/nick {own}") == f"* you are {own}"
 
 
+def test_guests_are_numbered_from_1_in_the_worker_of_any_listener(start, mode):
+    daemon = start(listener("echo"), chat(mode))
+    for number in (1, 2):
+        line = Member(daemon.connect("chat")).line()
+        assert line == f"* welcome; your name? (an empty line for guest{number})"
+
+
 @pytest.mark.parametrize("name", ["two words", "/slash", "*star", "<x>", "x" * 32, "ä" * 16])
 def test_a_name_that_cannot_be_one_is_refused_and_asked_for_again(serve, name):
     _, member = serve()
