@@ -251,6 +251,22 @@ listener_print_connections(const json_t *listener)
 		listener_print_number(rows[i].key, connections, rows[i].field);
 }
 
+/* Why they have come to their end, each reason with its number. */
+static void
+listener_print_ended(const json_t *listener)
+{
+	const json_t *connections = json_object_get(listener, "connections");
+	const char *reason;
+	json_t *count;
+
+	json_object_foreach(json_object_get(connections, "ended"), reason, count)
+	{
+		CLEANUP_FREE char *safe = field_escape(reason, strlen(reason));
+
+		(void)printf("ended, %s: %" PRId64 "\n", safe, (int64_t)json_integer_value(count));
+	}
+}
+
 static void
 listener_print_datagrams(const json_t *listener)
 {
@@ -317,6 +333,7 @@ listener_print(const json_t *listener, bool is_leaving)
 		(void)printf("uptime: -\n");
 	listener_print_number("crashes", listener, "crashes");
 	listener_print_connections(listener);
+	listener_print_ended(listener);
 	listener_print_datagrams(listener);
 	listener_print_old(listener);
 }

@@ -237,6 +237,25 @@ request_open_peer(struct hd_request *req, const struct datagram_socket *socket,
 	request_publish_peer(req, socket->fd, mailbox);
 }
 
+void
+request_enter(struct hd_request *req, uint32_t source)
+{
+	req->source = source;
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->source, source, memory_order_relaxed);
+}
+
+void
+request_leave(struct hd_request *req)
+{
+	uint32_t source = req->source;
+
+	/* in this order: should this process die in between, one too many is counted, not given
+	 * back twice */
+	request_enter(req, ADMISSION_NO_SOURCE);
+	admission_leave(&req->server->admission, source);
+}
+
 static void
 request_shrink(struct request_buffer *buffer)
 {

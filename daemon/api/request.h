@@ -90,6 +90,7 @@ struct hd_request {
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
 
+	uint32_t source;	 /* for admission_leave */
 	unsigned broken;	 /* REQUEST_RESET ... */
 	bool has_socket_timeout; /* SO_RCVTIMEO is set on fd */
 	bool is_end_seen;	 /* the client sent its end of file */
@@ -143,6 +144,10 @@ void request_open_peer(struct hd_request *req, const struct datagram_socket *soc
 /* Closes the socket (unless another flow is just shutting it down: then after it) and forgets the
  * connection; buffers stay for the next one. */
 void request_close(struct hd_request *req);
+
+/* The source that its client was admitted from; and: that client has left. */
+void request_enter(struct hd_request *req, uint32_t source);
+void request_leave(struct hd_request *req);
 
 /* Frees what hd_alloc gave. */
 void request_free_memory(struct hd_request *req);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "ipc/ports.h"
 #include "ipc/scoreboard.h"
+#include "policy/admission.h"
 
 /* What the loader found in the handler file. */
 struct server_handler {
@@ -52,6 +53,7 @@ struct hd_server {
 	void *data; /* the handler's */
 	const struct waiter_ops *waiter;
 	struct scoreboard *board; /* not owned */
+	struct admission admission;
 	bool logs_refused;
 	bool logs_connections;
 	size_t max_datagram;	/* bytes */

@@ -85,24 +85,24 @@ session_close(struct hd_request *req, int result)
 		session_linger(req);
 }
 
-static const char *
+static enum close_reason
 session_reason(const struct hd_request *req, int result)
 {
 	if (atomic_load(&req->is_killed))
-		return "killed";
+		return CLOSE_KILLED;
 	if (atomic_load(&req->timed_out_ns) != 0)
-		return "handler timeout";
+		return CLOSE_HANDLER_TIMEOUT;
 	if (atomic_load(&req->is_cancelled) || (req->broken & REQUEST_CANCELED) != 0)
-		return "drain";
+		return CLOSE_DRAIN;
 	if ((req->broken & (REQUEST_RESET | REQUEST_PIPE)) != 0)
-		return "reset by the client";
+		return CLOSE_RESET;
 	if (result < 0 && (req->broken & REQUEST_TIMED_OUT) != 0)
-		return "timeout";
+		return CLOSE_HANDLERS_LIMIT;
 	if (result < 0)
-		return "handler error";
+		return CLOSE_HANDLER_ERROR;
 	if (req->kind == REQUEST_PEER && req->is_end_seen)
-		return "session timeout";
-	return req->is_end_seen && req->kind == REQUEST_STREAM ? "closed by the client" : "done";
+		return CLOSE_SESSION_TIMEOUT;
+	return req->is_end_seen && req->kind == REQUEST_STREAM ? CLOSE_BY_CLIENT : CLOSE_DONE;
 }
 
 static const char *const session_kinds[] = {
@@ -112,7 +112,7 @@ static const char *const session_kinds[] = {
 };
 
 static void
-session_log_end(const struct hd_request *req, int result)
+session_log_end(const struct hd_request *req, enum close_reason reason)
 {
 	struct log_context context;
 	int64_t duration_us;
@@ -125,7 +125,7 @@ session_log_end(const struct hd_request *req, int result)
 	log_write(LOG_LEVEL_INFO, &context,
 		  "%s ended: %s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64
 		  ".%03" PRId64 " ms",
-		  session_kinds[req->kind], session_reason(req, result), req->bytes_in,
+		  session_kinds[req->kind], close_reason_text(reason), req->bytes_in,
 		  req->bytes_out, duration_us / 1000, duration_us % 1000);
 }
 
@@ -148,6 +148,7 @@ session_refuse(struct hd_request *req, int error)
 	}
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->refused);
+	scoreboard_end(server->board, CLOSE_VERIFY, 1);
 	if (req->kind == REQUEST_STREAM)
 		(void)shutdown(req->fd, SHUT_WR);
 }
@@ -182,6 +183,7 @@ session_run_handler(struct hd_request *req)
 	const struct server_handler *handler = &req->server->handler;
 	const char *where = "setup";
 	int r = handler->setup != NULL ? handler->setup(req) : 0;
+	enum close_reason reason;
 
 	if (r >= 0) {
 		where = "handle";
@@ -199,7 +201,9 @@ session_run_handler(struct hd_request *req)
 	session_close(req, r);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->finished);
-	session_log_end(req, r);
+	reason = session_reason(req, r);
+	scoreboard_end(req->server->board, reason, 1);
+	session_log_end(req, reason);
 }
 
 /* Forgets the connection. */
@@ -208,6 +212,8 @@ session_end(struct hd_request *req)
 {
 	request_close(req);
 	request_free_memory(req);
+	if (req->source != ADMISSION_NO_SOURCE)
+		request_leave(req);
 	if (req->slot != NULL)
 		atomic_store_explicit(&req->slot->connection_id, 0, memory_order_relaxed);
 }
@@ -221,6 +227,7 @@ session_abandon(struct hd_request *req)
 		scoreboard_count(&req->slot->failed);
 		scoreboard_count(&req->slot->finished);
 	}
+	scoreboard_end(req->server->board, CLOSE_HANDLER_ERROR, 1);
 	session_end(req);
 }
 

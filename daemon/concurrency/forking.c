@@ -162,20 +162,27 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	struct scoreboard_slot *slot = &mode->board->slots[slot_index];
 	struct forking_death death;
 	uint64_t connection_id;
+	uint32_t source;
 	enum forked_state state;
 
 	forking_note_death(forking, slot_index, status, &death);
 	connection_id = atomic_exchange(&slot->connection_id, 0);
+	source = atomic_exchange(&slot->source, ADMISSION_NO_SOURCE);
+	if (source != ADMISSION_NO_SOURCE)
+		admission_leave(&mode->server->admission, source);
 	state = (enum forked_state)atomic_exchange(&slot->state, FORKED_FREE);
 	atomic_store(&slot->order, SCOREBOARD_GO_ON);
 	if (forked_is_waiting(state))
 		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
 	if (connection_id != 0 && forking_was_killed(forking, slot_index, connection_id)) {
 		scoreboard_count(&slot->finished);
+		scoreboard_end(mode->board, CLOSE_KILLED, 1);
 	} else if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
 		death.is_timeout =
 			forking_overdue_has_ended(&forking->overdue, slot_index, connection_id);
+		scoreboard_end(mode->board, death.is_timeout ? CLOSE_HANDLER_TIMEOUT : CLOSE_CRASH,
+			       1);
 		forking_log_death(forking, &death);
 		if (!death.is_timeout)
 			mode->on_crash(mode, status);

@@ -10,7 +10,9 @@
 #include "api/request.h"
 #include "base/clock.h"
 #include "concurrency/sessions.h"
+#include "concurrency/turn_away.h"
 #include "net/listen.h"
+#include "net/peer.h"
 
 /* So often a flow is woken for nothing before it asks whether the socket is still good: one that
  * was shut down is always ready, with nothing. Of stream sockets, those of Unix are so; those of
@@ -19,6 +21,9 @@
 
 /* Datagrams that are too long, in a row, before draining and other sockets are looked at. */
 #define INTAKE_MOST_TOO_LONG 64
+
+/* Clients that are turned away in a row, likewise. */
+#define INTAKE_MOST_TURNED_AWAY 64
 
 /* How long a datagram is left to a flow that is busy with others. */
 #define INTAKE_WAY_NS (250 * INT64_C(1000))
@@ -191,11 +196,9 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 	return intake_doubt(acceptor, ret);
 }
 
-int
-intake_take(struct acceptor *acceptor, struct intake *ret)
+static int
+intake_accept(struct acceptor *acceptor, struct intake *ret)
 {
-	if (acceptor->mode->is_datagram)
-		return intake_receive(acceptor, ret);
 	ret->fd = acceptor_take(acceptor, &ret->client, &ret->client_length);
 	if (ret->fd == -EAGAIN)
 		return intake_doubt(acceptor, ret);
@@ -203,6 +206,61 @@ intake_take(struct acceptor *acceptor, struct intake *ret)
 		return ret->fd;
 	ret->empty_count = 0;
 	return 0;
+}
+
+enum close_reason
+intake_judge_datagram(const struct concurrency *mode, const struct datagram *datagram,
+		      uint32_t *ret_source)
+{
+	struct sockaddr_storage client = datagram->client;
+	struct admission_peer peer = {
+		.address = &client,
+		.length = datagram->client_length,
+		.fd = -1,
+		.credentials = datagram->has_credentials ? &datagram->credentials : NULL,
+	};
+	enum close_reason reason;
+
+	peer_normalise(&client, &peer.length);
+	reason = admission_judge(&mode->server->admission, &peer, ret_source);
+	if (reason != CLOSE_NONE)
+		turn_away_datagram(mode, &client, reason);
+	return reason;
+}
+
+/* Whether what was taken may come in; if not, it is gone. */
+static bool
+intake_admits(const struct concurrency *mode, struct intake *intake)
+{
+	struct admission_peer peer = {.address = &intake->client, .fd = intake->fd};
+	enum close_reason reason;
+
+	if (mode->is_datagram)
+		return intake_judge_datagram(mode, &intake->datagram, &intake->source) ==
+		       CLOSE_NONE;
+	peer_normalise(&intake->client, &intake->client_length);
+	peer.length = intake->client_length;
+	reason = admission_judge(&mode->server->admission, &peer, &intake->source);
+	if (reason != CLOSE_NONE)
+		turn_away_connection(mode, intake->fd, &intake->client, reason);
+	return reason == CLOSE_NONE;
+}
+
+int
+intake_take(struct acceptor *acceptor, struct intake *ret)
+{
+	const struct concurrency *mode = acceptor->mode;
+
+	ret->source = ADMISSION_NO_SOURCE;
+	for (int i = 0; i < INTAKE_MOST_TURNED_AWAY; i++) {
+		int r = mode->is_datagram ? intake_receive(acceptor, ret)
+					  : intake_accept(acceptor, ret);
+
+		if (r < 0 || !mode->server->admission.is_asked || intake_admits(mode, ret))
+			return r;
+	}
+	/* what is left wakes a flow again, which then looks at whether it may go on */
+	return -EAGAIN;
 }
 
 void
@@ -214,4 +272,7 @@ intake_open(struct intake *intake, struct hd_request *req)
 		request_open_datagram(req, intake->socket, &intake->datagram);
 	else
 		request_open(req, intake->fd, &intake->client, intake->client_length);
+	/* that of a session stays with it */
+	if (intake->source != ADMISSION_NO_SOURCE)
+		request_enter(req, intake->source);
 }

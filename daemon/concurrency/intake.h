@@ -9,6 +9,7 @@
 
 #include "concurrency/acceptor.h"
 #include "net/datagram.h"
+#include "policy/admission.h"
 
 struct hd_request;
 struct session;
@@ -32,6 +33,7 @@ struct intake {
 	struct datagram datagram;	      /* its buffer stays from one to the next */
 	struct session *session;	      /* of a peer */
 	unsigned empty_count;		      /* wake-ups in a row that had nothing */
+	uint32_t source;		      /* that its client was admitted from */
 };
 
 void intake_free(struct intake *intake);
@@ -39,6 +41,10 @@ void intake_free(struct intake *intake);
 /* Takes a connection or a datagram without waiting. 0, or a negative errno as acceptor_take has it.
  */
 int intake_take(struct acceptor *acceptor, struct intake *ret);
+
+/* Whether a datagram's sender may come in. Who may not is counted, and told of. */
+enum close_reason intake_judge_datagram(const struct concurrency *mode,
+					const struct datagram *datagram, uint32_t *ret_source);
 
 /* After a wake-up for a datagram: another flow may be taking one after the other, and then has this
  * one too in no time. Waits a moment to see; returns at once if nobody is at it. */

@@ -14,6 +14,7 @@
 #include "api/request.h"
 #include "base/fd.h"
 #include "concurrency/acceptor.h"
+#include "concurrency/intake.h"
 #include "net/listen.h"
 
 /* Datagrams of one peer that wait to be read. */
@@ -26,6 +27,7 @@ struct session {
 	const struct datagram_socket *socket; /* with `first`: the key */
 	struct datagram first;		      /* who and which way; without bytes */
 	struct mailbox mailbox;
+	uint32_t source;      /* that its peer was admitted from */
 	struct session *next; /* among the waiting */
 };
 
@@ -125,6 +127,15 @@ sessions_add(struct sessions *sessions, const struct session *key)
 	return session;
 }
 
+/* Who begins a session is asked; what follows belongs to it. */
+static bool
+sessions_admit(const struct sessions *sessions, const struct datagram *datagram,
+	       uint32_t *ret_source)
+{
+	return !sessions->mode->server->admission.is_asked ||
+	       intake_judge_datagram(sessions->mode, datagram, ret_source) == CLOSE_NONE;
+}
+
 /* Brings one datagram to its session. Returns whether that is a new one. */
 static bool
 sessions_deliver(struct sessions *sessions, const struct datagram_socket *socket,
@@ -142,8 +153,14 @@ sessions_deliver(struct sessions *sessions, const struct datagram_socket *socket
 	}
 	(void)pthread_mutex_lock(&sessions->lock);
 	found = tfind(&key, &sessions->tree, sessions_compare);
+	if (found == NULL && !sessions_admit(sessions, datagram, &key.source)) {
+		(void)pthread_mutex_unlock(&sessions->lock);
+		return false;
+	}
 	session = found != NULL ? *(struct session **)found : sessions_add(sessions, &key);
 	is_new = found == NULL && session != NULL;
+	if (session == NULL && key.source != ADMISSION_NO_SOURCE)
+		admission_leave(&sessions->mode->server->admission, key.source);
 	if (session == NULL)
 		scoreboard_drop(board, SCOREBOARD_SESSIONS_FULL, 1);
 	else if (mailbox_put(&session->mailbox, datagram->data, datagram->length,
@@ -344,6 +361,8 @@ session_close_peer(struct session *session)
 		sessions->call(sessions->argument);
 		return;
 	}
+	if (session->source != ADMISSION_NO_SOURCE)
+		admission_leave(&sessions->mode->server->admission, session->source);
 	mailbox_destroy(&session->mailbox);
 	free(session);
 }

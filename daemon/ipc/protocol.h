@@ -11,10 +11,10 @@
 
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 /* The oldest that is understood, too: after an upgrade the workers are those of before. The layout
  * of the scoreboard belongs to the version. */
-#define PROTOCOL_OLDEST 1
+#define PROTOCOL_OLDEST 2
 
 enum protocol_type {
 	/* worker to supervisor */

@@ -116,6 +116,13 @@ scoreboard_sum(const struct scoreboard *board, size_t slot_count)
 	totals.timed_out = atomic_load_explicit(&board->timed_out, memory_order_relaxed);
 	for (size_t i = 0; i < SCOREBOARD_DROPS; i++)
 		totals.dropped[i] = atomic_load_explicit(&board->dropped[i], memory_order_relaxed);
+	for (size_t i = 0; i < CLOSE_REASONS; i++) {
+		totals.ended[i] = atomic_load_explicit(&board->ended[i], memory_order_relaxed);
+		if (i >= CLOSE_FIRST_TURNED_AWAY) {
+			totals.accepted += totals.ended[i];
+			totals.refused += totals.ended[i];
+		}
+	}
 	return totals;
 }
 
@@ -130,4 +137,6 @@ scoreboard_add(struct scoreboard_totals *to, const struct scoreboard_totals *mor
 	to->timed_out += more->timed_out;
 	for (size_t i = 0; i < SCOREBOARD_DROPS; i++)
 		to->dropped[i] += more->dropped[i];
+	for (size_t i = 0; i < CLOSE_REASONS; i++)
+		to->ended[i] += more->ended[i];
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ipc/close_reason.h"
 #include "ipc/crash.h"
 
 /* What a connection is doing. */
@@ -44,7 +45,8 @@ struct scoreboard_slot {
 	_Atomic uint32_t peer_kind;  /* AF_INET, AF_INET6, AF_UNIX, or 0; above 16 bits: the port */
 	_Atomic uint32_t phase;	     /* enum scoreboard_phase */
 	_Atomic uint32_t peer_scope; /* of a link-local IPv6 address: the number of the link */
-	uint32_t reserved_too;
+	_Atomic uint32_t
+		source; /* what admission_leave wants back, should this flow's process die */
 } __attribute__((aligned(64)));
 
 /* What the parent wants of a forked child, told by SIGTERM. */
@@ -89,9 +91,12 @@ struct scoreboard {
 	_Atomic int64_t last_datagram_ns;  /* the same, when the last one was taken */
 	_Atomic uint64_t timed_out;	   /* requests that took longer than timeouts.handler */
 	_Atomic int log_level;		   /* of a forking worker and its children */
-	char reserved_too[4];
+	_Atomic uint32_t is_shedding;	   /* new work is refused: the machine is short of memory or
+					      processors */
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct crash_record crash;
+	/* How many came to their end for which reason; seldom enough for one place. */
+	_Alignas(64) _Atomic uint64_t ended[CLOSE_REASONS];
 	struct scoreboard_slot slots[];
 };
 
@@ -99,6 +104,7 @@ struct scoreboard {
 struct scoreboard_totals {
 	uint64_t accepted, finished, refused, failed, crashed, timed_out;
 	uint64_t dropped[SCOREBOARD_DROPS];
+	uint64_t ended[CLOSE_REASONS]; /* those that were turned away are in accepted and refused */
 };
 
 /* The most slots a scoreboard has: as many as max_connections may be. */
@@ -130,6 +136,14 @@ static inline void
 scoreboard_drop(struct scoreboard *board, enum scoreboard_drop reason, uint64_t count)
 {
 	(void)atomic_fetch_add_explicit(&board->dropped[reason], count, memory_order_relaxed);
+}
+
+/* One more has come to its end. Those that no flow has taken on (from CLOSE_FIRST_TURNED_AWAY on)
+ * are counted here alone. */
+static inline void
+scoreboard_end(struct scoreboard *board, enum close_reason reason, uint64_t count)
+{
+	(void)atomic_fetch_add_explicit(&board->ended[reason], count, memory_order_relaxed);
 }
 
 /* Connection ids of one worker: from this one on. They are unique in the daemon as long as no more

@@ -137,18 +137,32 @@ control_status_open(const struct scoreboard_totals *totals)
 	return totals->accepted > ended ? totals->accepted - ended : 0;
 }
 
+/* Why they have come to their end: those reasons that there were. */
+static json_t *
+control_status_ended(const struct scoreboard_totals *totals)
+{
+	json_t *ended = json_object();
+
+	for (int i = 0; i < CLOSE_REASONS; i++) {
+		if (totals->ended[i] > 0)
+			(void)json_object_set_new(ended, close_reason_name((enum close_reason)i),
+						  control_status_count(totals->ended[i]));
+	}
+	return ended;
+}
+
 static json_t *
 control_status_connections(const struct listener *listener, const struct scoreboard_totals *totals)
 {
-	return json_pack("{s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "now",
-			 control_status_count(control_status_open(totals)), "limit",
-			 (json_int_t)listener->limit, "total",
-			 control_status_count(totals->accepted), "finished",
-			 control_status_count(totals->finished), "refused",
-			 control_status_count(totals->refused), "failed",
-			 control_status_count(totals->failed), "crashed",
-			 control_status_count(totals->crashed), "timed_out",
-			 control_status_count(totals->timed_out));
+	return json_pack(
+		"{s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "now",
+		control_status_count(control_status_open(totals)), "limit",
+		(json_int_t)listener->limit, "total", control_status_count(totals->accepted),
+		"finished", control_status_count(totals->finished), "refused",
+		control_status_count(totals->refused), "failed",
+		control_status_count(totals->failed), "crashed",
+		control_status_count(totals->crashed), "timed_out",
+		control_status_count(totals->timed_out), "ended", control_status_ended(totals));
 }
 
 static json_t *

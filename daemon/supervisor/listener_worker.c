@@ -100,6 +100,7 @@ listener_on_end(struct child *child, bool was_asked)
 	sum = scoreboard_sum(child->board, child->board_slots);
 	lost = scoreboard_count_open(child->board, child->board_slots);
 	sum.crashed += lost;
+	sum.ended[child->is_timeout ? CLOSE_HANDLER_TIMEOUT : CLOSE_CRASH] += lost;
 	scoreboard_add(&listener->totals, &sum);
 	/* the younger generation counts them from the same board */
 	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);

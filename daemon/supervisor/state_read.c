@@ -277,7 +277,9 @@ read_fill_listener(struct state_reader *reader, struct supervisor *supervisor,
 			   &listener->fallback) ||
 	    !state_get(reader, &state_totals_table, totals, &listener->totals) ||
 	    !state_get_numbers(reader, json_object_get(totals, "dropped"), listener->totals.dropped,
-			       SCOREBOARD_DROPS))
+			       SCOREBOARD_DROPS) ||
+	    !state_get_numbers(reader, json_object_get(totals, "ended"), listener->totals.ended,
+			       CLOSE_REASONS))
 		return;
 	if (!is_leaving && (listener->pin.fd < 0 || listener->vacancy_fd < 0 ||
 			    json_object_get(object, "current") == NULL)) {

@@ -213,6 +213,7 @@ write_listener(const struct listener *listener, struct state_fds *fds)
 	if (listener->fallback.config != NULL)
 		write_set(object, "before", write_fallback(&listener->fallback, fds));
 	write_set(totals, "dropped", state_put_numbers(listener->totals.dropped, SCOREBOARD_DROPS));
+	write_set(totals, "ended", state_put_numbers(listener->totals.ended, CLOSE_REASONS));
 	write_set(object, "totals", totals);
 	for (size_t i = 0; i < listener->socket_count; i++)
 		write_append(sockets, write_socket(listener->sockets[i], fds));

@@ -39,6 +39,23 @@ status_log_datagrams(const struct listener *listener, const struct scoreboard_to
 	buf_free(&text);
 }
 
+/* Why connections, sessions and datagrams have come to their end. */
+static void
+status_log_ended(const struct listener *listener, const struct scoreboard_totals *totals)
+{
+	struct buf text = {0};
+
+	for (int i = 0; i < CLOSE_REASONS; i++) {
+		if (totals->ended[i] > 0)
+			buf_add_format(&text, "%s%s %" PRIu64, text.length > 0 ? ", " : "",
+				       close_reason_text((enum close_reason)i), totals->ended[i]);
+	}
+	if (text.length > 0)
+		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' ended: %.*s",
+			  listener->name, (int)text.length, (const char *)text.data);
+	buf_free(&text);
+}
+
 static void
 status_log_listener(const struct listener *listener)
 {
@@ -52,6 +69,7 @@ status_log_listener(const struct listener *listener)
 		  listener->name, listener->handler, listener->pin.path, totals.accepted,
 		  totals.finished, totals.refused, totals.failed, totals.crashed,
 		  totals.accepted > ended ? totals.accepted - ended : 0, totals.timed_out);
+	status_log_ended(listener, &totals);
 	if (listener->is_paused)
 		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' is %s", listener->name,
 			  hold_is_complete(listener) ? "paused" : "about to pause");

@@ -457,6 +457,7 @@ worker_open_board(struct worker *worker)
 	if (board == MAP_FAILED)
 		return -errno;
 	worker->server.board = worker->mode.board = board;
+	worker->server.admission.board = board;
 	atomic_store(&worker->server.board->next_connection_id,
 		     worker->settings.serial * SCOREBOARD_IDS_PER_WORKER);
 	crash_open(&worker->server.board->crash, handler_format_path(path, sizeof(path)),

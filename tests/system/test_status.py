@@ -25,7 +25,7 @@ LISTENER = {
     "old": list}
 HANDLER = {"name": str, "path": str, "version": (str, NONE), "build_id": (str, NONE)}
 CONNECTIONS = {"now": int, "limit": int, "total": int, "finished": int, "refused": int,
-               "failed": int, "crashed": int, "timed_out": int}
+               "failed": int, "crashed": int, "timed_out": int, "ended": dict}
 DATAGRAMS = {"dropped_by_kernel": int, "dropped": dict}
 OLD = {"generation": int, "pid": int, "state": str, "connections": int,
        "seconds_left": NUMBER + (NONE,)}
@@ -142,6 +142,7 @@ def test_the_counts_after_traffic_are_right(start, mode):
     # what a worker that is gone has counted stays
     row = until(lambda: status(daemon, "f"), lambda row: row["state"] == "serving", "another")
     assert row["crashes"] == (0 if mode == "forking" else 1)
+    assert row["connections"]["ended"] == {"closed_by_client": 4, "crash": 1}
 
 
 @pytest.mark.interrupts
@@ -152,6 +153,7 @@ def test_what_took_longer_than_its_time_is_counted(start, mode):
     client.rest()
     until(lambda: status(daemon, "s")["connections"],
           lambda row: (row["finished"], row["timed_out"]) == (1, 1), "it ended")
+    assert status(daemon, "s")["connections"]["ended"] == {"handler_timeout": 1}
 
 
 def test_datagrams_that_were_dropped_are_counted_by_reason(start):

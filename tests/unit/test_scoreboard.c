@@ -7,7 +7,7 @@
 
 START_TEST(size_is_two_lines_for_each_slot_and_the_head)
 {
-	ck_assert_uint_eq(scoreboard_size(0), 128 + sizeof(struct crash_record));
+	ck_assert_uint_eq(scoreboard_size(0), offsetof(struct scoreboard, slots));
 	ck_assert_uint_eq(scoreboard_size(1), scoreboard_size(0) + 128);
 	ck_assert_uint_eq(scoreboard_size(SCOREBOARD_MOST_SLOTS),
 			  scoreboard_size(0) + SCOREBOARD_MOST_SLOTS * UINT64_C(128));
@@ -123,8 +123,8 @@ END_TEST
 
 START_TEST(adding_takes_every_number)
 {
-	struct scoreboard_totals to = {1, 2, 3, 4, 5, 8, {6, 7}},
-				 more = {10, 20, 30, 40, 50, 80, {60}};
+	struct scoreboard_totals to = {1, 2, 3, 4, 5, 8, {6, 7}, {0, 9}},
+				 more = {10, 20, 30, 40, 50, 80, {60}, {0, 90}};
 
 	scoreboard_add(&to, &more);
 	ck_assert_uint_eq(to.accepted, 11);
@@ -135,6 +135,39 @@ START_TEST(adding_takes_every_number)
 	ck_assert_uint_eq(to.timed_out, 88);
 	ck_assert_uint_eq(to.dropped[0], 66);
 	ck_assert_uint_eq(to.dropped[1], 7);
+	ck_assert_uint_eq(to.ended[CLOSE_DONE], 99);
+}
+END_TEST
+
+START_TEST(who_is_turned_away_is_accepted_and_refused)
+{
+	struct scoreboard *board = calloc(1, scoreboard_size(1));
+	struct scoreboard_totals sum;
+
+	scoreboard_end(board, CLOSE_ACCESS, 2);
+	scoreboard_end(board, CLOSE_OVERLOAD, 1);
+	/* a flow has counted these itself */
+	scoreboard_end(board, CLOSE_VERIFY, 4);
+	scoreboard_end(board, CLOSE_DONE, 8);
+	sum = scoreboard_sum(board, 1);
+	ck_assert_uint_eq(sum.accepted, 3);
+	ck_assert_uint_eq(sum.refused, 3);
+	ck_assert_uint_eq(sum.ended[CLOSE_ACCESS], 2);
+	ck_assert_uint_eq(scoreboard_count_open(board, 1), 0);
+	free(board);
+}
+END_TEST
+
+START_TEST(every_end_has_a_name_and_words_of_its_own)
+{
+	for (int i = 0; i < CLOSE_REASONS; i++) {
+		const char *name = close_reason_name((enum close_reason)i);
+
+		ck_assert_ptr_nonnull(close_reason_text((enum close_reason)i));
+		ck_assert_uint_eq(strspn(name, "abcdefghijklmnopqrstuvwxyz_"), strlen(name));
+		for (int j = 0; j < i; j++)
+			ck_assert_str_ne(close_reason_name((enum close_reason)j), name);
+	}
 }
 END_TEST
 
@@ -210,6 +243,8 @@ main(void)
 	tcase_add_test(cases, count_adds_one_and_wraps_without_a_fuss);
 	tcase_add_test(cases, drops_are_counted_by_reason_whatever_slots_were_used);
 	tcase_add_test(cases, adding_takes_every_number);
+	tcase_add_test(cases, who_is_turned_away_is_accepted_and_refused);
+	tcase_add_test(cases, every_end_has_a_name_and_words_of_its_own);
 	tcase_add_test(cases, every_reason_has_a_name_of_its_own);
 	tcase_add_test(cases, what_a_slot_tells_of_its_connection_is_copied);
 	tcase_add_test(cases, garbage_in_a_slot_is_a_phase_and_a_peer_all_the_same);

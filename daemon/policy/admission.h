@@ -1,0 +1,43 @@
+/*
+ * admission.h - whether a client may come in: the rules and limits of a listener, asked in one
+ * order, in front of every handler, whatever the protocol and the concurrency.
+ *
+ * Who is turned away costs no request: it is counted by its reason, and forgotten. Any flow may
+ * ask, forked children included: what changes stands in memory that they share.
+ */
+#ifndef POLICY_ADMISSION_H
+#define POLICY_ADMISSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "ipc/close_reason.h"
+#include "ipc/scoreboard.h"
+
+/* Who asks. */
+struct admission_peer {
+	const struct sockaddr_storage *address; /* as peer_normalise leaves it; not owned */
+	socklen_t length;
+	int fd;				 /* of a connection; -1 */
+	const struct ucred *credentials; /* of a Unix datagram's sender; NULL: not known */
+};
+
+/* The rules of one listener in one worker: written while that starts, read-only afterwards. */
+struct admission {
+	bool is_asked;		  /* there is anything to ask at all */
+	struct scoreboard *board; /* not owned */
+};
+
+/* No source is counted for this client. */
+#define ADMISSION_NO_SOURCE 0U
+
+/* Judges a client that was just taken. CLOSE_NONE: it may come in, and *ret_source is to be given
+ * back with admission_leave when it has left. */
+enum close_reason admission_judge(struct admission *admission, const struct admission_peer *peer,
+				  uint32_t *ret_source);
+
+/* A client that came in has left, or the process that served it has. */
+void admission_leave(struct admission *admission, uint32_t source);
+
+#endif
