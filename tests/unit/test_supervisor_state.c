@@ -649,9 +649,9 @@ START_TEST(worker_of_a_protocol_that_is_not_spoken_is_named)
 {
 	expect("listeners.0.old.0.protocol", NULL, NULL);
 	expect("listeners.0.current.protocol", json_integer(PROTOCOL_VERSION + 1),
-	       "the worker of 'tcp' speaks protocol 2, and this version speaks 1 to 1");
+	       "the worker of 'tcp' speaks protocol 3, and this version speaks 2 to 2");
 	expect("listeners.0.current.protocol", json_integer(PROTOCOL_OLDEST - 1),
-	       "speaks protocol 0");
+	       "speaks protocol 1");
 }
 END_TEST
 
