@@ -113,6 +113,27 @@ parse_size(const char *text, uint64_t *ret_bytes)
 }
 
 int
+parse_byte_rate(const char *text, int64_t *ret_per_second)
+{
+	uint64_t bytes;
+	int r;
+
+	if (strcmp(text, "none") == 0) {
+		*ret_per_second = PARSE_NONE;
+		return 0;
+	}
+	r = parse_with_unit(&text, size_units, COUNT_OF(size_units), &bytes);
+	if (r < 0)
+		return r;
+	if (strcmp(text, "/s") != 0)
+		return -EINVAL;
+	if (bytes > INT64_MAX)
+		return -ERANGE;
+	*ret_per_second = (int64_t)bytes;
+	return 0;
+}
+
+int
 parse_mode(const char *text, unsigned *ret_mode)
 {
 	size_t length = strlen(text);
@@ -180,5 +201,18 @@ parse_format_size(uint64_t bytes, char *buf, size_t size)
 	const struct parse_unit *unit = parse_best_unit(size_units, 5, bytes);
 
 	(void)snprintf(buf, size, "%" PRIu64 "%s", bytes / unit->factor, unit->name);
+	return buf;
+}
+
+const char *
+parse_format_byte_rate(int64_t per_second, char *buf, size_t size)
+{
+	char number[32];
+
+	if (per_second < 0)
+		(void)snprintf(buf, size, "none");
+	else
+		(void)snprintf(buf, size, "%s/s",
+			       parse_format_size((uint64_t)per_second, number, sizeof(number)));
 	return buf;
 }

@@ -18,6 +18,10 @@ int parse_duration(const char *text, int64_t *ret_ms);
  * -EINVAL, -ERANGE as above. */
 int parse_size(const char *text, uint64_t *ret_bytes);
 
+/* A size in each second: "100B/s", "64KiB/s", or "none" (PARSE_NONE). Bytes per second. -EINVAL,
+ * -ERANGE as above. */
+int parse_byte_rate(const char *text, int64_t *ret_per_second);
+
 /* "0660": three or four octal digits. -EINVAL for anything else. */
 int parse_mode(const char *text, unsigned *ret_mode);
 
@@ -27,5 +31,6 @@ int parse_int64(const char *text, int64_t *ret);
 /* The shortest text that parses back to the same value. They return buf. */
 const char *parse_format_duration(int64_t ms, char *buf, size_t size);
 const char *parse_format_size(uint64_t bytes, char *buf, size_t size);
+const char *parse_format_byte_rate(int64_t per_second, char *buf, size_t size);
 
 #endif

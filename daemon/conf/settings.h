@@ -16,6 +16,7 @@ enum setting_type {
 	SETTING_TEXTS,	   /* struct conf_texts; one string or a list of strings */
 	SETTING_DURATION,  /* int64_t, milliseconds */
 	SETTING_SIZE,	   /* int64_t, bytes */
+	SETTING_BYTE_RATE, /* int64_t, bytes per second */
 	SETTING_MODE,	   /* int64_t, permission bits, in octal */
 	SETTING_FRACTION,  /* int64_t, thousandths */
 	SETTING_CHOICE,	   /* int64_t, index into choices plus first_choice */

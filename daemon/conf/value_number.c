@@ -174,6 +174,46 @@ value_set_size(const struct value_place *place)
 }
 
 static void
+value_set_byte_rate(const struct value_place *place)
+{
+	static const char units[] = "units: B/s, KiB/s, MiB/s, GiB/s, kB/s, MB/s, GB/s";
+	char example[VALUE_TEXT_SIZE];
+	const char *text;
+	uint64_t bytes;
+	int64_t number;
+	int r;
+
+	if (value_is_int(place->node)) {
+		number = config_setting_get_int64(place->node);
+		value_refuse_unit(place,
+				  parse_format_byte_rate(number < 0 ? 65536 : number, example,
+							 sizeof(example)),
+				  units);
+		return;
+	}
+	text = value_get_text(place);
+	if (text == NULL)
+		return;
+	r = parse_byte_rate(text, &number);
+	if (r == 0 && number == PARSE_NONE && (place->row->flags & SETTING_OR_NONE) != 0)
+		value_store_number(place, place->row->none);
+	else if (r == 0)
+		value_store_number(place, number);
+	else if (r == -ERANGE)
+		value_error(place->values, place->node, "%s = \"%s\" is too large", place->label,
+			    text);
+	else if (parse_size(text, &bytes) == 0)
+		value_error(place->values, place->node,
+			    "%s = \"%s\" is a size; write \"%s/s\" for that in each second",
+			    place->label, text, text);
+	else
+		value_error(place->values, place->node,
+			    "%s = \"%s\" is no rate of bytes; write a whole number with its unit, "
+			    "such as \"100B/s\" or \"64KiB/s\" (%s)",
+			    place->label, text, units);
+}
+
+static void
 value_set_mode(const struct value_place *place)
 {
 	CLEANUP_FREE char *digits = NULL;
@@ -250,6 +290,9 @@ value_set_number(const struct value_place *place)
 	case SETTING_SIZE:
 		value_set_size(place);
 		break;
+	case SETTING_BYTE_RATE:
+		value_set_byte_rate(place);
+		break;
 	case SETTING_MODE:
 		value_set_mode(place);
 		break;
@@ -280,6 +323,9 @@ value_read_default_number(const struct setting *row)
 	case SETTING_SIZE:
 		CHECK(parse_size(text, &bytes) == 0);
 		return (int64_t)bytes;
+	case SETTING_BYTE_RATE:
+		CHECK(parse_byte_rate(text, &number) == 0);
+		return number == PARSE_NONE ? row->none : number;
 	case SETTING_MODE:
 		CHECK(parse_mode(text, &mode) == 0);
 		return mode;

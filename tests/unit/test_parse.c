@@ -110,6 +110,49 @@ START_TEST(size_reads_as_written_or_not_at_all)
 }
 END_TEST
 
+static const struct byte_rate {
+	const char *text;
+	int result;
+	int64_t per_second;
+} byte_rates[] = {
+	{"100B/s", 0, 100},
+	{"0B/s", 0, 0},
+	{"64KiB/s", 0, 65536},
+	{"2MB/s", 0, 2000000},
+	{"none", 0, PARSE_NONE},
+	{"9223372036854775807B/s", 0, INT64_MAX},
+	{"9223372036854775808B/s", -ERANGE, 0},
+	{"16777216TiB/s", -ERANGE, 0},
+	{"", -EINVAL, 0},
+	{"100", -EINVAL, 0},
+	{"100B", -EINVAL, 0},
+	{"100/s", -EINVAL, 0},
+	{"100B/", -EINVAL, 0},
+	{"100B/sec", -EINVAL, 0},
+	{"100B/min", -EINVAL, 0},
+	{"100B /s", -EINVAL, 0},
+	{"100B/s ", -EINVAL, 0},
+	{"-1B/s", -EINVAL, 0},
+	{"1.5KiB/s", -EINVAL, 0},
+	{"none/s", -EINVAL, 0},
+};
+
+START_TEST(byte_rate_reads_as_written_or_not_at_all)
+{
+	const struct byte_rate *row = &byte_rates[_i];
+	int64_t per_second = 77;
+	char text[32];
+
+	ck_assert_msg(parse_byte_rate(row->text, &per_second) == row->result, "%s", row->text);
+	ck_assert_msg(per_second == (row->result == 0 ? row->per_second : 77), "%s", row->text);
+	if (row->result != 0)
+		return;
+	(void)parse_format_byte_rate(row->per_second, text, sizeof(text));
+	ck_assert_msg(parse_byte_rate(text, &per_second) == 0 && per_second == row->per_second,
+		      "%s", text);
+}
+END_TEST
+
 static const struct mode {
 	const char *text;
 	int result;
@@ -228,6 +271,8 @@ main(void)
 	tcase_add_loop_test(cases, duration_reads_as_written_or_not_at_all, 0,
 			    UNIT_COUNT(durations));
 	tcase_add_loop_test(cases, size_reads_as_written_or_not_at_all, 0, UNIT_COUNT(sizes));
+	tcase_add_loop_test(cases, byte_rate_reads_as_written_or_not_at_all, 0,
+			    UNIT_COUNT(byte_rates));
 	tcase_add_loop_test(cases, mode_is_three_or_four_octal_digits, 0, UNIT_COUNT(modes));
 	tcase_add_loop_test(cases, number_is_decimal_and_fits_in_64_bits, 0, UNIT_COUNT(numbers));
 	tcase_add_loop_test(cases, duration_is_written_with_the_largest_unit_that_divides_it, 0,
