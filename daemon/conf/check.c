@@ -1,7 +1,7 @@
 /*
  * check.c - what one value cannot be checked for by itself: names that must be unique, limits that
  * contradict each other. Addresses are checked in check_address.c, what belongs to a protocol in
- * check_protocol.c.
+ * check_protocol.c, what the workers are in check_process.c.
  */
 #include "conf/check.h"
 
@@ -212,6 +212,7 @@ config_check(struct config *config, struct report *report)
 		check_socket_count(listener, report);
 		check_limits(listener, report);
 		check_environment(listener, report);
+		check_process(listener, report);
 	}
 	check_overlaps(config, report);
 }

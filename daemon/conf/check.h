@@ -26,6 +26,9 @@ void check_parse_addresses(struct conf_listener *listener, struct report *report
  * After check_parse_addresses. */
 void check_protocol(struct conf_listener *listener, struct report *report);
 
+/* What the workers are and may. */
+void check_process(const struct conf_listener *listener, struct report *report);
+
 /* These two after check_protocol: what was taken back does not count. */
 void check_socket_count(const struct conf_listener *listener, struct report *report);
 void check_overlaps(const struct config *config, struct report *report);

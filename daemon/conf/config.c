@@ -150,6 +150,11 @@ conf_listener_free(struct conf_listener *listener)
 	free(listener->socket.congestion);
 	free(listener->socket.owner);
 	free(listener->socket.group);
+	free(listener->user);
+	free(listener->group);
+	conf_texts_free(&listener->groups);
+	free(listener->root_directory);
+	conf_texts_free(&listener->cpu_affinity);
 	free(listener->origins);
 }
 

@@ -52,6 +52,10 @@ enum conf_log_connections {
 	CONF_LOG_CONNECTIONS_ALL,
 };
 
+/* A number that was not given and has no default; one that is no bound. */
+#define CONF_UNSET INT64_MIN
+#define CONF_UNLIMITED INT64_MAX
+
 /* Where something was written. file is NULL for what came from the command line or a default. */
 struct conf_origin {
 	const char *file; /* owned by the configuration */
@@ -146,6 +150,22 @@ struct conf_timeouts {
 	int64_t handler_ms; /* PARSE_NONE: none */
 };
 
+/* Limits of a worker process, setrlimit(2). CONF_UNSET: as handlerd has them itself;
+ * CONF_UNLIMITED. */
+struct conf_rlimits {
+	int64_t as; /* bytes, as those without another unit */
+	int64_t core;
+	int64_t cpu_ms; /* whole seconds */
+	int64_t data;
+	int64_t fsize;
+	int64_t memlock;
+	int64_t msgqueue;
+	int64_t nofile;
+	int64_t nproc;
+	int64_t sigpending;
+	int64_t stack;
+};
+
 struct conf_rollback {
 	int64_t crashes; /* 0: off */
 	int64_t within_ms;
@@ -179,6 +199,15 @@ struct conf_listener {
 	struct conf_socket socket;
 	struct conf_variable *environment;
 	size_t environment_count;
+	char *user;		  /* NULL: of the configuration, as the group */
+	char *group;		  /* NULL: the user's own, where the listener has a user */
+	struct conf_texts groups; /* items NULL: the user's own */
+	int64_t umask;
+	char *root_directory; /* NULL: the one that there is */
+	struct conf_rlimits rlimits;
+	int64_t nice; /* CONF_UNSET: as handlerd's, as what follows */
+	struct conf_texts cpu_affinity;
+	int64_t oom_score_adj;
 
 	struct conf_origin origin;	   /* of the entry */
 	struct conf_origin handler_origin; /* of the key `handler` */

@@ -144,12 +144,12 @@ emit_number(const struct emit *emit, const struct setting *row, int64_t number)
 {
 	char text[SETTING_NUMBER_SIZE];
 
-	if (row->type == SETTING_INT) {
+	if (row->type == SETTING_INT && !setting_is_number_quoted(row, number)) {
 		emit_int(emit, number);
 		return;
 	}
 	(void)setting_format(row, number, text, sizeof(text));
-	if (setting_is_quoted(row))
+	if (setting_is_number_quoted(row, number))
 		emit_string(emit, text);
 	else
 		(void)fputs(text, emit->out);
@@ -161,7 +161,7 @@ emit_value(const struct emit *emit, const struct setting *row, const void *targe
 {
 	const void *field = (const char *)target + row->offset;
 
-	if (row->type == SETTING_TEXT && *(char *const *)field == NULL)
+	if (setting_is_unset(row, field))
 		return;
 	emit_key(emit, row->name);
 	switch (row->type) {
@@ -222,7 +222,9 @@ emit_subgroup(struct emit *emit, const struct setting *row, const void *target)
 
 	(void)setting_label(row, label, sizeof(label));
 	for (size_t i = 0; i < setting_count && is_empty; i++)
-		is_empty = !emit_has_row(&settings[i], row->scope, label, target);
+		is_empty =
+			!emit_has_row(&settings[i], row->scope, label, target) ||
+			setting_is_unset(&settings[i], (const char *)target + settings[i].offset);
 	if (is_empty)
 		return;
 	emit_open_group(emit, row->name);

@@ -69,6 +69,8 @@ man_write_range(const struct setting *row, FILE *out)
 	man_write_number(row, row->min, out);
 	(void)fputs(" to ", out);
 	man_write_number(row, row->max, out);
+	if ((row->flags & SETTING_OR_UNLIMITED) != 0)
+		(void)fputs(", or \"unlimited\"", out);
 	if ((row->flags & SETTING_OR_NONE) == 0)
 		return;
 	(void)fputs(", or ", out);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "conf/config.h"
 #include "conf/settings.h"
 
 const struct setting *
@@ -43,6 +44,26 @@ setting_is_quoted(const struct setting *row)
 	       row->type != SETTING_BOOL && row->type != SETTING_SWITCH;
 }
 
+bool
+setting_is_number_quoted(const struct setting *row, int64_t number)
+{
+	if ((row->flags & SETTING_OR_UNLIMITED) != 0 && number == CONF_UNLIMITED)
+		return true;
+	return setting_is_quoted(row);
+}
+
+bool
+setting_is_unset(const struct setting *row, const void *field)
+{
+	if (row->type == SETTING_TEXT)
+		return *(char *const *)field == NULL;
+	if ((row->flags & SETTING_OR_UNSET) == 0)
+		return false;
+	if (row->type == SETTING_TEXTS)
+		return ((const struct conf_texts *)field)->items == NULL;
+	return *(const int64_t *)field == CONF_UNSET;
+}
+
 /* With one decimal at least: "3.0" is seen to take a fraction. */
 static void
 setting_format_thousandths(int64_t number, char *buf, size_t size)
@@ -63,6 +84,10 @@ setting_format_thousandths(int64_t number, char *buf, size_t size)
 const char *
 setting_format(const struct setting *row, int64_t number, char *buf, size_t size)
 {
+	if ((row->flags & SETTING_OR_UNLIMITED) != 0 && number == CONF_UNLIMITED) {
+		(void)snprintf(buf, size, "unlimited");
+		return buf;
+	}
 	switch (row->type) {
 	case SETTING_DURATION:
 		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)

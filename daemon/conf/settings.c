@@ -19,6 +19,7 @@
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
+#define PIB (1024 * 1024 * GIB)
 
 #define FOR_TCP SETTING_FOR(CONF_TCP)
 #define FOR_UDP SETTING_FOR(CONF_UDP)
@@ -326,6 +327,74 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "", "environment", SETTING_VARIABLES, 0,
 	 .help = "Strings that are added to the environment of the listener's workers. Names are "
 		 "letters, digits and _, and do not begin with LD_."},
+
+	{SETTING_LISTENER, "", "user", SETTING_TEXT, LISTENER_AT(user),
+	 .help = "The user that the listener's workers run as. Unset: the user of the top level. "
+		 "Started by another user than root, no other name is allowed."},
+	{SETTING_LISTENER, "", "group", SETTING_TEXT, LISTENER_AT(group),
+	 .help = "The group that the listener's workers run as. Unset: the group of the top level; of a "
+		 "listener with a user of its own, that user's group."},
+	{SETTING_LISTENER, "", "groups", SETTING_TEXTS, LISTENER_AT(groups),
+	 .flags = SETTING_OR_UNSET,
+	 .help = "The supplementary groups of the listener's workers: these and no others. Unset: those "
+		 "that the user has in the group database."},
+	{SETTING_LISTENER, "", "umask", SETTING_MODE, LISTENER_AT(umask), .min = 0, .max = 0777,
+	 .default_text = "0077",
+	 .help = "The permissions that files made by the handler do not get."},
+
+	{SETTING_LISTENER, "", "rlimits", SETTING_GROUP, 0,
+	 .help = "The limits of each of the listener's processes, soft and hard, as setrlimit(2) has them. "
+		 "Unset: as handlerd was started with. Only root can raise one."},
+	{SETTING_LISTENER, "rlimits", "as", SETTING_SIZE, LISTENER_AT(rlimits.as),
+	 .min = 16 * MIB, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "The address space: all that is mapped, stacks and libraries included."},
+	{SETTING_LISTENER, "rlimits", "core", SETTING_SIZE, LISTENER_AT(rlimits.core),
+	 .min = 0, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "The size of a core dump; \"0B\": there is none."},
+	{SETTING_LISTENER, "rlimits", "cpu", SETTING_DURATION, LISTENER_AT(rlimits.cpu_ms),
+	 .min = MS_PER_S, .max = 365 * MS_PER_D, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED | SETTING_WHOLE_SECONDS,
+	 .help = "The processor time of a process, in whole seconds. It is ended then by SIGXCPU, and "
+		 "replaced."},
+	{SETTING_LISTENER, "rlimits", "data", SETTING_SIZE, LISTENER_AT(rlimits.data),
+	 .min = MIB, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "What a process allocates: its heap, and memory of its own that it maps."},
+	{SETTING_LISTENER, "rlimits", "fsize", SETTING_SIZE, LISTENER_AT(rlimits.fsize),
+	 .min = 0, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "The size of files that it writes. Writing more fails with EFBIG."},
+	{SETTING_LISTENER, "rlimits", "memlock", SETTING_SIZE, LISTENER_AT(rlimits.memlock),
+	 .min = 0, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "Memory that it keeps from being swapped out."},
+	{SETTING_LISTENER, "rlimits", "msgqueue", SETTING_SIZE, LISTENER_AT(rlimits.msgqueue),
+	 .min = 0, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "POSIX message queues of its user."},
+	{SETTING_LISTENER, "rlimits", "nofile", SETTING_INT, LISTENER_AT(rlimits.nofile),
+	 .min = 64, .max = 1073741816, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "Open files. A worker needs its connections and 64 more; with less, it serves fewer "
+		 "connections at once, and says so."},
+	{SETTING_LISTENER, "rlimits", "nproc", SETTING_INT, LISTENER_AT(rlimits.nproc),
+	 .min = 1, .max = 4194304, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "Processes and threads of its user, those of other workers included."},
+	{SETTING_LISTENER, "rlimits", "sigpending", SETTING_INT, LISTENER_AT(rlimits.sigpending),
+	 .min = 0, .max = 4194304, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "Signals of its user that wait to be delivered."},
+	{SETTING_LISTENER, "rlimits", "stack", SETTING_SIZE, LISTENER_AT(rlimits.stack),
+	 .min = 64 * KIB, .max = PIB, .flags = SETTING_OR_UNSET | SETTING_OR_UNLIMITED,
+	 .help = "The stack of its first thread. Others have threading.stack_size and "
+		 "fibers.stack_size."},
+
+	{SETTING_LISTENER, "", "nice", SETTING_INT, LISTENER_AT(nice), .min = -20, .max = 19,
+	 .flags = SETTING_OR_UNSET,
+	 .help = "The nice value of the listener's processes: 19 has the least of the processor, -20 the "
+		 "most. Unset: as handlerd was started with. Only root can lower it."},
+	{SETTING_LISTENER, "", "cpu_affinity", SETTING_TEXTS, LISTENER_AT(cpu_affinity),
+	 .flags = SETTING_OR_UNSET,
+	 .help = "The processors that the listener's processes run on, such as [ \"0-3\", \"6\" ]. Those "
+		 "that the machine does not have are left out with a warning. Unset or an empty list: "
+		 "as handlerd was started with."},
+	{SETTING_LISTENER, "", "oom_score_adj", SETTING_INT, LISTENER_AT(oom_score_adj),
+	 .min = -1000, .max = 1000, .flags = SETTING_OR_UNSET,
+	 .help = "How likely the kernel takes the listener's processes when memory runs out: 1000 first, "
+		 "-1000 never. Unset: as handlerd was started with. Only root can lower it."},
 };
 /* clang-format on */
 

@@ -59,6 +59,8 @@ struct setting {
 #define SETTING_WHOLE_SECONDS 0x10U /* a duration without a fraction of a second */
 #define SETTING_BEFORE_BIND 0x20U   /* not for a socket that systemd has bound */
 #define SETTING_OR_EMPTY 0x40U	    /* a string that may be "" */
+#define SETTING_OR_UNSET 0x80U	    /* without a default: CONF_UNSET; of texts, no list at all */
+#define SETTING_OR_UNLIMITED 0x100U /* "unlimited" is taken too, as CONF_UNLIMITED */
 
 #define SETTING_FOR(protocol) (1U << (protocol))
 
@@ -78,6 +80,12 @@ bool setting_has_range(const struct setting *row);
 
 /* Whether a value of the row stands in double quotes. */
 bool setting_is_quoted(const struct setting *row);
+
+/* Whether this number of the row stands in double quotes. */
+bool setting_is_number_quoted(const struct setting *row, int64_t number);
+
+/* Whether the row's field says that the key was not given, so that there is nothing to write. */
+bool setting_is_unset(const struct setting *row, const void *field);
 
 /* A number of the row as it is written, less the quotes; returns buf. */
 const char *setting_format(const struct setting *row, int64_t number, char *buf, size_t size);

@@ -189,6 +189,9 @@ value_set_texts(struct value_place *place)
 			    value_kind(place->node));
 		return;
 	}
+	/* an empty list is one, too */
+	if (texts.items == NULL)
+		texts.items = memory_zero(1, sizeof(*texts.items));
 	conf_texts_free(field);
 	*field = texts;
 }
@@ -321,6 +324,13 @@ value_set_default(const struct setting *row, void *target)
 	if (row->type == SETTING_TEXT) {
 		free(*(char **)field);
 		*(char **)field = memory_text(text);
+		return;
+	}
+	if ((row->flags & SETTING_OR_UNSET) != 0) {
+		if (row->type == SETTING_TEXTS)
+			conf_texts_free(field);
+		else
+			*(int64_t *)field = CONF_UNSET;
 		return;
 	}
 	if (text == NULL)

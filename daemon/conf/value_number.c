@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 #include "base/parse.h"
+#include "conf/config.h"
 #include "conf/value_place.h"
 
 /* of a number with unit and quotes */
@@ -26,7 +27,7 @@ value_is_int(const config_setting_t *node)
 static const char *
 value_format(const struct setting *row, int64_t number, char *buf)
 {
-	const char *quote = setting_is_quoted(row) ? "\"" : "";
+	const char *quote = setting_is_number_quoted(row, number) ? "\"" : "";
 	char text[SETTING_NUMBER_SIZE];
 
 	(void)snprintf(buf, VALUE_TEXT_SIZE, "%s%s%s", quote,
@@ -42,10 +43,11 @@ value_refuse_range(const struct value_place *place, const char *is)
 	char min[VALUE_TEXT_SIZE], max[VALUE_TEXT_SIZE], none[VALUE_TEXT_SIZE];
 	bool has_none = (row->flags & SETTING_OR_NONE) != 0;
 
-	value_error(place->values, place->node, "%s must be from %s to %s%s%s, not %s",
+	value_error(place->values, place->node, "%s must be from %s to %s%s%s%s, not %s",
 		    place->label, value_format(row, row->min, min),
 		    value_format(row, row->max, max), has_none ? ", or " : "",
-		    has_none ? value_format(row, row->none, none) : "", is);
+		    has_none ? value_format(row, row->none, none) : "",
+		    (row->flags & SETTING_OR_UNLIMITED) != 0 ? ", or \"unlimited\"" : "", is);
 }
 
 /* Stores a number if it is within the row's range. */
@@ -277,9 +279,22 @@ value_set_fraction(const struct value_place *place)
 		value_store_number(place, value_round(thousandths));
 }
 
+static bool
+value_is_unlimited(const struct value_place *place)
+{
+	const char *text = config_setting_get_string(place->node);
+
+	return (place->row->flags & SETTING_OR_UNLIMITED) != 0 && text != NULL &&
+	       strcmp(text, "unlimited") == 0;
+}
+
 void
 value_set_number(const struct value_place *place)
 {
+	if (value_is_unlimited(place)) {
+		*(int64_t *)place->field = CONF_UNLIMITED;
+		return;
+	}
 	switch (place->row->type) {
 	case SETTING_INT:
 		value_set_int(place);

@@ -47,6 +47,17 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->group_count);
 	for (uint32_t i = 0; i < settings->group_count; i++)
 		buf_add_u32(out, settings->groups[i]);
+	buf_add_u32(out, settings->umask);
+	buf_add_u32(out, settings->rlimit_count);
+	for (uint32_t i = 0; i < settings->rlimit_count; i++) {
+		buf_add_u32(out, settings->rlimits[i].resource);
+		buf_add_u64(out, settings->rlimits[i].value);
+	}
+	buf_add_u32(out, settings->has_nice);
+	buf_add_u32(out, (uint32_t)settings->nice);
+	buf_add_text(out, settings->cpus);
+	buf_add_u32(out, settings->has_oom_score);
+	buf_add_u32(out, (uint32_t)settings->oom_score);
 	buf_add_u32(out, settings->protocol);
 	buf_add_u32(out, settings->concurrency);
 	buf_add_u32(out, settings->limit);
@@ -121,6 +132,18 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->groups = memory_zero(ret->group_count, sizeof(*ret->groups));
 	for (uint32_t i = 0; i < ret->group_count; i++)
 		ret->groups[i] = buf_read_u32(reader);
+	ret->umask = buf_read_u32(reader);
+	ret->rlimit_count = buf_read_count(reader);
+	ret->rlimits = memory_zero(ret->rlimit_count, sizeof(*ret->rlimits));
+	for (uint32_t i = 0; i < ret->rlimit_count; i++) {
+		ret->rlimits[i].resource = buf_read_u32(reader);
+		ret->rlimits[i].value = buf_read_u64(reader);
+	}
+	ret->has_nice = buf_read_u32(reader) != 0;
+	ret->nice = (int32_t)buf_read_u32(reader);
+	ret->cpus = buf_read_text(reader);
+	ret->has_oom_score = buf_read_u32(reader) != 0;
+	ret->oom_score = (int32_t)buf_read_u32(reader);
 	ret->protocol = buf_read_u32(reader);
 	ret->concurrency = buf_read_u32(reader);
 	ret->limit = buf_read_u32(reader);
@@ -181,6 +204,8 @@ worker_settings_free(struct worker_settings *settings)
 	free(settings->handler_path);
 	free(settings->handler_file);
 	free(settings->groups);
+	free(settings->rlimits);
+	free(settings->cpus);
 	free(settings->older_slots);
 	*settings = (struct worker_settings){0};
 }

@@ -57,6 +57,12 @@ struct worker_option {
 	uint32_t line;
 };
 
+/* One limit of setrlimit(2). */
+struct worker_rlimit {
+	uint32_t resource; /* RLIMIT_NOFILE and so on */
+	uint64_t value;	   /* UINT64_MAX: unlimited */
+};
+
 struct worker_settings {
 	uint32_t purpose; /* enum worker_purpose */
 	uint32_t generation;
@@ -74,6 +80,14 @@ struct worker_settings {
 	gid_t gid;
 	gid_t *groups;
 	uint32_t group_count;
+	uint32_t umask;
+	struct worker_rlimit *rlimits;
+	uint32_t rlimit_count;
+	bool has_nice;
+	int32_t nice;
+	char *cpus; /* as base/cpus.h reads it; NULL: those that there are */
+	bool has_oom_score;
+	int32_t oom_score;
 
 	uint32_t protocol;    /* enum worker_protocol */
 	uint32_t concurrency; /* enum worker_concurrency */

@@ -1,8 +1,11 @@
 /*
  * birth.c - what a worker of a listener is told: settings and environment.
  */
+#include "supervisor/birth.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -86,6 +89,80 @@ birth_options(const struct conf_listener *conf, bool has_origins)
 	return options;
 }
 
+#define BIRTH_RLIMIT(resource, field)                                                              \
+	{                                                                                          \
+		resource, offsetof(struct conf_rlimits, field)                                     \
+	}
+
+static const struct {
+	uint32_t resource;
+	size_t offset;
+} birth_rlimit_rows[] = {
+	BIRTH_RLIMIT(RLIMIT_AS, as),
+	BIRTH_RLIMIT(RLIMIT_CORE, core),
+	BIRTH_RLIMIT(RLIMIT_CPU, cpu_ms),
+	BIRTH_RLIMIT(RLIMIT_DATA, data),
+	BIRTH_RLIMIT(RLIMIT_FSIZE, fsize),
+	BIRTH_RLIMIT(RLIMIT_MEMLOCK, memlock),
+	BIRTH_RLIMIT(RLIMIT_MSGQUEUE, msgqueue),
+	BIRTH_RLIMIT(RLIMIT_NOFILE, nofile),
+	BIRTH_RLIMIT(RLIMIT_NPROC, nproc),
+	BIRTH_RLIMIT(RLIMIT_SIGPENDING, sigpending),
+	BIRTH_RLIMIT(RLIMIT_STACK, stack),
+};
+_Static_assert(COUNT_OF(birth_rlimit_rows) <= BIRTH_MOST_RLIMITS, "all have room");
+_Static_assert(COUNT_OF(birth_rlimit_rows) == sizeof(struct conf_rlimits) / sizeof(int64_t),
+	       "each has its row");
+
+uint32_t
+birth_rlimits(const struct conf_rlimits *conf, struct worker_rlimit ret[BIRTH_MOST_RLIMITS])
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < COUNT_OF(birth_rlimit_rows); i++) {
+		int64_t value =
+			*(const int64_t *)((const char *)conf + birth_rlimit_rows[i].offset);
+
+		if (value == CONF_UNSET)
+			continue;
+		ret[count].resource = birth_rlimit_rows[i].resource;
+		if (value == CONF_UNLIMITED)
+			ret[count++].value = UINT64_MAX;
+		else
+			ret[count++].value = (uint64_t)(birth_rlimit_rows[i].resource == RLIMIT_CPU
+								? value / 1000
+								: value);
+	}
+	return count;
+}
+
+struct cpus
+birth_cpus(const struct conf_listener *conf)
+{
+	struct cpus cpus = {0};
+
+	/* what is none was refused when it was read */
+	for (size_t i = 0; i < conf->cpu_affinity.count; i++)
+		(void)cpus_parse(conf->cpu_affinity.items[i], &cpus);
+	return cpus;
+}
+
+/* What of the process itself is the listener's own. */
+static void
+birth_add_process(const struct conf_listener *conf, struct worker_settings *settings)
+{
+	struct cpus cpus = birth_cpus(conf);
+
+	settings->umask = (uint32_t)conf->umask;
+	settings->rlimits = memory_zero(BIRTH_MOST_RLIMITS, sizeof(*settings->rlimits));
+	settings->rlimit_count = birth_rlimits(&conf->rlimits, settings->rlimits);
+	settings->has_nice = conf->nice != CONF_UNSET;
+	settings->nice = settings->has_nice ? (int32_t)conf->nice : 0;
+	settings->cpus = cpus_count(&cpus) > 0 ? cpus_format(&cpus) : NULL;
+	settings->has_oom_score = conf->oom_score_adj != CONF_UNSET;
+	settings->oom_score = settings->has_oom_score ? (int32_t)conf->oom_score_adj : 0;
+}
+
 struct worker_settings
 listener_settings(const struct listener *listener, uint32_t generation, enum worker_purpose purpose)
 {
@@ -141,6 +218,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.option_count = (uint32_t)conf->option_count,
 	};
 
+	birth_add_process(conf, &settings);
 	if (listener->world->log_level != 0 &&
 	    (listener->world->log_level_of == config || listener->own_config != NULL))
 		settings.log_level = (int32_t)listener->world->log_level;
@@ -148,6 +226,14 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 	if (!is_whole)
 		settings.log_level = 0;
 	return settings;
+}
+
+void
+listener_free_settings(struct worker_settings *settings)
+{
+	free(settings->options);
+	free(settings->rlimits);
+	free(settings->cpus);
 }
 
 /* Sets NAME=value in place of one of that name, or behind the last. */

@@ -44,13 +44,14 @@ command_take_report(struct report *to, const struct report *from)
 static void
 command_probe_all(struct supervisor *supervisor, struct config *config, struct report *report)
 {
-	struct identity identity = {0};
+	struct identities identities;
 	bool is_broken = report->errors > 0;
-	bool is_known = names_look_up(config, &identity, report);
+	bool is_known = identities_look_up(config, &identities, report);
 	struct control_group group;
 
 	if (is_known)
-		(void)names_look_up_control(config, &identity, &group.is_given, &group.gid, report);
+		(void)identities_look_up_control(config, &identities, &group.is_given, &group.gid,
+						 report);
 	for (size_t i = 0; i < config->listener_count && is_known; i++) {
 		struct conf_listener *conf = &config->listeners[i];
 		struct listener *listener;
@@ -61,7 +62,8 @@ command_probe_all(struct supervisor *supervisor, struct config *config, struct r
 		/* what it really says may be one of the errors; every handler bears this */
 		if (is_broken)
 			conf->concurrency = CONF_SERIAL;
-		listener = listener_new(&supervisor->world, config, conf, &identity, report);
+		listener = listener_new(&supervisor->world, config, conf,
+					identities_find(&identities, config, conf), report);
 		if (listener == NULL)
 			continue;
 		probe_start(&probe, listener, WORKER_PROBE, command_on_probe_over);
@@ -70,7 +72,7 @@ command_probe_all(struct supervisor *supervisor, struct config *config, struct r
 		probe_free(&probe);
 		listener_free(listener);
 	}
-	identity_free(&identity);
+	identities_free(&identities);
 }
 
 int
@@ -126,16 +128,16 @@ int
 command_describe(struct supervisor *supervisor)
 {
 	struct report report = {0};
-	struct identity identity = {0};
+	struct identities identities = {0};
 	struct listener *listener = NULL;
 	struct config *config = command_describe_config(supervisor, &report);
+	const struct conf_listener *conf = &config->listeners[config->listener_count - 1];
 	int status = EXIT_CONFIGURATION;
 
 	supervisor->world.on_change = command_on_change;
-	if (report.errors == 0 && names_look_up(config, &identity, &report))
-		listener = listener_new(&supervisor->world, config,
-					&config->listeners[config->listener_count - 1], &identity,
-					&report);
+	if (report.errors == 0 && identities_look_up_one(config, conf, &identities, &report))
+		listener = listener_new(&supervisor->world, config, conf,
+					identities_find(&identities, config, conf), &report);
 	if (listener != NULL) {
 		struct probe probe;
 
@@ -153,7 +155,7 @@ command_describe(struct supervisor *supervisor)
 	report_find_sources(&report);
 	report_print(&report, stderr);
 	listener_free(listener);
-	identity_free(&identity);
+	identities_free(&identities);
 	config_free(config);
 	report_free(&report);
 	return status;

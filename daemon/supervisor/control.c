@@ -265,13 +265,13 @@ control_open(struct supervisor *supervisor, struct report *report)
 
 bool
 control_prepare(struct supervisor *supervisor, const struct config *config,
-		const struct identity *workers, struct report *report)
+		const struct identities *workers, struct report *report)
 {
 	struct control *control = &supervisor->control;
 	const struct conf_origin *origin = &config->control_origin;
 	struct control_place place;
-	bool is_good = names_look_up_control(config, workers, &control->next_group.is_given,
-					     &control->next_group.gid, report);
+	bool is_good = identities_look_up_control(config, workers, &control->next_group.is_given,
+						  &control->next_group.gid, report);
 
 	control_place_find(supervisor->cmdline, config, &place);
 	if (supervisor->config == NULL) {

@@ -19,7 +19,7 @@
 #include "net/local.h"
 #include "supervisor/control_access.h"
 #include "supervisor/control_path.h"
-#include "supervisor/names.h"
+#include "supervisor/identities.h"
 #include "supervisor/reload.h"
 
 /* Clients at once; of these, so many are kept for those who may do everything. */
@@ -51,7 +51,7 @@ void control_init(struct control *control);
  * none of the workers', the path that of the start. Whether all is good; if not, the report tells.
  */
 bool control_prepare(struct supervisor *supervisor, const struct config *config,
-		     const struct identity *workers, struct report *report);
+		     const struct identities *workers, struct report *report);
 /* Opens the socket if it is not open. False, told in the report, if a path that somebody asked for
  * cannot be had; one that is a default leaves a warning. */
 bool control_open(struct supervisor *supervisor, struct report *report);

@@ -39,7 +39,7 @@ listener_make_image(struct listener *listener)
 	buf_add_text(&listener->image, conf->group);
 	image_add_addresses(listener);
 	listener_free_environment(environment);
-	free(settings.options);
+	listener_free_settings(&settings);
 }
 
 static bool

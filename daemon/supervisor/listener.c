@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "supervisor/rights.h"
 
 static void
 listener_copy_identity(struct identity *to, const struct identity *from)
@@ -54,6 +55,7 @@ listener_new(struct listener_world *world, struct config *config, const struct c
 
 	if (!pin_open(&listener->pin, conf->handler, &config->handler_path, &conf->handler_origin,
 		      report) ||
+	    !rights_check(conf, report) ||
 	    !names_look_up_socket(conf, &listener->socket_owner.uid, &listener->socket_owner.gid,
 				  report)) {
 		listener_free(listener);

@@ -144,10 +144,11 @@ struct scoreboard_totals listener_count(const struct listener *listener);
 /* Connections that are open, of all of them. */
 uint64_t listener_count_open(const struct listener *listener);
 
-/* The settings of a worker for this listener. Texts and lists are borrowed but for `options`, which
- * the caller frees. Without a generation: only what makes a difference, for comparing. */
+/* The settings of a worker for this listener, some of which are borrowed from it; freed with
+ * listener_free_settings. Without a generation: only what makes a difference, for comparing. */
 struct worker_settings listener_settings(const struct listener *listener, uint32_t generation,
 					 enum worker_purpose purpose);
+void listener_free_settings(struct worker_settings *settings);
 
 /* The environment of a worker, NULL-terminated; freed with listener_free_environment. */
 char **listener_environment(const struct identity *identity, const struct conf_listener *conf);

@@ -215,7 +215,7 @@ listener_start_child(struct child *child, uint32_t generation)
 	}
 	if (r < 0)
 		listener_close_board(child);
-	free(settings.options);
+	listener_free_settings(&settings);
 	return r;
 }
 

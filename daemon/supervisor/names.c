@@ -1,5 +1,5 @@
 /*
- * names.c - the look-up, and the rules of who may be whom.
+ * names.c - the look-up, in a child.
  */
 #include "supervisor/names.h"
 
@@ -28,16 +28,55 @@ enum names_result {
 	NAMES_FOUND,
 	NAMES_NO_USER,
 	NAMES_NO_GROUP,
+	NAMES_NO_SUPPLEMENTARY, /* and which */
 };
 
+bool
+names_has_groups(const struct conf_texts *groups)
+{
+	return groups != NULL && groups->items != NULL;
+}
+
+/* Those of the list, each once. Returns how many, or -1 and which there is not. */
+static int
+names_list_groups(const struct conf_texts *texts, gid_t *groups, uint32_t *ret_missing)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < texts->count && count < NAMES_MOST_GROUPS; i++) {
+		const struct group *group = getgrnam(texts->items[i]);
+		bool is_known = false;
+
+		if (group == NULL) {
+			*ret_missing = (uint32_t)i;
+			return -1;
+		}
+		for (int k = 0; k < count; k++)
+			is_known = is_known || groups[k] == group->gr_gid;
+		if (!is_known)
+			groups[count++] = group->gr_gid;
+	}
+	return count;
+}
+
 static void
-names_add_user(struct buf *answer, const struct passwd *user, gid_t gid)
+names_add_user(struct buf *answer, const struct passwd *user, gid_t gid,
+	       const struct conf_texts *texts)
 {
 	gid_t groups[NAMES_MOST_GROUPS];
 	int count = NAMES_MOST_GROUPS;
+	uint32_t missing;
 
-	if (getgrouplist(user->pw_name, gid, groups, &count) < 0)
+	if (names_has_groups(texts)) {
+		count = names_list_groups(texts, groups, &missing);
+		if (count < 0) {
+			buf_add_u32(answer, NAMES_NO_SUPPLEMENTARY);
+			buf_add_u32(answer, missing);
+			return;
+		}
+	} else if (getgrouplist(user->pw_name, gid, groups, &count) < 0) {
 		count = NAMES_MOST_GROUPS;
+	}
 	buf_add_u32(answer, NAMES_FOUND);
 	buf_add_u32(answer, user->pw_uid);
 	buf_add_u32(answer, gid);
@@ -48,16 +87,17 @@ names_add_user(struct buf *answer, const struct passwd *user, gid_t gid)
 		buf_add_u32(answer, groups[i]);
 }
 
-/* In the child. `user` NULL: the user of this process. */
+/* In the child. */
 static void
-names_find(struct buf *answer, const char *user_name, const char *group_name)
+names_find(struct buf *answer, const struct names_question *question)
 {
-	const struct passwd *user = user_name != NULL ? getpwnam(user_name) : getpwuid(geteuid());
+	const struct passwd *user =
+		question->user != NULL ? getpwnam(question->user) : getpwuid(geteuid());
 	const struct group *group;
 	struct passwd unnamed = {.pw_name = "", .pw_dir = "/"};
 	gid_t gid;
 
-	if (user == NULL && user_name != NULL) {
+	if (user == NULL && question->user != NULL) {
 		buf_add_u32(answer, NAMES_NO_USER);
 		return;
 	}
@@ -67,24 +107,24 @@ names_find(struct buf *answer, const char *user_name, const char *group_name)
 		user = &unnamed;
 	}
 	gid = user->pw_gid;
-	if (group_name != NULL) {
-		group = getgrnam(group_name);
+	if (question->group != NULL) {
+		group = getgrnam(question->group);
 		if (group == NULL) {
 			buf_add_u32(answer, NAMES_NO_GROUP);
 			return;
 		}
 		gid = group->gr_gid;
 	}
-	names_add_user(answer, user, gid);
+	names_add_user(answer, user, gid, question->groups);
 }
 
 static _Noreturn void
-names_run_child(int fd, const char *user, const char *group)
+names_run_child(int fd, const struct names_question *question)
 {
 	struct buf answer = {0};
 	size_t at = 0;
 
-	names_find(&answer, user, group);
+	names_find(&answer, question);
 	while (at < answer.length) {
 		ssize_t n = write(fd, answer.data + at, answer.length - at);
 
@@ -132,6 +172,10 @@ names_parse(struct buf_reader *reader, struct identity *ret)
 		return -ENOENT;
 	if (result == NAMES_NO_GROUP)
 		return -ESRCH;
+	if (result == NAMES_NO_SUPPLEMENTARY) {
+		ret->group_count = buf_read_u32(reader);
+		return -ENODATA;
+	}
 	ret->uid = buf_read_u32(reader);
 	ret->gid = buf_read_u32(reader);
 	ret->user = buf_read_text(reader);
@@ -143,9 +187,8 @@ names_parse(struct buf_reader *reader, struct identity *ret)
 	return reader->is_bad ? -EBADMSG : 0;
 }
 
-/* 0; -ENOENT: no such user; -ESRCH: no such group; another negative errno. */
-static int
-names_ask(const char *user, const char *group, struct identity *ret)
+int
+names_ask(const struct names_question *question, struct identity *ret)
 {
 	CLEANUP_FREE unsigned char *answer = memory_zero(1, NAMES_MOST_ANSWER);
 	struct buf_reader reader = {.data = answer};
@@ -163,7 +206,7 @@ names_ask(const char *user, const char *group, struct identity *ret)
 		return -errno;
 	}
 	if (pid == 0)
-		names_run_child(ends[1], user, group);
+		names_run_child(ends[1], question);
 	(void)close(ends[1]);
 	n = names_read(ends[0], answer, NAMES_MOST_ANSWER);
 	(void)close(ends[0]);
@@ -178,48 +221,6 @@ names_ask(const char *user, const char *group, struct identity *ret)
 	return names_parse(&reader, ret);
 }
 
-static void
-names_complain(const struct config *config, const char *user, int error, struct report *report)
-{
-	const struct conf_origin *u = &config->user_origin, *g = &config->group_origin;
-
-	if (error == -ENOENT)
-		report_error(report, u->file, u->line, "there is no user '%s'", user);
-	else if (error == -ESRCH)
-		report_error(report, g->file, g->line, "there is no group '%s'", config->group);
-	else
-		report_error(report, u->file, u->line, "cannot look up user '%s': %s",
-			     user != NULL ? user : "", strerror(-error));
-}
-
-/* Started by an ordinary user: workers are that user. */
-static bool
-names_look_up_own(const struct config *config, struct identity *ret, struct report *report)
-{
-	struct identity asked = {0};
-	size_t errors = report->errors;
-	int r = names_ask(NULL, NULL, ret);
-
-	if (r < 0) {
-		names_complain(config, NULL, r, report);
-		return false;
-	}
-	if (config->user == NULL && config->group == NULL)
-		return true;
-	r = names_ask(config->user, config->group, &asked);
-	if (r < 0)
-		names_complain(config, config->user, r, report);
-	else if (asked.uid != geteuid() || (config->group != NULL && asked.gid != getegid()))
-		report_error(
-			report,
-			config->user != NULL ? config->user_origin.file : config->group_origin.file,
-			config->user != NULL ? config->user_origin.line : config->group_origin.line,
-			"only root can run workers as another user or group than its own (in a "
-			"systemd unit, User= and Group= are what it runs as)");
-	identity_free(&asked);
-	return report->errors == errors;
-}
-
 bool
 names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,
 		     struct report *report)
@@ -232,7 +233,7 @@ names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t
 	*ret_uid = geteuid();
 	*ret_gid = getegid();
 	if (owner != NULL || group != NULL)
-		r = names_ask(owner, group, &found);
+		r = names_ask(&(struct names_question){.user = owner, .group = group}, &found);
 	if (r >= 0 && owner != NULL)
 		*ret_uid = found.uid;
 	if (r >= 0 && group != NULL)
@@ -251,76 +252,6 @@ names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t
 			     "listener '%s': socket.owner and socket.group cannot be looked up: %s",
 			     listener->name, strerror(-r));
 	return r >= 0;
-}
-
-static bool
-names_is_member(const struct identity *identity, gid_t gid)
-{
-	for (uint32_t i = 0; i < identity->group_count; i++) {
-		if (identity->groups[i] == gid)
-			return true;
-	}
-	return identity->gid == gid;
-}
-
-bool
-names_look_up_control(const struct config *config, const struct identity *workers,
-		      bool *ret_is_given, gid_t *ret_gid, struct report *report)
-{
-	const struct conf_origin *origin = &config->control_group_origin;
-	struct identity found = {0};
-	size_t errors = report->errors;
-	int r;
-
-	*ret_is_given = config->control_group != NULL;
-	if (config->control_group == NULL)
-		return true;
-	r = names_ask(NULL, config->control_group, &found);
-	*ret_gid = found.gid;
-	identity_free(&found);
-	if (r == -ESRCH)
-		report_error(report, origin->file, origin->line,
-			     "control_group: there is no group '%s'", config->control_group);
-	else if (r < 0)
-		report_error(report, origin->file, origin->line,
-			     "control_group: '%s' cannot be looked up: %s", config->control_group,
-			     strerror(-r));
-	else if (workers->is_dropped && workers->uid != 0 && names_is_member(workers, *ret_gid))
-		/* workers that are who we are may ask anything, whatever their groups */
-		report_error(report, origin->file, origin->line,
-			     "control_group: '%s' is a group of the workers (user '%s'): handlers "
-			     "could look at everybody's connections; take a group of its own",
-			     config->control_group, workers->user != NULL ? workers->user : "");
-	return report->errors == errors;
-}
-
-bool
-names_look_up(const struct config *config, struct identity *ret, struct report *report)
-{
-	const char *user = config->user, *group = config->group;
-	size_t errors = report->errors;
-	int r;
-
-	*ret = (struct identity){0};
-	if (geteuid() != 0)
-		return names_look_up_own(config, ret, report);
-	ret->is_dropped = true;
-	r = names_ask(user != NULL ? user : "handlerd", group, ret);
-	if (r == -ENOENT && user == NULL) {
-		user = "nobody";
-		report_warning(
-			report, NULL, 0,
-			"there is no account 'handlerd'; workers run as 'nobody' (create it, or "
-			"set user in the configuration)");
-		r = names_ask(user, group, ret);
-	}
-	if (r < 0)
-		names_complain(config, user != NULL ? user : "handlerd", r, report);
-	else if (ret->uid == 0)
-		report_warning(
-			report, config->user_origin.file, config->user_origin.line,
-			"workers run as root: a mistake in a handler is a mistake of root's");
-	return report->errors == errors;
 }
 
 void

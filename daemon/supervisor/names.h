@@ -12,7 +12,7 @@
 #include "base/report.h"
 #include "conf/config.h"
 
-/* Who the workers are. */
+/* Who a worker is. */
 struct identity {
 	bool is_dropped; /* else they stay who the supervisor is */
 	uid_t uid;
@@ -23,19 +23,24 @@ struct identity {
 	char *home;
 };
 
-/* The identity that a configuration asks for; errors and warnings go into the report. Waits up to
- * 10 s. Returns whether it is known. */
-bool names_look_up(const struct config *config, struct identity *ret, struct report *report);
+/* What is asked for. */
+struct names_question {
+	const char *user;		 /* NULL: the user of this process */
+	const char *group;		 /* NULL: the user's own */
+	const struct conf_texts *groups; /* NULL, or items NULL: the user's own */
+};
+
+/* Waits up to 10 s. 0; -ENOENT: no such user; -ESRCH: no such group; -ENODATA: no such group of the
+ * list, whose index is in group_count; another negative errno. */
+int names_ask(const struct names_question *question, struct identity *ret);
+
+/* Whether a list is there, which may be empty. */
+bool names_has_groups(const struct conf_texts *groups);
 
 /* Who owns the file of a listener's Unix socket; this process's own user and group where the
  * configuration does not say. Returns whether it is known; if not, the report tells. */
 bool names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,
 			  struct report *report);
-
-/* The group of control_group, which may be none of the workers' (as names_look_up has found them).
- * Returns whether all is good; if not, the report tells. */
-bool names_look_up_control(const struct config *config, const struct identity *workers,
-			   bool *ret_is_given, gid_t *ret_gid, struct report *report);
 
 void identity_free(struct identity *identity);
 

@@ -19,7 +19,7 @@ prepare_add_next(struct reload *reload, struct listener *listener)
 
 /* One listener for each enabled entry: the running one if nothing about it changes. */
 static void
-prepare_plan_entries(struct supervisor *supervisor, const struct identity *identity)
+prepare_plan_entries(struct supervisor *supervisor, const struct identities *identities)
 {
 	struct reload *reload = &supervisor->reload;
 
@@ -30,7 +30,8 @@ prepare_plan_entries(struct supervisor *supervisor, const struct identity *ident
 
 		if (!conf->is_enabled)
 			continue;
-		listener = listener_new(&supervisor->world, reload->config, conf, identity,
+		listener = listener_new(&supervisor->world, reload->config, conf,
+					identities_find(identities, reload->config, conf),
 					&reload->report);
 		if (listener == NULL)
 			continue;
@@ -56,11 +57,11 @@ prepare_is_next(const struct reload *reload, const char *name)
 }
 
 static void
-prepare_make_plan(struct supervisor *supervisor, const struct identity *identity)
+prepare_make_plan(struct supervisor *supervisor, const struct identities *identities)
 {
 	struct reload *reload = &supervisor->reload;
 
-	prepare_plan_entries(supervisor, identity);
+	prepare_plan_entries(supervisor, identities);
 	if (reload->report.errors > 0)
 		return;
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
@@ -152,7 +153,7 @@ void
 prepare_from_file(struct supervisor *supervisor)
 {
 	struct reload *reload = &supervisor->reload;
-	struct identity identity = {0};
+	struct identities identities = {0};
 
 	reload->config = supervisor_read_config(supervisor, &reload->report);
 	if (reload->report.errors > 0) {
@@ -162,12 +163,12 @@ prepare_from_file(struct supervisor *supervisor)
 	}
 	if (reload->kind == RELOAD_START)
 		supervisor_open_log(supervisor, reload->config);
-	(void)names_look_up(reload->config, &identity, &reload->report);
+	(void)identities_look_up(reload->config, &identities, &reload->report);
 	if (reload->report.errors == 0)
-		(void)control_prepare(supervisor, reload->config, &identity, &reload->report);
+		(void)control_prepare(supervisor, reload->config, &identities, &reload->report);
 	if (reload->report.errors == 0)
-		prepare_make_plan(supervisor, &identity);
-	identity_free(&identity);
+		prepare_make_plan(supervisor, &identities);
+	identities_free(&identities);
 	if (reload->report.errors > 0) {
 		reload_fail(supervisor, EXIT_CONFIGURATION);
 		return;

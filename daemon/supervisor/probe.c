@@ -132,7 +132,7 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 		r = process_start(&probe->process, listener->world->loop, PROBE_GENERATION, &birth);
 	buf_free(&image);
 	listener_free_environment(environment);
-	free(settings.options);
+	listener_free_settings(&settings);
 	return r;
 }
 

@@ -28,7 +28,7 @@ probes_make_key(const struct listener *listener, struct buf *key)
 	buf_add_u64(key, (uint64_t)pin->st.st_mtim.tv_nsec);
 	buf_add(key, pin->build_id, pin->build_id_size);
 	listener_free_environment(environment);
-	free(settings.options);
+	listener_free_settings(&settings);
 }
 
 void

@@ -22,7 +22,7 @@
 #include "supervisor/probes.h"
 
 struct config;
-struct identity;
+struct identities;
 struct listener;
 struct supervisor;
 

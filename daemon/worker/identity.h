@@ -7,18 +7,32 @@
 
 #include "ipc/worker_settings.h"
 
+/* Why a worker is not what its listener says. */
+struct identity_failure {
+	char step[256];	    /* what could not be done, for behind "cannot" */
+	const char *advice; /* static, for behind the message; "" if nothing is known */
+};
+
 /*
  * Drops to the identity in the settings, step by step, each checked and read back. 0; a negative
- * errno with *ret_step, a static text that names the step. After a failure the process must end.
+ * errno with *ret_failure filled in. After a failure the process must end.
  */
-int identity_drop(const struct worker_settings *settings, const char **ret_step);
+int identity_drop(const struct worker_settings *settings, struct identity_failure *ret_failure);
+
+/* Names the step more closely than the table of steps does. */
+void identity_name_step(struct identity_failure *failure, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The steps that limit what the process takes of the machine. In identity_limits.c, as what
+ * follows. */
+int identity_set_oom_score(const struct worker_settings *settings,
+			   struct identity_failure *failure);
+int identity_set_limits(const struct worker_settings *settings, struct identity_failure *failure);
+int identity_set_nice(const struct worker_settings *settings, struct identity_failure *failure);
+int identity_set_cpus(const struct worker_settings *settings, struct identity_failure *failure);
 
 /* Raises the soft limit of open files for `connections` at once and `more` descriptors. Returns how
  * many connections the hard limit bears, at most `connections`. */
 uint32_t identity_raise_files(uint32_t connections, uint32_t more);
-
-/* What stands in the way of a step that failed with this error, for behind the message; "" if that
- * is not known. */
-const char *identity_advise(int error);
 
 #endif

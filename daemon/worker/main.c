@@ -94,10 +94,48 @@ worker_load(struct worker *worker, bool is_probe)
 	return is_good;
 }
 
+static void
+worker_on_signal(int number)
+{
+	(void)number;
+}
+
+/* Output that nobody reads, and a file that became too large, are errors of a call, not the end:
+ * stdio, sendfile and write cannot be told to leave the signals. Handled and not ignored: what is
+ * ignored is ignored by the programs that a handler executes, too, and what is handled is as they
+ * expect it. */
+static void
+worker_take_signals(void)
+{
+	struct sigaction action = {
+		.sa_handler = worker_on_signal,
+		.sa_flags = SA_RESTART | SA_ONSTACK,
+	};
+
+	(void)sigaction(SIGPIPE, &action, NULL);
+	(void)sigaction(SIGXFSZ, &action, NULL);
+}
+
+/* From here on the process is what its listener may be. */
+static bool
+worker_drop(struct worker *worker)
+{
+	struct identity_failure failure;
+	int r = identity_drop(&worker->settings, &failure);
+
+	if (r < 0) {
+		worker_send_failure(worker, PROTOCOL_STAGE_IDENTITY, "cannot %s: %s%s",
+				    failure.step, strerror(-r), failure.advice);
+		return false;
+	}
+	/* what narrows the process further stands here: it needs no_new_privs, and no line of the
+	 * handler has run yet */
+	return true;
+}
+
 static bool
 worker_prepare(struct worker *worker)
 {
-	const char *step = NULL;
 	int r = worker_read_settings(&worker->settings);
 
 	if (r < 0) {
@@ -110,14 +148,9 @@ worker_prepare(struct worker *worker)
 	log_open((enum log_target)worker->settings.log_target, WORKER_FD_LOG,
 		 worker->settings.log_is_json, worker->settings.log_level, "handlerd-worker");
 	worker_send(worker, PROTOCOL_HELLO, NULL);
-	/* stdio and sendfile cannot be told to leave it */
-	(void)signal(SIGPIPE, SIG_IGN);
-	r = identity_drop(&worker->settings, &step);
-	if (r < 0) {
-		worker_send_failure(worker, PROTOCOL_STAGE_IDENTITY, "cannot %s: %s%s", step,
-				    strerror(-r), identity_advise(r));
+	worker_take_signals();
+	if (!worker_drop(worker))
 		return false;
-	}
 	r = server_init(&worker->server, worker->settings.listener, worker->settings.generation);
 	/* before a line of the handler runs */
 	if (r >= 0 && worker->settings.purpose == WORKER_SERVE)

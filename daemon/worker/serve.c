@@ -15,13 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "api/request.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/text.h"
 #include "concurrency/crash.h"
 #include "ipc/connections.h"
@@ -193,10 +196,10 @@ static void
 serve_on_signal(struct loop_source *source, uint32_t events)
 {
 	struct worker *worker = CONTAINER_OF(source, struct worker, signals);
-	struct signalfd_siginfo info;
+	struct signalfd_siginfo info; /* of an eventfd, its counter */
 
 	(void)events;
-	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+	while (read(source->fd, &info, sizeof(info)) > 0)
 		;
 	serve_orphaned(worker);
 }
@@ -347,6 +350,17 @@ serve_is_datagram(const struct worker_settings *settings)
 	return settings->protocol == WORKER_UDP || settings->protocol == WORKER_UNIXGRAM;
 }
 
+/* Whether the listener has a limit of open files of its own. */
+static bool
+serve_has_file_limit(const struct worker_settings *settings)
+{
+	for (uint32_t i = 0; i < settings->rlimit_count; i++) {
+		if (settings->rlimits[i].resource == RLIMIT_NOFILE)
+			return true;
+	}
+	return false;
+}
+
 static void
 serve_fill_mode(struct worker *worker)
 {
@@ -365,8 +379,10 @@ serve_fill_mode(struct worker *worker)
 	if (mode->limit < settings->limit)
 		log_event(LOG_EVENT_FILES_LIMITED, worker->server.name,
 			  "'%s' may serve %" PRIu32 " connections at once instead of %" PRIu32
-			  ": the limit of open files is too low; raise LimitNOFILE or ulimit -n",
-			  worker->server.name, mode->limit, settings->limit);
+			  ": the limit of open files is too low; raise %s",
+			  worker->server.name, mode->limit, settings->limit,
+			  serve_has_file_limit(settings) ? "rlimits.nofile"
+							 : "LimitNOFILE or ulimit -n");
 	mode->min_threads = settings->min_threads;
 	mode->idle_timeout_ns = (int64_t)settings->idle_timeout_ms * CLOCK_NS_PER_MS;
 	mode->stack_size = settings->stack_size;
@@ -419,24 +435,57 @@ serve_open_older(struct worker *worker)
 			  settings->older_count);
 }
 
-static int
-serve_open_loop(struct worker *worker)
+static int serve_signal_fd = -1;
+
+static void
+serve_note_signal(int number)
 {
+	int saved_errno = errno;
+
+	(void)number;
+	fd_raise_event(serve_signal_fd);
+	errno = saved_errno;
+}
+
+/* A descriptor that tells of SIGTERM. Blocked and read from a signalfd, it would be blocked in
+ * programs that a handler executes, which nobody could end then; so it is handled. A forking
+ * parent, in which no handler serves, blocks it all the same: its children have a handler of their
+ * own, and must not be hit before they are what they are (forked.c). */
+static int
+serve_open_signals(const struct worker *worker)
+{
+	struct sigaction action = {
+		.sa_handler = serve_note_signal,
+		.sa_flags = SA_RESTART | SA_ONSTACK,
+	};
 	sigset_t set;
-	int r;
+	int fd;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	r = loop_init(&worker->loop);
+	if (worker->settings.concurrency == WORKER_FORKING) {
+		(void)sigprocmask(SIG_BLOCK, &set, NULL);
+		fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+		return fd < 0 ? -errno : fd;
+	}
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	serve_signal_fd = fd;
+	return sigaction(SIGTERM, &action, NULL) < 0 ? -errno : fd;
+}
+
+static int
+serve_open_loop(struct worker *worker)
+{
+	int r = loop_init(&worker->loop);
+
 	if (r < 0)
 		return r;
-	worker->signals = (struct loop_source){
-		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
-		.on_event = serve_on_signal,
-	};
-	if (worker->signals.fd < 0)
-		return -errno;
+	r = serve_open_signals(worker);
+	if (r < 0)
+		return r;
+	worker->signals = (struct loop_source){.fd = r, .on_event = serve_on_signal};
 	r = loop_add(&worker->loop, &worker->signals, EPOLLIN);
 	if (r < 0)
 		return r;

@@ -21,6 +21,9 @@ static const char full[] =
 	"      yes = true; no = false; empty = \"\"; none = [ ]; some = [ \"p\", \"q\\n\" ];\n"
 	"      text = \"tab\\t quote\\\" back\\\\ slash\\\\x00 \\x01\\x7f\\f\\r\\n \xc3\xa9 // /* "
 	"#\"; };\n"
+	"    user = \"daemon\"; group = \"adm\"; groups = [ ]; umask = \"0027\"; nice = -5;\n"
+	"    rlimits = { nofile = 5000; core = \"0B\"; as = \"unlimited\"; cpu = \"2min\"; };\n"
+	"    cpu_affinity = [ \"0-3\", \"6\" ]; oom_score_adj = -1000;\n"
 	"    environment = { B = \"two\\nlines\"; C = \"\"; }; } );\n";
 
 static struct config *
@@ -80,6 +83,23 @@ START_TEST(values_survive_writing_and_reading)
 	ck_assert_str_eq(b->options[10].text,
 			 "tab\t quote\" back\\ slash\\x00 \x01\x7f\f\r\n \xc3\xa9 // /* #");
 	ck_assert_str_eq(b->environment[1].value, "two\nlines");
+	ck_assert_str_eq(b->user, "daemon");
+	ck_assert_str_eq(b->group, "adm");
+	/* none is not the same as those of the user */
+	ck_assert_uint_eq(b->groups.count, 0);
+	ck_assert_ptr_nonnull(b->groups.items);
+	ck_assert_int_eq(b->umask, 0027);
+	ck_assert_int_eq(b->nice, -5);
+	ck_assert_int_eq(b->oom_score_adj, -1000);
+	ck_assert_uint_eq(b->cpu_affinity.count, 2);
+	ck_assert_int_eq(b->rlimits.nofile, 5000);
+	ck_assert_int_eq(b->rlimits.core, 0);
+	ck_assert_int_eq(b->rlimits.as, CONF_UNLIMITED);
+	ck_assert_int_eq(b->rlimits.cpu_ms, 120000);
+	ck_assert_int_eq(b->rlimits.stack, CONF_UNSET);
+	ck_assert_ptr_null(again->listeners[0].user);
+	ck_assert_ptr_null(again->listeners[0].groups.items);
+	ck_assert_int_eq(again->listeners[0].nice, CONF_UNSET);
 	free(text);
 	config_free(config);
 	config_free(again);

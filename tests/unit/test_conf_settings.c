@@ -113,7 +113,7 @@ START_TEST(row_has_what_its_type_needs)
 	ck_assert((row->max != 0) == setting_has_range(row) || row->type == SETTING_TEXT);
 	if (setting_has_range(row) || row->type == SETTING_CHOICE || row->type == SETTING_BOOL ||
 	    row->type == SETTING_SWITCH)
-		ck_assert_ptr_nonnull(row->default_text);
+		ck_assert((row->default_text == NULL) == ((row->flags & SETTING_OR_UNSET) != 0));
 	ck_assert(row->protocols <= SETTING_FOR(CONF_UNIXGRAM + 1) - 1);
 	/* a default is true already that a group would set */
 	if (row->type == SETTING_SWITCH)
@@ -186,9 +186,9 @@ START_TEST(range_holds_at_its_ends_and_is_refused_beyond)
 		char *words =
 			memory_format("%s must be from ", setting_label(row, label, sizeof(label)));
 
-		/* below 1, 0 may mean something else; a mode has no sign */
+		/* below 1, 0 may mean something else; modes and sizes have no sign */
 		if (((row->flags & SETTING_OR_NONE) == 0 || outside[i] != row->none) &&
-		    (row->type != SETTING_MODE || outside[i] > 0))
+		    ((row->type != SETTING_MODE && row->type != SETTING_SIZE) || outside[i] > 0))
 			cases_expect(file, 0, words);
 		free(words);
 		free(value);
@@ -271,7 +271,11 @@ START_TEST(row_is_in_what_is_written_out)
 		"control = \"/run/c\"; control_group = \"adm\";\n"
 		"listeners = ( { name = \"a\"; address = \"*:1\"; handler = \"x\"; "
 		"socket = { device = \"lo\"; congestion = \"cubic\"; keepalive = { }; }; "
-		"options = { a = 1; }; environment = { A = \"1\"; }; },\n"
+		"options = { a = 1; }; environment = { A = \"1\"; }; groups = [ ]; nice = 1; "
+		"cpu_affinity = \"0\"; oom_score_adj = 0; rlimits = { as = \"unlimited\"; core = "
+		"\"0B\"; cpu = \"1s\"; data = \"1GiB\"; fsize = \"0B\"; memlock = \"0B\"; msgqueue "
+		"= "
+		"\"0B\"; nofile = 100; nproc = 100; sigpending = 100; stack = \"1MiB\"; }; },\n"
 		"{ name = \"b\"; protocol = \"udp\"; address = \"*:1\"; handler = \"x\"; },\n"
 		"{ name = \"c\"; protocol = \"unix\"; address = \"@c\"; handler = \"x\"; "
 		"socket = { owner = \"nobody\"; group = \"nogroup\"; }; } );");

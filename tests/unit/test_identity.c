@@ -8,7 +8,10 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include "base/cpus.h"
 
 #include "unit.h"
 
@@ -26,6 +29,7 @@ settings_for(bool is_dropped, uid_t uid)
 		.gid = GROUP,
 		.groups = groups,
 		.group_count = 2,
+		.umask = 0077,
 		.supervisor_pid = getpid(),
 	};
 }
@@ -65,10 +69,10 @@ static int
 drop_and_look(const struct worker_settings *settings)
 {
 	static const char *const sets[] = {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"};
-	const char *step = NULL;
+	struct identity_failure failure;
 	int death = 0;
 
-	if (identity_drop(settings, &step) < 0)
+	if (identity_drop(settings, &failure) < 0)
 		return 1;
 	if (!status_is("Uid", "65533\t65533\t65533\t65533"))
 		return 2;
@@ -102,9 +106,9 @@ END_TEST
 static int
 drop_without_groups(const struct worker_settings *settings)
 {
-	const char *step = NULL;
+	struct identity_failure failure;
 
-	if (identity_drop(settings, &step) < 0)
+	if (identity_drop(settings, &failure) < 0)
 		return 1;
 	return getgroups(0, NULL) == 0 ? 0 : 2;
 }
@@ -123,9 +127,9 @@ END_TEST
 static int
 drop_to_root(const struct worker_settings *settings)
 {
-	const char *step = NULL;
+	struct identity_failure failure;
 
-	if (identity_drop(settings, &step) < 0)
+	if (identity_drop(settings, &failure) < 0)
 		return 1;
 	if (geteuid() != 0 || !status_is("NoNewPrivs", "1"))
 		return 2;
@@ -146,11 +150,11 @@ END_TEST
 static int
 stay_ordinary(const struct worker_settings *settings)
 {
-	const char *step = NULL;
+	struct identity_failure failure;
 
 	if (setgid(GROUP) < 0 || setuid(ORDINARY) < 0)
 		return 9;
-	if (identity_drop(settings, &step) < 0)
+	if (identity_drop(settings, &failure) < 0)
 		return 1;
 	if (geteuid() != ORDINARY || !status_is("NoNewPrivs", "1"))
 		return 2;
@@ -169,15 +173,15 @@ END_TEST
 static int
 try_as_ordinary(const struct worker_settings *settings)
 {
-	const char *step = NULL;
+	struct identity_failure failure;
 	int r;
 
 	if (setgid(GROUP) < 0 || setuid(ORDINARY) < 0)
 		return 9;
-	r = identity_drop(settings, &step);
+	r = identity_drop(settings, &failure);
 	if (r != -EPERM)
 		return 1;
-	return strcmp(step, "set the supplementary groups") == 0 ? 0 : 2;
+	return strcmp(failure.step, "set the supplementary groups") == 0 ? 0 : 2;
 }
 
 START_TEST(drop_that_is_not_allowed_fails_at_its_first_step)
@@ -192,11 +196,11 @@ END_TEST
 static int
 drop_as_orphan(const struct worker_settings *settings)
 {
-	const char *step = NULL;
+	struct identity_failure failure;
 
-	if (identity_drop(settings, &step) != -ESRCH)
+	if (identity_drop(settings, &failure) != -ESRCH)
 		return 1;
-	return strcmp(step, "die with the supervisor") == 0 ? 0 : 2;
+	return strcmp(failure.step, "die with the supervisor") == 0 ? 0 : 2;
 }
 
 START_TEST(worker_whose_supervisor_is_gone_does_not_begin)
@@ -205,6 +209,112 @@ START_TEST(worker_whose_supervisor_is_gone_does_not_begin)
 
 	settings.supervisor_pid = 1;
 	ck_assert_int_eq(in_child(drop_as_orphan, &settings), 0);
+}
+END_TEST
+
+/* Whether a file of /proc/self says this, with the end of the line. */
+static bool
+file_is(const char *path, const char *value)
+{
+	FILE *file = fopen(path, "re");
+	char line[64] = "";
+	bool is_same;
+
+	if (file == NULL)
+		return false;
+	is_same = fgets(line, sizeof(line), file) != NULL && strcmp(line, value) == 0;
+	(void)fclose(file);
+	return is_same;
+}
+
+static int
+drop_and_look_at_limits(const struct worker_settings *settings)
+{
+	struct identity_failure failure;
+	struct rlimit limit;
+
+	if (identity_drop(settings, &failure) < 0)
+		return 1;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur != 77 || limit.rlim_max != 77)
+		return 2;
+	if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != 0 || limit.rlim_max != 0)
+		return 3;
+	/* SIGXCPU first, SIGKILL a second later */
+	if (getrlimit(RLIMIT_CPU, &limit) < 0 || limit.rlim_cur != 5 || limit.rlim_max != 6)
+		return 4;
+	errno = 0;
+	if (getpriority(PRIO_PROCESS, 0) != 7 || errno != 0)
+		return 5;
+	if (!status_is("Cpus_allowed_list", "0\n"))
+		return 6;
+	if (!file_is("/proc/self/oom_score_adj", "321\n"))
+		return 7;
+	return umask(0) == 0027 ? 0 : 8;
+}
+
+START_TEST(limits_priority_processors_oom_score_and_umask_are_taken)
+{
+	struct worker_rlimit limits[] = {{RLIMIT_NOFILE, 77}, {RLIMIT_CORE, 0}, {RLIMIT_CPU, 5}};
+	struct worker_settings settings = settings_for(geteuid() == 0, ORDINARY);
+
+	settings.rlimits = limits;
+	settings.rlimit_count = UNIT_COUNT(limits);
+	settings.has_nice = settings.has_oom_score = true;
+	settings.nice = 7;
+	settings.oom_score = 321;
+	settings.cpus = (char *)(uintptr_t) "0";
+	settings.umask = 0027;
+	ck_assert_int_eq(in_child(drop_and_look_at_limits, &settings), 0);
+}
+END_TEST
+
+/* The status is which step failed. */
+static int
+drop_as_ordinary(const struct worker_settings *settings)
+{
+	static const char *const steps[] = {"set rlimits.core to 64KiB", "set nice to -3",
+					    "set oom_score_adj to -900",
+					    "set cpu_affinity to 8191"};
+	struct identity_failure failure;
+	int r;
+
+	if (geteuid() == 0 && setuid(ORDINARY) < 0)
+		return 91;
+	r = identity_drop(settings, &failure);
+	if (r >= 0)
+		return 92;
+	/* each has its advice */
+	if (strlen(failure.advice) == 0)
+		return 93;
+	for (int i = 0; i < UNIT_COUNT(steps); i++) {
+		if (strcmp(failure.step, steps[i]) == 0)
+			return i;
+	}
+	return 94;
+}
+
+START_TEST(limit_that_may_not_be_taken_is_named_with_advice)
+{
+	struct worker_rlimit limit = {RLIMIT_CORE, 65536};
+	struct rlimit none = {0, 0};
+	struct worker_settings settings = settings_for(false, 0);
+
+	/* of this process, which has no other use for it */
+	ck_assert_int_eq(setrlimit(RLIMIT_CORE, &none), 0);
+	settings.rlimits = &limit;
+	settings.rlimit_count = 1;
+	ck_assert_int_eq(in_child(drop_as_ordinary, &settings), 0);
+	settings.rlimit_count = 0;
+	settings.has_nice = true;
+	settings.nice = -3;
+	ck_assert_int_eq(in_child(drop_as_ordinary, &settings), 1);
+	settings.has_nice = false;
+	settings.has_oom_score = true;
+	settings.oom_score = -900;
+	ck_assert_int_eq(in_child(drop_as_ordinary, &settings), 2);
+	settings.has_oom_score = false;
+	settings.cpus = (char *)(uintptr_t) "8191";
+	ck_assert_int_eq(in_child(drop_as_ordinary, &settings), 3);
 }
 END_TEST
 
@@ -242,6 +352,8 @@ main(void)
 	tcase_add_test(cases, ordinary_user_stays_who_it_is);
 	tcase_add_test(cases, drop_that_is_not_allowed_fails_at_its_first_step);
 	tcase_add_test(cases, worker_whose_supervisor_is_gone_does_not_begin);
+	tcase_add_test(cases, limits_priority_processors_oom_score_and_umask_are_taken);
+	tcase_add_test(cases, limit_that_may_not_be_taken_is_named_with_advice);
 	tcase_add_test(cases, limit_of_open_files_is_raised_as_far_as_it_goes);
 	return unit_run("identity", cases);
 }

@@ -32,7 +32,7 @@ prepare(void)
 	control_init(&supervisor.control);
 	stall_init(&supervisor.stalls);
 	supervisor.reload.config = config_new("/usr/lib/handlerd");
-	ck_assert(control_prepare(&supervisor, supervisor.reload.config, &(struct identity){0},
+	ck_assert(control_prepare(&supervisor, supervisor.reload.config, &(struct identities){0},
 				  &report));
 	if (geteuid() == 0)
 		supervisor.control.next_group = (struct control_group){true, STRANGER};

@@ -10,6 +10,7 @@
 static char *items[] = {TEXT("a"), TEXT(""), TEXT("c\nd")};
 static uint32_t older[] = {64, UINT32_MAX};
 static gid_t groups[] = {0, 1000, UINT32_MAX - 1};
+static struct worker_rlimit rlimits[] = {{7, UINT64_MAX}, {4, 0}};
 static struct worker_option options[] = {
 	{.name = TEXT("depth"),
 	 .type = WORKER_OPTION_INT,
@@ -39,6 +40,14 @@ static const struct worker_settings full = {
 	.gid = 16,
 	.groups = groups,
 	.group_count = 3,
+	.umask = 0751,
+	.rlimits = rlimits,
+	.rlimit_count = 2,
+	.has_nice = true,
+	.nice = -19,
+	.cpus = TEXT("0-3,6"),
+	.has_oom_score = true,
+	.oom_score = -1000,
 	.protocol = WORKER_UNIXGRAM,
 	.concurrency = WORKER_SERIAL,
 	.limit = 17,
@@ -121,6 +130,17 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(group_count);
 	for (uint32_t i = 0; i < a->group_count; i++)
 		SAME(groups[i]);
+	SAME(umask);
+	SAME(rlimit_count);
+	for (uint32_t i = 0; i < a->rlimit_count; i++) {
+		SAME(rlimits[i].resource);
+		SAME(rlimits[i].value);
+	}
+	SAME(has_nice);
+	SAME(nice);
+	check_text(a->cpus, b->cpus);
+	SAME(has_oom_score);
+	SAME(oom_score);
 	SAME(protocol);
 	SAME(concurrency);
 	SAME(limit);
