@@ -342,6 +342,11 @@ const struct setting settings[] = {
 	 .default_text = "0077",
 	 .help = "The permissions that files made by the handler do not get."},
 
+	{SETTING_LISTENER, "", "root_directory", SETTING_TEXT, LISTENER_AT(root_directory),
+	 .help = "A directory that becomes the root of the listener's workers. They see what is in it; "
+		 "to read only /usr, libraries, /proc and what else loading a handler takes; and an "
+		 "empty /tmp of their own. Only root can set it."},
+
 	{SETTING_LISTENER, "", "rlimits", SETTING_GROUP, 0,
 	 .help = "The limits of each of the listener's processes, soft and hard, as setrlimit(2) has them. "
 		 "Unset: as handlerd was started with. Only root can raise one."},

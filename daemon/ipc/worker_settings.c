@@ -48,6 +48,7 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	for (uint32_t i = 0; i < settings->group_count; i++)
 		buf_add_u32(out, settings->groups[i]);
 	buf_add_u32(out, settings->umask);
+	buf_add_text(out, settings->root_directory);
 	buf_add_u32(out, settings->rlimit_count);
 	for (uint32_t i = 0; i < settings->rlimit_count; i++) {
 		buf_add_u32(out, settings->rlimits[i].resource);
@@ -133,6 +134,7 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	for (uint32_t i = 0; i < ret->group_count; i++)
 		ret->groups[i] = buf_read_u32(reader);
 	ret->umask = buf_read_u32(reader);
+	ret->root_directory = buf_read_text(reader);
 	ret->rlimit_count = buf_read_count(reader);
 	ret->rlimits = memory_zero(ret->rlimit_count, sizeof(*ret->rlimits));
 	for (uint32_t i = 0; i < ret->rlimit_count; i++) {
@@ -204,6 +206,7 @@ worker_settings_free(struct worker_settings *settings)
 	free(settings->handler_path);
 	free(settings->handler_file);
 	free(settings->groups);
+	free(settings->root_directory);
 	free(settings->rlimits);
 	free(settings->cpus);
 	free(settings->older_slots);

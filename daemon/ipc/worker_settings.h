@@ -81,6 +81,7 @@ struct worker_settings {
 	gid_t *groups;
 	uint32_t group_count;
 	uint32_t umask;
+	char *root_directory; /* NULL: the one that there is */
 	struct worker_rlimit *rlimits;
 	uint32_t rlimit_count;
 	bool has_nice;

@@ -154,6 +154,7 @@ birth_add_process(const struct conf_listener *conf, struct worker_settings *sett
 	struct cpus cpus = birth_cpus(conf);
 
 	settings->umask = (uint32_t)conf->umask;
+	settings->root_directory = conf->root_directory;
 	settings->rlimits = memory_zero(BIRTH_MOST_RLIMITS, sizeof(*settings->rlimits));
 	settings->rlimit_count = birth_rlimits(&conf->rlimits, settings->rlimits);
 	settings->has_nice = conf->nice != CONF_UNSET;

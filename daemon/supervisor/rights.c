@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/cpus.h"
 #include "base/parse.h"
+#include "base/trusted.h"
 #include "conf/settings.h"
 #include "ipc/rlimits.h"
 #include "ipc/worker_settings.h"
@@ -153,11 +154,39 @@ rights_check_cpus(const struct conf_listener *listener, struct report *report)
 			       listener->name, missing_text, online_text);
 }
 
+/* The worker opens it anew, in the same way. */
+static void
+rights_check_root(const struct conf_listener *listener, struct report *report)
+{
+	struct conf_origin origin = rights_origin(listener, "", "root_directory");
+	struct trusted_owner owner = {.uid = geteuid(), .also = (uid_t)-1, .is_strict = true};
+	CLEANUP_FREE char *reason = NULL;
+	CLEANUP_CLOSE int fd = -1;
+
+	if (listener->root_directory == NULL)
+		return;
+	if (!capability_is_effective(CAP_SYS_ADMIN)) {
+		report_error(
+			report, origin.file, origin.line, "listener '%s': root_directory: %s",
+			listener->name,
+			rights_advice("only root can give workers a root of their own",
+				      "it takes CAP_SYS_ADMIN: in a systemd unit, "
+				      "CapabilityBoundingSet= must have it, RestrictNamespaces= "
+				      "must allow mnt, and SystemCallFilter= must have @mount"));
+		return;
+	}
+	fd = trusted_open(listener->root_directory, TRUSTED_DIRECTORY, &owner, &reason, NULL);
+	if (fd < 0)
+		report_error(report, origin.file, origin.line, "listener '%s': root_directory: %s",
+			     listener->name, reason);
+}
+
 bool
 rights_check(const struct conf_listener *listener, struct report *report)
 {
 	size_t errors = report->errors;
 
+	rights_check_root(listener, report);
 	rights_check_rlimits(listener, report);
 	rights_check_nice(listener, report);
 	rights_check_oom_score(listener, report);

@@ -1,6 +1,6 @@
 /*
- * identity.c - the order of the drop: oom score, limits, priority, processors - groups, gid, uid -
- * capability sets - no_new_privs - umask - death signal.
+ * identity.c - the order of the drop: oom score - mounts - limits, priority, processors - groups,
+ * gid, uid - capability sets - no_new_privs - umask - death signal.
  *
  * The table of steps is that order. Each is undone by none after it.
  */
@@ -239,6 +239,14 @@ static const struct identity_right identity_setuid_right = {
 	"SystemCallFilter= must not leave out @setuid (nor @privileged, which has it)",
 };
 
+static const struct identity_right identity_mount_right = {
+	.capabilities = 1U << CAP_SYS_ADMIN,
+	.on_capability = "; only root can, and in a systemd unit, CapabilityBoundingSet= must have "
+			 "CAP_SYS_ADMIN",
+	.on_filter = IDENTITY_IN_A_UNIT
+	"RestrictNamespaces= must allow mnt, and SystemCallFilter= must have @mount",
+};
+
 static const struct identity_right identity_resource_right = {
 	.capabilities = 1U << CAP_SYS_RESOURCE,
 	.on_capability = "; only root can, and in a systemd unit, CapabilityBoundingSet= must have "
@@ -262,7 +270,9 @@ static const struct identity_step {
 	/* for -EINVAL */
 	const char *on_invalid;
 } identity_steps[] = {
+	/* first: the /proc of a root of its own is read-only */
 	{"set oom_score_adj", identity_set_oom_score, &identity_resource_right, NULL},
+	{"set root_directory", identity_set_root, &identity_mount_right, NULL},
 	{"set rlimits", identity_set_limits, &identity_resource_right, NULL},
 	{"set nice", identity_set_nice, &identity_nice_right, NULL},
 	{"set cpu_affinity", identity_set_cpus, &identity_nice_right,
@@ -289,6 +299,10 @@ identity_advise(const struct identity_step *step, int error)
 
 	if (error == -EINVAL && step->on_invalid != NULL)
 		return step->on_invalid;
+	if (error == -EROFS && right == &identity_mount_right)
+		return "; make it by hand where it is writable";
+	if (error == -ENOSYS)
+		return "; it takes a newer kernel, Linux 5.12";
 	if ((error != -EPERM && error != -EACCES) || right == NULL || capabilities_get(&have) < 0)
 		return "";
 	if ((have.sets[0].effective & right->capabilities) != right->capabilities)

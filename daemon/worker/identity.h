@@ -31,6 +31,9 @@ int identity_set_limits(const struct worker_settings *settings, struct identity_
 int identity_set_nice(const struct worker_settings *settings, struct identity_failure *failure);
 int identity_set_cpus(const struct worker_settings *settings, struct identity_failure *failure);
 
+/* The step that gives it a root of its own. In identity_root.c. */
+int identity_set_root(const struct worker_settings *settings, struct identity_failure *failure);
+
 /* Raises the soft limit of open files for `connections` at once and `more` descriptors. Returns how
  * many connections the hard limit bears, at most `connections`. */
 uint32_t identity_raise_files(uint32_t connections, uint32_t more);

@@ -126,6 +126,8 @@ static const struct refusal listener_refusals[] = {
 	{"umask = 77;", "umask is a mode, and those are strings: write \"0077\""},
 	{"umask = \"1777\";", "umask must be from \"0000\" to \"0777\", not \"1777\""},
 	{"umask = \"0o77\";", "umask = \"0o77\" is no mode"},
+	{"root_directory = \"srv\";", "root_directory: 'srv' must be an absolute path"},
+	{"root_directory = \"//\";", "root_directory: '//' is the root that there is"},
 	{"rlimits = 5;", "rlimits must be a group"},
 	{"rlimits = { nofiles = 5; };", "did you mean 'nofile'?"},
 	{"rlimits = { nofile = \"100\"; };", "rlimits.nofile is a whole number; write 100"},

@@ -272,6 +272,7 @@ START_TEST(row_is_in_what_is_written_out)
 		"listeners = ( { name = \"a\"; address = \"*:1\"; handler = \"x\"; "
 		"socket = { device = \"lo\"; congestion = \"cubic\"; keepalive = { }; }; "
 		"options = { a = 1; }; environment = { A = \"1\"; }; groups = [ ]; nice = 1; "
+		"root_directory = \"/srv\"; "
 		"cpu_affinity = \"0\"; oom_score_adj = 0; rlimits = { as = \"unlimited\"; core = "
 		"\"0B\"; cpu = \"1s\"; data = \"1GiB\"; fsize = \"0B\"; memlock = \"0B\"; msgqueue "
 		"= "

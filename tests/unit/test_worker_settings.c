@@ -41,6 +41,7 @@ static const struct worker_settings full = {
 	.groups = groups,
 	.group_count = 3,
 	.umask = 0751,
+	.root_directory = TEXT("/srv/jail"),
 	.rlimits = rlimits,
 	.rlimit_count = 2,
 	.has_nice = true,
@@ -131,6 +132,7 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	for (uint32_t i = 0; i < a->group_count; i++)
 		SAME(groups[i]);
 	SAME(umask);
+	check_text(a->root_directory, b->root_directory);
 	SAME(rlimit_count);
 	for (uint32_t i = 0; i < a->rlimit_count; i++) {
 		SAME(rlimits[i].resource);
