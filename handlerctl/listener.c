@@ -332,6 +332,8 @@ listener_print(const json_t *listener, bool is_leaving)
 	else
 		(void)printf("uptime: -\n");
 	listener_print_number("crashes", listener, "crashes");
+	if (field_integer(listener, "recycled") > 0)
+		listener_print_number("recycled", listener, "recycled");
 	listener_print_connections(listener);
 	listener_print_ended(listener);
 	listener_print_datagrams(listener);

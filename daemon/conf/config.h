@@ -171,6 +171,13 @@ struct conf_rollback {
 	int64_t within_ms;
 };
 
+/* When a worker has served long enough. */
+struct conf_recycle {
+	int64_t connections; /* 0: however many */
+	int64_t memory;	     /* bytes; 0: however much */
+	int64_t age_ms;	     /* PARSE_NONE: however long */
+};
+
 struct conf_listener {
 	char *name;
 	int64_t protocol; /* enum conf_protocol */
@@ -196,6 +203,7 @@ struct conf_listener {
 	struct conf_limits limits;
 	struct conf_timeouts timeouts;
 	struct conf_rollback rollback;
+	struct conf_recycle recycle;
 	struct conf_socket socket;
 	struct conf_variable *environment;
 	size_t environment_count;

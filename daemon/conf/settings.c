@@ -227,6 +227,24 @@ const struct setting settings[] = {
 	 LISTENER_AT(rollback.within_ms), .min = MS_PER_S, .max = MS_PER_D, .default_text = "1min",
 	 .help = "The time within which so many crashes must come."},
 
+	{SETTING_LISTENER, "", "recycle", SETTING_GROUP, 0,
+	 .help = "When a worker has served long enough: another one gets ready, takes its place, and "
+		 "it drains as at a reload. No client notices; what lasts longer than drain_timeout is "
+		 "ended. Where max_generations old workers still drain, it waits for one of them."},
+	{SETTING_LISTENER, "recycle", "connections", SETTING_INT,
+	 LISTENER_AT(recycle.connections), .min = 0, .max = 1000000000, .default_text = "0",
+	 .help = "After about so many connections, datagrams or sessions. 0: however many."},
+	{SETTING_LISTENER, "recycle", "memory", SETTING_SIZE, LISTENER_AT(recycle.memory),
+	 .min = MIB, .max = 1024 * GIB, .default_text = "0B", .flags = SETTING_OR_NONE,
+	 .help = "When it takes so much memory, or would before another one is ready, as fast as it "
+		 "grows: what ps(1) shows as RSS, and under concurrency forking what its children "
+		 "have of their own. \"0B\": however much."},
+	{SETTING_LISTENER, "recycle", "age", SETTING_DURATION, LISTENER_AT(recycle.age_ms),
+	 .min = MS_PER_S, .max = 365 * MS_PER_D, .default_text = "none", .none = PARSE_NONE,
+	 .flags = SETTING_OR_NONE,
+	 .help = "After it has served for so long, or up to a tenth less, by chance: so workers that "
+		 "were started together do not end together."},
+
 	{SETTING_LISTENER, "", "limits", SETTING_GROUP, 0,
 	 .help = "What clients may do."},
 	{SETTING_LISTENER, "limits", "amplification", SETTING_FRACTION,

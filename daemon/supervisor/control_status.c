@@ -236,6 +236,8 @@ control_status_listener(const struct listener *listener)
 		(void)json_object_set_new(result, "datagrams",
 					  control_status_datagrams(listener, &totals));
 	(void)json_object_set_new(result, "old", control_status_old(listener));
+	(void)json_object_set_new(result, "recycled",
+				  control_status_count(listener->recycle.count));
 	return result;
 }
 

@@ -73,7 +73,7 @@ listener_set_replaces(struct listener *listener, struct listener *running)
 	(void)dup3(running->vacancy_fd, listener->vacancy_fd, O_CLOEXEC);
 }
 
-static void
+void
 listener_free_child(struct child *child)
 {
 	if (child == NULL)
@@ -92,6 +92,7 @@ listener_free(struct listener *listener)
 	if (listener == NULL)
 		return;
 	demand_stop(listener);
+	recycle_stop(listener);
 	listener_free_child(listener->current);
 	while (listener->old != NULL) {
 		struct child *child = listener->old;
@@ -139,18 +140,37 @@ listener_push_old(struct listener *listener, struct child *child)
 	listener->old = child;
 }
 
+/* A new worker of the same settings does not end what clients have done to them. */
+static void
+listener_succeed(struct child *child, const struct child *before)
+{
+	child->backoff = before->backoff;
+	child->crashes = before->crashes;
+}
+
 struct child *
 listener_set_aside(struct listener *listener, int64_t deadline_ns)
 {
 	struct child *before = listener->current;
 	struct child *child = listener_new_child(listener);
 
-	/* neither ends what clients have done to it */
-	child->backoff = before->backoff;
-	child->crashes = before->crashes;
+	listener_succeed(child, before);
 	listener_push_old(listener, before);
 	child_drain(before, deadline_ns);
 	return child;
+}
+
+void
+listener_replace_worker(struct listener *listener, struct child *next, int64_t deadline_ns)
+{
+	struct child *before = listener->current;
+
+	listener_succeed(next, before);
+	listener->current = next;
+	/* first the new one accepts, then the old one stops */
+	child_handle(next, CHILD_COMMIT);
+	listener_push_old(listener, before);
+	child_drain(before, deadline_ns);
 }
 
 void
@@ -187,6 +207,7 @@ void
 listener_drain(struct listener *listener, int64_t deadline_ns)
 {
 	demand_stop(listener);
+	recycle_stop(listener);
 	listener->socket_count = 0;
 	if (listener->current != NULL)
 		child_drain(listener->current, deadline_ns);

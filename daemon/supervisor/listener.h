@@ -17,6 +17,7 @@
 #include "supervisor/names.h"
 #include "supervisor/pin.h"
 #include "supervisor/places.h"
+#include "supervisor/recycle.h"
 #include "supervisor/sockets.h"
 #include "supervisor/stall.h"
 
@@ -66,6 +67,7 @@ struct listener {
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
 	struct stall stall;
+	struct recycle recycle;
 
 	struct fallback fallback;  /* what it was before the reload that changed it */
 	struct config *own_config; /* held: that of one that went back; else NULL */
@@ -113,7 +115,11 @@ int listener_map_board(struct child *child, int fd, size_t slots);
 
 /* A child that is not started yet, with this listener as its owner. In listener_worker.c, as what
  * follows. */
+struct child *listener_make_child(struct listener *listener);
+/* The same, as the current one. */
 struct child *listener_new_child(struct listener *listener);
+/* Kills what runs, at once. Accepts NULL. */
+void listener_free_child(struct child *child);
 /* What a child keeps open for reports of crashes. */
 void listener_close_files(struct child *child);
 
@@ -125,6 +131,8 @@ void listener_start(struct listener *listener, uint32_t generation);
 void listener_take_over(struct listener *listener, struct listener *replaced, int64_t deadline_ns);
 /* Its worker drains among the old ones. Another takes its place, which the caller must start. */
 struct child *listener_set_aside(struct listener *listener, int64_t deadline_ns);
+/* Another worker, which is READY, accepts in place of the current one, which drains. */
+void listener_replace_worker(struct listener *listener, struct child *next, int64_t deadline_ns);
 /* Tells all its workers to drain, for good: its sockets are somebody else's from now on. */
 void listener_drain(struct listener *listener, int64_t deadline_ns);
 /* Frees the old workers that are gone; ends the oldest where there are more than the most, which

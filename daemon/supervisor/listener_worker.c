@@ -108,14 +108,16 @@ listener_on_end(struct child *child, bool was_asked)
 	listener_close_board(child);
 }
 
-/* The workers whose connections count with those of a new one. */
+/* The workers whose connections count with those of a new one: of the listener that this one
+ * replaces, of the worker that it takes the place of. */
 static size_t
-listener_find_older(const struct listener *listener, const struct child **ret, size_t most)
+listener_find_older(const struct child *next, const struct child **ret, size_t most)
 {
+	const struct listener *listener = next->owner_data;
 	const struct listener *holder = listener->replaces != NULL ? listener->replaces : listener;
 	size_t count = 0;
 
-	if (holder != listener && holder->current != NULL && holder->current->board != NULL)
+	if (holder->current != NULL && holder->current != next && holder->current->board != NULL)
 		ret[count++] = holder->current;
 	for (const struct child *child = holder->old; child != NULL && count < most;
 	     child = child->next) {
@@ -201,7 +203,7 @@ listener_start_child(struct child *child, uint32_t generation)
 
 	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
 	settings.older_slots = older_slots;
-	settings.older_count = (uint32_t)listener_find_older(listener, older, LISTENER_MOST_OLDER);
+	settings.older_count = (uint32_t)listener_find_older(child, older, LISTENER_MOST_OLDER);
 	listener_note_files(child);
 	r = listener_open_board(child, settings.limit);
 	if (r >= 0) {
@@ -268,15 +270,21 @@ listener_own(struct listener *listener, struct child *child)
 }
 
 struct child *
-listener_new_child(struct listener *listener)
+listener_make_child(struct listener *listener)
 {
 	struct child *child = memory_zero(1, sizeof(*child));
 
 	listener_own(listener, child);
 	child->is_on_demand = demand_is_wanted(listener);
 	child->start_timeout_ms = listener->config->start_timeout_ms;
-	listener->current = child;
 	return child;
+}
+
+struct child *
+listener_new_child(struct listener *listener)
+{
+	listener->current = listener_make_child(listener);
+	return listener->current;
 }
 
 void

@@ -174,6 +174,7 @@ reload_begin(struct supervisor *supervisor, enum reload_kind kind, uint64_t tick
 {
 	struct reload *reload = &supervisor->reload;
 
+	recycle_give_way(supervisor);
 	reload->kind = kind;
 	reload->ticket = ticket;
 	reload->began_ns = clock_now_ns();

@@ -94,6 +94,8 @@ serve_tell_listener_log_level(struct listener *listener, const struct buf *paylo
 {
 	if (listener->current != NULL)
 		process_send(&listener->current->process, PROTOCOL_LOG_LEVEL, payload);
+	if (listener->recycle.next != NULL)
+		process_send(&listener->recycle.next->process, PROTOCOL_LOG_LEVEL, payload);
 	for (struct child *child = listener->old; child != NULL; child = child->next)
 		process_send(&child->process, PROTOCOL_LOG_LEVEL, payload);
 }
@@ -199,6 +201,7 @@ serve_look(struct supervisor *supervisor)
 	/* one that was opened anew */
 	if (supervisor->reload.phase == RELOAD_IDLE)
 		sockets_store(&supervisor->sockets);
+	recycle_look(supervisor);
 	control_look(supervisor);
 	stall_look(supervisor);
 	upgrade_look(supervisor);

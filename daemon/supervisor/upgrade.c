@@ -207,6 +207,7 @@ upgrade_begin(struct supervisor *supervisor)
 		upgrade->is_wanted = true;
 		upgrade->began_ns = clock_now_ns();
 		log_notice("upgrading to %s", supervisor->places.program);
+		recycle_give_way(supervisor);
 	}
 	upgrade_look(supervisor);
 }

@@ -22,7 +22,7 @@ LISTENER = {
     "name": str, "protocol": str, "addresses": list, "handler": dict, "concurrency": str,
     "start": str, "state": str, "is_paused": bool, "is_rolled_back": bool, "generation": int,
     "pid": (int, NONE), "uptime_seconds": NUMBER + (NONE,), "crashes": int, "connections": dict,
-    "old": list}
+    "old": list, "recycled": int}
 HANDLER = {"name": str, "path": str, "version": (str, NONE), "build_id": (str, NONE)}
 CONNECTIONS = {"now": int, "limit": int, "total": int, "finished": int, "refused": int,
                "failed": int, "crashed": int, "timed_out": int, "ended": dict}
@@ -47,8 +47,8 @@ def check_listener(row):
     is_datagram = row["protocol"] in ("udp", "unixgram")
     schema = dict(LISTENER)
     if is_datagram:
-        del schema["old"]
-        schema.update({"datagrams": dict, "old": list})
+        del schema["old"], schema["recycled"]
+        schema.update({"datagrams": dict, "old": list, "recycled": int})
         check(row["datagrams"], DATAGRAMS)
     check(row, schema)
     check(row["handler"], HANDLER)

@@ -1,0 +1,123 @@
+/*
+ * usage.c - reads /proc/PID/statm: two system calls more than opening it, without a lock on the
+ * pages that the process is using, as smaps_rollup would need.
+ */
+#include "supervisor/usage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+
+struct usage_pages {
+	uint64_t resident; /* all that is in memory */
+	uint64_t own;	   /* of it, what is of no file: heap, stacks, data that was written to */
+};
+
+/* The beginning of a file of /proc/PID as a text. */
+static int
+usage_read_file(int proc_fd, const char *pid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+	CLEANUP_CLOSE int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", pid, name);
+	fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, buf, size - 1);
+	if (n <= 0)
+		return n < 0 ? -errno : -ENOENT;
+	buf[n] = '\0';
+	return 0;
+}
+
+static int
+usage_read_pages(int proc_fd, const char *pid, struct usage_pages *ret)
+{
+	uint64_t all, shared;
+	char text[128];
+	int r = usage_read_file(proc_fd, pid, "statm", text, sizeof(text));
+
+	if (r < 0)
+		return r;
+	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &all, &ret->resident, &shared) != 3)
+		return -EBADMSG;
+	ret->own = ret->resident > shared ? ret->resident - shared : 0;
+	return 0;
+}
+
+/* Whether a process belongs to this group, which a worker leads and its children never leave. */
+static bool
+usage_is_of_group(int proc_fd, const char *pid, pid_t group)
+{
+	char text[256];
+	const char *end;
+	int parent, found;
+
+	if (usage_read_file(proc_fd, pid, "stat", text, sizeof(text)) < 0)
+		return false;
+	/* the name may have any character in it */
+	end = strrchr(text, ')');
+	return end != NULL && sscanf(end + 1, " %*c %d %d", &parent, &found) == 2 && found == group;
+}
+
+static int
+usage_add_family(int proc_fd, pid_t leader, const struct usage_pages *leaders, uint64_t *pages)
+{
+	int list_fd = openat(proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = list_fd >= 0 ? fdopendir(list_fd) : NULL;
+	const struct dirent *entry;
+
+	if (list == NULL) {
+		int r = -errno;
+
+		if (list_fd >= 0)
+			(void)close(list_fd);
+		return r;
+	}
+	while ((entry = readdir(list)) != NULL) {
+		struct usage_pages child;
+		int64_t pid;
+
+		if (parse_int64(entry->d_name, &pid) < 0 || pid == leader ||
+		    !usage_is_of_group(proc_fd, entry->d_name, leader) ||
+		    usage_read_pages(proc_fd, entry->d_name, &child) < 0)
+			continue;
+		/* what it has from its parent is its own in the kernel's eyes, too */
+		if (child.own > leaders->own)
+			*pages += child.own - leaders->own;
+	}
+	(void)closedir(list);
+	return 0;
+}
+
+int
+usage_read_memory(pid_t pid, bool with_family, uint64_t *ret_bytes)
+{
+	CLEANUP_CLOSE int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct usage_pages pages;
+	uint64_t sum;
+	char name[24];
+	int r;
+
+	if (proc_fd < 0)
+		return -errno;
+	(void)snprintf(name, sizeof(name), "%d", (int)pid);
+	r = usage_read_pages(proc_fd, name, &pages);
+	if (r < 0)
+		return r;
+	sum = pages.resident;
+	if (with_family)
+		r = usage_add_family(proc_fd, pid, &pages, &sum);
+	*ret_bytes = sum * (uint64_t)sysconf(_SC_PAGESIZE);
+	return r;
+}

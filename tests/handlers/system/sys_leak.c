@@ -1,0 +1,70 @@
+/*
+ * sys_leak - loses so many bytes with each connection, datagram or session, as a handler with a
+ * fault would, and answers each line with the process id of its worker. While the file of option
+ * `holds_if` is there, server_start does not come back; while that of `fails_if` is there, it
+ * fails.
+ */
+#include <errno.h>
+#include <handlerd/handler.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int on_server_start(struct hd_server *server);
+
+static const struct hd_option options[] = {
+	HD_OPTION_SIZE("bytes", 0, 0, 1 << 30, "lost with each"),
+	HD_OPTION_SIZE("bytes_at_start", 0, 0, 1 << 30, "taken once"),
+	HD_OPTION_STRING("holds_if", "", "a file"),
+	HD_OPTION_STRING("fails_if", "", "a file"),
+	HD_OPTION_END,
+};
+
+HD_HANDLER(.name = "sys_leak", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS, .options = options,
+	   .server_start = on_server_start);
+
+/* What was lost last: so that no compiler finds that nobody needs it. */
+static _Thread_local char *volatile lost;
+static pid_t worker;
+
+static int
+lose(size_t size)
+{
+	if (size == 0)
+		return 0;
+	lost = malloc(size);
+	if (lost == NULL)
+		return -ENOMEM;
+	memset(lost, 1, size);
+	return 0;
+}
+
+static int
+on_server_start(struct hd_server *server)
+{
+	const char *holds = hd_option_string(server, "holds_if");
+	const char *fails = hd_option_string(server, "fails_if");
+
+	worker = getpid();
+	if (holds[0] != '\0' && access(holds, F_OK) == 0)
+		hd_server_log(server, HD_LOG_INFO, "held in server_start");
+	while (holds[0] != '\0' && access(holds, F_OK) == 0)
+		(void)usleep(1000);
+	if (fails[0] != '\0' && access(fails, F_OK) == 0)
+		return -EIO;
+	return lose((size_t)hd_option_size(server, "bytes_at_start"));
+}
+
+int
+handle(struct hd_request *req)
+{
+	char line[64];
+	ssize_t n;
+	int r = lose((size_t)hd_option_size(hd_request_server(req), "bytes"));
+
+	hd_set_idle(req, 0);
+	while (r >= 0 && (n = hd_readline(req, line, sizeof(line))) != 0)
+		r = n < 0 ? (int)n : hd_printf(req, "%d\n", (int)worker);
+	return r;
+}
