@@ -9,9 +9,9 @@ import socket
 import pytest
 
 import procfs
+from born import FAULTS, NO_CAPS, check_fds, environment, signal_bits, worker_fds
 from harness import BUILD, IS_SANITIZED, NOBODY, TEST_HANDLERS, config, listener, run
 
-NO_CAPS = "0" * 16
 CAPS = ["CapInh", "CapPrm", "CapEff", "CapAmb"]
 
 
@@ -121,17 +121,6 @@ def test_testing_and_describing_run_handler_code_without_privileges(place, comma
         assert result.returncode == 0
 
 
-SOCKET = r"socket:\[\d+\]"
-
-
-def expected_fds(addresses, log):
-    """The list of the design: what is where."""
-    table = {0: "/dev/null", 1: "/dev/null", 2: log, 3: SOCKET, 4: r"/memfd:handlerd-settings.*",
-             5: r"/memfd:handlerd-scoreboard.*", 6: r".*/sys_identity\.so", 7: log}
-    table.update({9 + i: SOCKET for i in range(addresses)})
-    return table
-
-
 @pytest.mark.parametrize("addresses", [1, 3])
 def test_a_worker_is_born_with_exactly_the_listed_descriptors(start, mode, addresses):
     # what the test itself has open must not reach anybody
@@ -142,13 +131,8 @@ def test_a_worker_is_born_with_exactly_the_listed_descriptors(start, mode, addre
                                                                     "127.0.0.2:0"][:addresses]),
                        listener("other", "echo"), pass_fds=[writer])
         pid = daemon.worker("i")
-        open_now = procfs.fds(pid)
-        table = expected_fds(addresses, r"pipe:\[\d+\]")
-        for fd, pattern in table.items():
-            assert re.fullmatch(pattern, open_now.pop(fd)), fd
         # the rest are its own: events, never files or sockets
-        for fd, target in open_now.items():
-            assert re.fullmatch(r"anon_inode:\[(eventfd|eventpoll|signalfd)\]", target), target
+        check_fds(pid, worker_fds("sys_identity", addresses))
         inherited = os.readlink(f"/proc/self/fd/{writer}")
         for one in procfs.descendants(daemon.pid):
             assert inherited not in procfs.fds(one).values()
@@ -177,11 +161,6 @@ def test_descriptors_are_closed_for_what_a_handler_executes(start, mode):
             assert fd <= 2 or flags & os.O_CLOEXEC, (pid, fd, procfs.fds(pid)[fd])
 
 
-def environment(pid):
-    rows = procfs.read(pid, "environ").split("\0")
-    return dict(row.partition("=")[::2] for row in rows if row)
-
-
 def test_the_environment_is_the_listed_one_and_the_listeners(start, who):
     daemon = start(listener("i", "sys_identity", environment={"OWN": "value", "LANG": "de_DE"}),
                    user=who, env={"SECRET": "x", "LD_LIBRARY_PATH": "/nowhere", "LC_TIME": "C",
@@ -189,8 +168,6 @@ def test_the_environment_is_the_listed_one_and_the_listeners(start, who):
                                   "HOME": "/elsewhere"})
     user = expected_user(who)
     seen = environment(daemon.worker())
-    for name in [name for name in seen if name.endswith("SAN_OPTIONS")]:
-        del seen[name]
     # what the worker is executed with for its C library, and takes out before the handler is loaded
     assert seen.pop("GLIBC_TUNABLES") == "glibc.pthread.rseq=0"
     assert seen == {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "de_DE", "TZ": "UTC0",
@@ -204,18 +181,12 @@ def test_signals_are_as_in_a_process_that_nobody_has_touched(start, mode):
     if IS_SANITIZED:
         pytest.skip("sanitizers catch signals themselves")
     status = procfs.status(serving)
-    term, pipe, size = (1 << (number - 1) for number in (
-        signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ))
     # handled, not ignored: a program that a handler executes has them as it expects
     assert int(status["SigIgn"], 16) == 0
-    # what a crash is reported by
-    faults = sum(1 << (number - 1) for number in (
-        signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT,
-        signal.SIGSYS))
     # 32 and 33 are the C library's own
     caught = int(status["SigCgt"], 16) & ((1 << 31) - 1)
     assert int(status["SigBlk"], 16) == 0
-    assert caught == term | pipe | size | faults
+    assert caught == signal_bits(signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, *FAULTS)
 
 
 def test_each_worker_is_a_process_group_of_its_own(start):

@@ -9,18 +9,12 @@ import resource
 import pytest
 
 import procfs
+from born import limits
 from harness import NOBODY, config, listener, run
 
 KEYS = {"umask": "0027", "nice": 5, "oom_score_adj": 300, "cpu_affinity": "0",
         "rlimits": {"nofile": 500, "core": "0B", "cpu": "1h", "fsize": "64KiB", "nproc": 500,
                     "memlock": "1MiB", "stack": "4MiB"}}
-
-
-def limits(pid):
-    """Soft and hard, by the names that /proc has for them."""
-    rows = procfs.read(pid, "limits").splitlines()[1:]
-    found = [re.match(r"(.+?) {2,}(\S+) +(\S+)", row) for row in rows]
-    return {row[1]: (row[2], row[3]) for row in found}
 
 
 def processes(daemon, name=None):
@@ -35,13 +29,13 @@ def check_keys(pid):
     assert status["Cpus_allowed_list"] == "0"
     assert os.getpriority(os.PRIO_PROCESS, pid) == 5
     assert procfs.read(pid, "oom_score_adj") == "300\n"
-    assert have["Max open files"] == ("500", "500")
-    assert have["Max core file size"] == ("0", "0")
-    assert have["Max cpu time"] == ("3600", "3601")
-    assert have["Max file size"] == ("65536", "65536")
-    assert have["Max processes"] == ("500", "500")
-    assert have["Max locked memory"] == ("1048576", "1048576")
-    assert have["Max stack size"] == ("4194304", "4194304")
+    assert have["nofile"] == ("500", "500")
+    assert have["core"] == ("0", "0")
+    assert have["cpu"] == ("3600", "3601")
+    assert have["fsize"] == ("65536", "65536")
+    assert have["nproc"] == ("500", "500")
+    assert have["memlock"] == ("1048576", "1048576")
+    assert have["stack"] == ("4194304", "4194304")
 
 
 def test_every_process_has_what_its_listener_says(start, mode, who):
@@ -61,7 +55,7 @@ def test_every_process_has_what_its_listener_says(start, mode, who):
         assert procfs.status(pid)["Umask"] == "0077"
         assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, daemon.pid)
         assert procfs.read(pid, "oom_score_adj") == procfs.read(daemon.pid, "oom_score_adj")
-        assert limits(pid)["Max core file size"] == limits(daemon.pid)["Max core file size"]
+        assert limits(pid)["core"] == limits(daemon.pid)["core"]
 
 
 def test_defaults_are_for_all_and_a_listener_wins(start):
@@ -73,9 +67,9 @@ def test_defaults_are_for_all_and_a_listener_wins(start):
     a, b = daemon.worker("a"), daemon.worker("b")
     assert procfs.status(a)["Umask"] == "0037" and procfs.status(b)["Umask"] == "0002"
     assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (a, b)] == [3, 3]
-    assert limits(a)["Max core file size"] == ("0", "0")
-    assert limits(b)["Max core file size"] == ("1048576", "1048576")
-    assert limits(b)["Max open files"][1] == "1000"
+    assert limits(a)["core"] == ("0", "0")
+    assert limits(b)["core"] == ("1048576", "1048576")
+    assert limits(b)["nofile"][1] == "1000"
 
 
 def test_a_reload_replaces_the_workers_of_what_has_changed_and_no_others(start, mode):
