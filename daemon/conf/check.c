@@ -213,6 +213,7 @@ config_check(struct config *config, struct report *report)
 		check_limits(listener, report);
 		check_environment(listener, report);
 		check_process(listener, report);
+		check_access(listener, report);
 	}
 	check_overlaps(config, report);
 }

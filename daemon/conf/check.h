@@ -29,6 +29,10 @@ void check_protocol(struct conf_listener *listener, struct report *report);
 /* What the workers are and may. */
 void check_process(const struct conf_listener *listener, struct report *report);
 
+/* Who may come in: every entry is read. Those of `defaults` that are about another kind of clients
+ * are taken back. */
+void check_access(struct conf_listener *listener, struct report *report);
+
 /* These two after check_protocol: what was taken back does not count. */
 void check_socket_count(const struct conf_listener *listener, struct report *report);
 void check_overlaps(const struct config *config, struct report *report);

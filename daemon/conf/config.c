@@ -11,10 +11,18 @@
 #include "conf/value.h"
 
 void
-conf_texts_add(struct conf_texts *texts, const char *text)
+conf_texts_add_line(struct conf_texts *texts, const char *text, unsigned line)
 {
 	texts->items = memory_grow(texts->items, texts->count, sizeof(*texts->items));
+	texts->lines = memory_grow(texts->lines, texts->count, sizeof(*texts->lines));
+	texts->lines[texts->count] = line;
 	texts->items[texts->count++] = memory_text(text);
+}
+
+void
+conf_texts_add(struct conf_texts *texts, const char *text)
+{
+	conf_texts_add_line(texts, text, 0);
 }
 
 void
@@ -23,6 +31,7 @@ conf_texts_free(struct conf_texts *texts)
 	for (size_t i = 0; i < texts->count; i++)
 		free(texts->items[i]);
 	free(texts->items);
+	free(texts->lines);
 	*texts = (struct conf_texts){0};
 }
 
@@ -146,6 +155,10 @@ conf_listener_free(struct conf_listener *listener)
 	free(listener->addresses);
 	free(listener->name);
 	free(listener->handler);
+	conf_texts_free(&listener->access.allow);
+	conf_texts_free(&listener->access.deny);
+	conf_texts_free(&listener->access.times);
+	free(listener->access.file);
 	free(listener->socket.device);
 	free(listener->socket.congestion);
 	free(listener->socket.owner);

@@ -66,9 +66,11 @@ struct conf_origin {
 struct conf_texts {
 	char **items;
 	size_t count;
+	unsigned *lines; /* where each was written; 0: in no file */
 };
 
 void conf_texts_add(struct conf_texts *texts, const char *text);
+void conf_texts_add_line(struct conf_texts *texts, const char *text, unsigned line);
 void conf_texts_free(struct conf_texts *texts);
 
 enum conf_value_type {
@@ -166,6 +168,14 @@ struct conf_rlimits {
 	int64_t stack;
 };
 
+/* Who may come in, and when. */
+struct conf_access {
+	struct conf_texts allow;
+	struct conf_texts deny;
+	struct conf_texts times;
+	char *file; /* NULL: none */
+};
+
 struct conf_rollback {
 	int64_t crashes; /* 0: off */
 	int64_t within_ms;
@@ -204,6 +214,7 @@ struct conf_listener {
 	struct conf_timeouts timeouts;
 	struct conf_rollback rollback;
 	struct conf_recycle recycle;
+	struct conf_access access;
 	struct conf_socket socket;
 	struct conf_variable *environment;
 	size_t environment_count;

@@ -257,6 +257,24 @@ const struct setting settings[] = {
 	 .help = "Whether datagrams that come from ports below 1024 are answered. Where they are "
 		 "not, two servers cannot be made to answer each other for ever."},
 
+	{SETTING_LISTENER, "", "access", SETTING_GROUP, 0,
+	 .help = "Who may come in, and when; further down there is more of it."},
+	{SETTING_LISTENER, "access", "allow", SETTING_TEXTS, LISTENER_AT(access.allow),
+	 .help = "Addresses, blocks of them (192.0.2.0/24, 2001:db8::/32) or \"all\"; of a Unix "
+		 "socket's clients, uid:NUMBER, user:NAME, gid:NUMBER, group:NAME or \"all\". Once "
+		 "anybody is allowed, here or in access.file, nobody else may come in."},
+	{SETTING_LISTENER, "access", "deny", SETTING_TEXTS, LISTENER_AT(access.deny),
+	 .help = "Likewise, who may not. The longest prefix wins; where it is both allowed and "
+		 "denied, it is denied."},
+	{SETTING_LISTENER, "access", "file", SETTING_TEXT, LISTENER_AT(access.file),
+	 .help = "The absolute path of a file with more of them, each on a line of its own: allow or "
+		 "deny, and one entry. It is read again whenever it changes, without a reload; a "
+		 "version that is wrong is told in the log, and the one before stays."},
+	{SETTING_LISTENER, "access", "times", SETTING_TEXTS, LISTENER_AT(access.times),
+	 .help = "Parts of the day, HH:MM-HH:MM in local time, outside of which nobody may come in: "
+		 "from the first minute on, up to the last, which is not in it. 22:00-06:00 goes over "
+		 "midnight. Unset: always."},
+
 	{SETTING_LISTENER, "", "socket", SETTING_GROUP, 0,
 	 .help = "What is set on the listener's sockets; socket(7), ip(7), tcp(7) and unix(7) tell "
 		 "more of each."},

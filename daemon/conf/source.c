@@ -115,18 +115,26 @@ source_read_fd(int fd, char *text, size_t room)
 }
 
 int
-source_read(const char *path, struct source *ret, char **ret_reason)
+source_open_file(const char *path, char **ret_reason)
 {
 	CLEANUP_CLOSE int fd = source_open(path, TRUSTED_FILE, ret_reason);
-	CLEANUP_FREE char *text = NULL;
-	ssize_t length;
 	int r;
 
 	if (fd < 0)
 		return fd;
 	r = source_check_file(fd, ret_reason);
-	if (r < 0)
-		return r;
+	return r < 0 ? r : take_fd(&fd);
+}
+
+int
+source_read(const char *path, struct source *ret, char **ret_reason)
+{
+	CLEANUP_CLOSE int fd = source_open_file(path, ret_reason);
+	CLEANUP_FREE char *text = NULL;
+	ssize_t length;
+
+	if (fd < 0)
+		return fd;
 	text = memory_zero(1, SOURCE_SIZE_MAX + 3);
 	length = source_read_fd(fd, text, SOURCE_SIZE_MAX + 1);
 	if (length < 0) {

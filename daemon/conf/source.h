@@ -21,6 +21,10 @@ struct source {
  */
 int source_read(const char *path, struct source *ret, char **ret_reason);
 
+/* Opens a regular file as source_read does, of any size. The descriptor, or a negative errno with a
+ * reason. */
+int source_open_file(const char *path, char **ret_reason);
+
 /*
  * The names of the files *.conf of a directory, hidden ones left out, in C-locale order. Returns
  * their count, 0 also if there is no such directory, or a negative errno with a reason. Names and

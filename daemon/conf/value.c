@@ -142,7 +142,8 @@ value_get_texts(const config_setting_t *node, struct conf_texts *ret)
 			conf_texts_free(&texts);
 			return false;
 		}
-		conf_texts_add(&texts, config_setting_get_string(item));
+		conf_texts_add_line(&texts, config_setting_get_string(item),
+				    config_setting_source_line(item));
 	}
 	*ret = texts;
 	return true;
@@ -182,7 +183,7 @@ value_set_texts(struct value_place *place)
 		text = value_get_text(place);
 		if (text == NULL)
 			return;
-		conf_texts_add(&texts, text);
+		conf_texts_add_line(&texts, text, config_setting_source_line(place->node));
 	} else {
 		value_error(place->values, place->node,
 			    "%s must be a string or a list of strings, not %s", place->label,
@@ -333,8 +334,11 @@ value_set_default(const struct setting *row, void *target)
 			*(int64_t *)field = CONF_UNSET;
 		return;
 	}
-	if (text == NULL)
+	if (text == NULL) {
+		if (row->type == SETTING_TEXTS)
+			conf_texts_free(field);
 		return;
+	}
 	switch (row->type) {
 	case SETTING_BOOL:
 		*(bool *)field = strcmp(text, "true") == 0;

@@ -70,7 +70,8 @@ enum {
 	WORKER_FD_HANDLER = 6,	  /* the pinned handler file */
 	WORKER_FD_LOG = 7,	  /* journal socket or standard error */
 	WORKER_FD_PORTS = 8, /* what the daemon serves by datagrams; only for workers that do too */
-	WORKER_FD_SOCKETS = 9, /* the first socket of the listener; behind the last one an event
+	WORKER_FD_ACCESS = 9,	/* who may come in, read-only; only where there are rules */
+	WORKER_FD_SOCKETS = 10, /* the first socket of the listener; behind the last one an event
 				  that    all generations of the listener share, and the scoreboards
 				  of the older ones */
 };

@@ -83,6 +83,7 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->older_count);
 	for (uint32_t i = 0; i < settings->older_count; i++)
 		buf_add_u32(out, settings->older_slots[i]);
+	buf_add_u32(out, settings->has_access);
 	buf_add_u32(out, settings->log_target);
 	buf_add_u32(out, settings->log_is_json);
 	buf_add_u32(out, (uint32_t)settings->log_level);
@@ -171,6 +172,7 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->older_slots = memory_zero(ret->older_count, sizeof(*ret->older_slots));
 	for (uint32_t i = 0; i < ret->older_count; i++)
 		ret->older_slots[i] = buf_read_u32(reader);
+	ret->has_access = buf_read_u32(reader) != 0;
 	ret->log_target = buf_read_u32(reader);
 	ret->log_is_json = buf_read_u32(reader) != 0;
 	ret->log_level = (int32_t)buf_read_u32(reader);

@@ -116,6 +116,8 @@ struct worker_settings {
 	uint32_t *older_slots; /* of the scoreboards of older generations */
 	uint32_t older_count;
 
+	bool has_access; /* WORKER_FD_ACCESS is there */
+
 	uint32_t log_target; /* enum log_target */
 	bool log_is_json;
 	int32_t log_level;

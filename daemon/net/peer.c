@@ -171,6 +171,19 @@ peer_credentials(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid)
 	return 0;
 }
 
+int
+peer_groups(int fd, gid_t *groups, size_t room)
+{
+	socklen_t length = (socklen_t)(room * sizeof(*groups));
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) >= 0)
+		return (int)(length / sizeof(*groups));
+	/* there are none */
+	if (errno == ENODATA)
+		return 0;
+	return errno == ERANGE ? -ERANGE : -EOPNOTSUPP;
+}
+
 /* The IP address without the port, as the IPv4 address it is if it is one; false: no IP address. */
 static bool
 peer_take_host(const struct sockaddr *addr, socklen_t length, struct sockaddr_storage *ret,

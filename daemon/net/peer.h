@@ -45,6 +45,10 @@ bool peer_is_local(const struct sockaddr *addr, socklen_t length);
 /* Whether an IP address is one of loopback or of the link (169.254.0.0/16, fe80::/10). */
 bool peer_is_near(const struct sockaddr *addr, socklen_t length);
 
+/* The supplementary groups of a connected Unix socket's peer. Their count; -ERANGE: more than the
+ * room; -EOPNOTSUPP where the kernel does not tell. */
+int peer_groups(int fd, gid_t *groups, size_t room);
+
 /* Credentials of a connected Unix socket; -EOPNOTSUPP for any other. Results may be NULL. */
 int peer_credentials(int fd, pid_t *ret_pid, uid_t *ret_uid, gid_t *ret_gid);
 

@@ -14,6 +14,7 @@
 
 #include "ipc/close_reason.h"
 #include "ipc/scoreboard.h"
+#include "policy/access.h"
 
 /* Who asks. */
 struct admission_peer {
@@ -27,10 +28,24 @@ struct admission_peer {
 struct admission {
 	bool is_asked;		  /* there is anything to ask at all */
 	struct scoreboard *board; /* not owned */
+	struct access access;	  /* who may come in, and when */
+};
+
+/* The rules that a client cannot use up, in the order in which they are asked. */
+enum admission_step {
+	ADMISSION_OVERLOAD, /* limits.overload */
+	ADMISSION_ACCESS,   /* access.allow, access.deny, access.file */
+	ADMISSION_TIMES,    /* access.times */
+	ADMISSION_STEPS,
 };
 
 /* No source is counted for this client. */
 #define ADMISSION_NO_SOURCE 0U
+
+/* What one of them says of a client, and changes nothing: CLOSE_NONE, or why it may not come in.
+ * *ret_rule is that of struct access_answer, of ADMISSION_ACCESS; else 0. */
+enum close_reason admission_ask(const struct admission *admission, enum admission_step step,
+				const struct admission_peer *peer, uint32_t *ret_rule);
 
 /* Judges a client that was just taken. CLOSE_NONE: it may come in, and *ret_source is to be given
  * back with admission_leave when it has left. */

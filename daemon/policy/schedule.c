@@ -30,7 +30,8 @@ schedule_is_within(const struct day_span *spans, size_t count, time_t when)
 void
 schedule_make(const struct day_span *spans, size_t count, int64_t now_s, struct schedule *ret)
 {
-	int64_t from_s = now_s - now_s % SCHEDULE_MINUTE_S - SCHEDULE_BEHIND_S;
+	time_t from_s = (time_t)(now_s - SCHEDULE_BEHIND_S);
+	struct tm local;
 	bool is_open;
 
 	memset(ret, 0, sizeof(*ret));
@@ -38,7 +39,10 @@ schedule_make(const struct day_span *spans, size_t count, int64_t now_s, struct 
 		return;
 	/* the zone may have been changed since it was read */
 	tzset();
-	is_open = schedule_is_within(spans, count, (time_t)from_s);
+	/* where a minute of the wall's clock begins */
+	if (localtime_r(&from_s, &local) != NULL)
+		from_s -= local.tm_sec;
+	is_open = schedule_is_within(spans, count, from_s);
 	ret->has_times = 1;
 	ret->is_open = is_open;
 	for (int64_t at_s = from_s; at_s < now_s + SCHEDULE_AHEAD_S; at_s += SCHEDULE_MINUTE_S) {

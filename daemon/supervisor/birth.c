@@ -210,6 +210,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.session_timeout_ms = (uint64_t)conf->udp.session_timeout_ms,
 		.max_sessions = (uint32_t)conf->udp.max_sessions,
 		.socket_count = purpose == WORKER_SERVE ? (uint32_t)listener->socket_count : 0,
+		.has_access = listener->access != NULL,
 		.log_target =
 			listener->world->journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
 		.log_is_json = config->log_format == CONF_LOG_JSON,

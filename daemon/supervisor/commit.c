@@ -154,6 +154,7 @@ commit_reload(struct supervisor *supervisor)
 			   ": %zu listeners new or changed, %zu unchanged, %zu removed",
 			   reload->generation, changed, supervisor->listener_count - changed,
 			   removed);
+	access_watch_renew(supervisor, false);
 	reload->phase = RELOAD_SETTLING;
 	reload->settle.on_timer = commit_on_settle;
 	loop_arm(&supervisor->loop, &reload->settle, clock_deadline_ns(COMMIT_SETTLE_MS));

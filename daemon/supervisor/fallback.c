@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -63,6 +64,7 @@ fallback_clear(struct fallback *fallback)
 	config_free(fallback->config);
 	pin_close(&fallback->pin);
 	identity_free(&fallback->identity);
+	access_lists_free(fallback->access);
 	free(fallback->crashes_ns);
 	*fallback = FALLBACK_NONE;
 }
@@ -100,6 +102,7 @@ fallback_keep(struct listener *listener, struct listener *replaced, uint32_t gen
 		.pin = replaced->pin,
 		.identity = replaced->identity,
 		.socket_owner = replaced->socket_owner,
+		.access = take_pointer(&replaced->access),
 		.generation = generation,
 	};
 	replaced->pin = PIN_NONE;
@@ -126,6 +129,7 @@ fallback_make_listener(struct listener *crashing, struct report *report)
 	listener->pin = fallback->pin;
 	listener->identity = fallback->identity;
 	listener->socket_owner = fallback->socket_owner;
+	listener->access = take_pointer(&fallback->access);
 	listener->is_rolled_back = true;
 	fallback->config = NULL;
 	fallback->pin = PIN_NONE;

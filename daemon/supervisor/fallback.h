@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "conf/config.h"
+#include "supervisor/access_lists.h"
 #include "supervisor/names.h"
 #include "supervisor/pin.h"
 #include "supervisor/sockets.h"
@@ -20,7 +21,8 @@ struct fallback {
 	struct pin pin;
 	struct identity identity;
 	struct socket_owner socket_owner;
-	uint32_t generation; /* that had it */
+	struct access_lists *access; /* NULL: none */
+	uint32_t generation;	     /* that had it */
 
 	int64_t *crashes_ns; /* the last ones, as a ring; as many as bring it back */
 	size_t crash_room, crash_count, next_crash;
@@ -43,7 +45,7 @@ struct listener;
 void fallback_note_crash(struct listener *listener);
 
 /* At the commit: the listener remembers what it replaces, whose worker was of that generation.
- * Takes the handler file and the identity from it. */
+ * Takes the handler file, the identity and the access lists from it. */
 void fallback_keep(struct listener *listener, struct listener *replaced, uint32_t generation);
 
 /* A listener that is what `crashing` was before the last reload changed it, and is to replace it.

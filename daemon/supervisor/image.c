@@ -20,6 +20,29 @@ image_add_addresses(struct listener *listener)
 		buf_add_text(&listener->address_image, conf->address_texts.items[i]);
 }
 
+static void
+image_add_texts(struct listener *listener, const struct conf_texts *texts)
+{
+	buf_add_u64(&listener->image, texts->count);
+	for (size_t i = 0; i < texts->count; i++)
+		buf_add_text(&listener->image, texts->items[i]);
+}
+
+/* What the file says may change at any time; names, only here. */
+static void
+image_add_access(struct listener *listener)
+{
+	const struct conf_access *conf = &listener->conf->access;
+	const struct access_lists *access = listener->access;
+
+	image_add_texts(listener, &conf->allow);
+	image_add_texts(listener, &conf->deny);
+	image_add_texts(listener, &conf->times);
+	buf_add_text(&listener->image, conf->file);
+	for (size_t i = 0; access != NULL && i < access->id_count; i++)
+		buf_add_u32(&listener->image, access->ids[i]);
+}
+
 void
 listener_make_image(struct listener *listener)
 {
@@ -38,6 +61,7 @@ listener_make_image(struct listener *listener)
 	buf_add_text(&listener->image, conf->owner);
 	buf_add_text(&listener->image, conf->group);
 	image_add_addresses(listener);
+	image_add_access(listener);
 	listener_free_environment(environment);
 	listener_free_settings(&settings);
 }

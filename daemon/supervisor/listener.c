@@ -61,6 +61,13 @@ listener_new(struct listener_world *world, struct config *config, const struct c
 		listener_free(listener);
 		return NULL;
 	}
+	if (access_lists_are_wanted(conf)) {
+		listener->access = access_lists_new(conf, report);
+		if (listener->access == NULL) {
+			listener_free(listener);
+			return NULL;
+		}
+	}
 	listener_copy_identity(&listener->identity, identity);
 	listener_make_image(listener);
 	return listener;
@@ -104,6 +111,7 @@ listener_free(struct listener *listener)
 		(void)close(listener->vacancy_fd);
 	pin_close(&listener->pin);
 	identity_free(&listener->identity);
+	access_lists_free(listener->access);
 	buf_free(&listener->image);
 	buf_free(&listener->address_image);
 	fallback_clear(&listener->fallback);

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "conf/config.h"
 #include "ipc/worker_settings.h"
+#include "supervisor/access_lists.h"
 #include "supervisor/child.h"
 #include "supervisor/demand.h"
 #include "supervisor/fallback.h"
@@ -55,6 +56,7 @@ struct listener {
 	struct pin pin;
 	struct identity identity; /* its own copy */
 	struct socket_owner socket_owner;
+	struct access_lists *access;  /* who may come in; NULL: everybody, always */
 	struct held_socket **sockets; /* owned by the table */
 	size_t socket_count;
 	struct buf image;	   /* all that a worker is told, to see whether it changes */

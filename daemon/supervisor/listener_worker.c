@@ -160,6 +160,7 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
 		.ports_fd = conf_protocol_is_datagram(listener->protocol) ? world->ports_reading_fd
 									  : -1,
+		.access_fd = listener->access != NULL ? listener->access->writer.reading_fd : -1,
 		.more_fds = fds,
 		.more_count = settings->socket_count + 1 + settings->older_count,
 		.environment = environment,

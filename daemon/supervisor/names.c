@@ -221,6 +221,22 @@ names_ask(const struct names_question *question, struct identity *ret)
 	return names_parse(&reader, ret);
 }
 
+int
+names_find_id(bool is_group, const char *name, uint32_t *ret)
+{
+	struct names_question question = {
+		.user = is_group ? NULL : name,
+		.group = is_group ? name : NULL,
+	};
+	struct identity found = {0};
+	int r = names_ask(&question, &found);
+
+	if (r >= 0)
+		*ret = is_group ? found.gid : found.uid;
+	identity_free(&found);
+	return r == -ESRCH ? -ENOENT : r;
+}
+
 bool
 names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,
 		     struct report *report)

@@ -37,6 +37,9 @@ int names_ask(const struct names_question *question, struct identity *ret);
 /* Whether a list is there, which may be empty. */
 bool names_has_groups(const struct conf_texts *groups);
 
+/* The number of a user or a group. 0; -ENOENT: there is none; another negative errno. */
+int names_find_id(bool is_group, const char *name, uint32_t *ret);
+
 /* Who owns the file of a listener's Unix socket; this process's own user and group where the
  * configuration does not say. Returns whether it is known; if not, the report tells. */
 bool names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t *ret_gid,

@@ -120,6 +120,7 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 		.handler_fd = listener->pin.fd,
 		.log_fd = STDERR_FILENO,
 		.ports_fd = -1,
+		.access_fd = -1,
 		.environment = environment,
 	};
 	int r;

@@ -49,8 +49,8 @@ process_fail_birth(int channel_fd, uint32_t generation, const char *what, int er
 static int
 process_place_fds(const struct process_birth *birth, int *channel_fd, int *program_fd)
 {
-	int fixed[] = {*channel_fd,	  birth->settings_fd, birth->scoreboard_fd,
-		       birth->handler_fd, birth->log_fd,      birth->ports_fd};
+	int fixed[] = {*channel_fd,   birth->settings_fd, birth->scoreboard_fd, birth->handler_fd,
+		       birth->log_fd, birth->ports_fd,	  birth->access_fd};
 	int above = WORKER_FD_SOCKETS + (int)birth->more_count + 8;
 	CLEANUP_FREE int *more = memory_zero(birth->more_count, sizeof(int));
 

@@ -94,6 +94,29 @@ resume_attach_child(struct listener *listener, struct child *child)
 	child_attach(child);
 }
 
+/* Without its memory, workers could not be given what is in it: from the next one on, everybody
+ * would come in. */
+static int
+resume_access(struct access_lists *access, const struct conf_listener *conf)
+{
+	return access == NULL || conf == NULL ? 0 : access_lists_resume(access, conf);
+}
+
+static int
+resume_all_access(struct supervisor *supervisor)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < supervisor->listener_count && r >= 0; i++) {
+		struct listener *listener = supervisor->listeners[i];
+
+		r = resume_access(listener->access, listener->conf);
+		if (r >= 0)
+			r = resume_access(listener->fallback.access, listener->fallback.conf);
+	}
+	return r;
+}
+
 static size_t
 resume_attach(struct listener **listeners, size_t count)
 {
@@ -190,6 +213,8 @@ resume(struct supervisor *supervisor, int state_fd)
 	r = resume_take_fds(&fds);
 	if (r >= 0)
 		r = resume_open_ports(&supervisor->world);
+	if (r >= 0)
+		r = resume_all_access(supervisor);
 	if (r < 0) {
 		state_let_go(supervisor);
 		log_error("cannot go on after an upgrade: a descriptor is missing: %s",
@@ -212,6 +237,7 @@ resume(struct supervisor *supervisor, int state_fd)
 				    strerror(-r));
 		resume_tell(supervisor, &origin, workers);
 	}
+	access_watch_renew(supervisor, false);
 	supervisor->world.on_change(&supervisor->world);
 	return 0;
 }

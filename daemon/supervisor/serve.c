@@ -38,6 +38,7 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	supervisor->started_s = time(NULL);
 	control_init(&supervisor->control);
 	stall_init(&supervisor->stalls);
+	access_watch_init(&supervisor->access_watch);
 	r = loop_init(&supervisor->loop);
 	if (r < 0) {
 		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
@@ -83,6 +84,7 @@ supervisor_destroy(struct supervisor *supervisor)
 		(void)close(supervisor->world.ports_reading_fd);
 	ports_close(supervisor->world.ports);
 	stall_close(supervisor);
+	access_watch_close(supervisor);
 	notify_close();
 	/* last: whoever waits for the end takes it that all else is done */
 	control_close(supervisor);
@@ -334,6 +336,8 @@ serve_open_signals(struct supervisor *supervisor)
 		(void)sigaddset(&set, numbers[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* somebody wants to write to an access file in the moment that it is looked at */
+	(void)signal(SIGIO, SIG_IGN);
 	supervisor->signals = (struct loop_source){
 		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
 		.on_event = serve_on_signal,

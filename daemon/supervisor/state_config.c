@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "conf/settings.h"
 #include "supervisor/state_field.h"
 
 static bool
@@ -28,6 +29,40 @@ state_config_set_origin(struct state_reader *reader, struct config *config, cons
 	return true;
 }
 
+/* The same of a list of access rules. */
+static bool
+state_config_set_access_origin(struct state_reader *reader, struct config *config,
+			       struct conf_listener *listener, const json_t *object,
+			       const char *key, struct conf_texts *texts)
+{
+	const struct setting *row = setting_find(SETTING_LISTENER, "access", key);
+	const json_t *lines = json_object_get(json_object_get(object, key), "lines");
+
+	if (listener->origins == NULL)
+		return true;
+	for (size_t i = 0; i < texts->count; i++) {
+		json_int_t line = json_integer_value(json_array_get(lines, i));
+
+		texts->lines[i] = line > 0 && line <= UINT32_MAX ? (unsigned)line : 0;
+	}
+	return state_config_set_origin(reader, config, object, key,
+				       &listener->origins[row - settings]);
+}
+
+static bool
+state_config_set_access_origins(struct state_reader *reader, struct config *config,
+				struct conf_listener *listener, const json_t *object)
+{
+	struct conf_access *access = &listener->access;
+
+	return state_config_set_access_origin(reader, config, listener, object, "allow",
+					      &access->allow) &&
+	       state_config_set_access_origin(reader, config, listener, object, "deny",
+					      &access->deny) &&
+	       state_config_set_access_origin(reader, config, listener, object, "times",
+					      &access->times);
+}
+
 /* Where the entry was written in truth. */
 static bool
 state_config_set_origins(struct state_reader *reader, struct config *config,
@@ -40,7 +75,9 @@ state_config_set_origins(struct state_reader *reader, struct config *config,
 					     &listener->options[i].origin))
 			return false;
 	}
-	return state_config_set_origin(reader, config, object, "origin", &listener->origin) &&
+	return state_config_set_access_origins(reader, config, listener,
+					       json_object_get(object, "access_origins")) &&
+	       state_config_set_origin(reader, config, object, "origin", &listener->origin) &&
 	       state_config_set_origin(reader, config, object, "handler_origin",
 				       &listener->handler_origin) &&
 	       state_config_set_origin(reader, config, object, "address_origin",

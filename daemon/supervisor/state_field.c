@@ -179,6 +179,11 @@ static const struct state_field control_fields[] = {
 };
 TABLE(control, "the control socket");
 
+static const struct state_field access_fields[] = {
+	STATE_ROW_FD(struct access_lists, "fd", writer.fd),
+};
+TABLE(access, "access lists");
+
 void
 state_fds_free(struct state_fds *fds)
 {

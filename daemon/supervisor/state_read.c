@@ -195,6 +195,33 @@ read_choice(struct state_reader *reader, const json_t *object, const char *key, 
 	return state_refuse(reader, "'%s' of a listener is not what it can be", key);
 }
 
+/* Only what cannot be had anew: access_lists_resume does the rest. */
+static bool
+read_access(struct state_reader *reader, const json_t *object, struct access_lists **to)
+{
+	const json_t *ids = json_object_get(object, "ids");
+	size_t count = json_array_size(ids);
+	struct access_lists *access;
+
+	if (object == NULL)
+		return true;
+	access = *to = access_lists_known(-1);
+	if (!state_get(reader, &state_access_table, object, access))
+		return false;
+	if (access->writer.fd < 0 || count > ACCESS_MOST_RULES)
+		return state_refuse(reader, "access lists are not whole");
+	access->ids = memory_zero(count, sizeof(*access->ids));
+	access->id_count = count;
+	for (size_t i = 0; i < count; i++) {
+		json_int_t id = json_integer_value(json_array_get(ids, i));
+
+		if (!json_is_integer(json_array_get(ids, i)) || id < 0 || id > UINT32_MAX)
+			return state_refuse(reader, "access lists have a number that is none");
+		access->ids[i] = (uint32_t)id;
+	}
+	return true;
+}
+
 /* What it was before the reload that changed it. */
 static bool
 read_fallback(struct state_reader *reader, const struct supervisor *supervisor,
@@ -208,7 +235,8 @@ read_fallback(struct state_reader *reader, const struct supervisor *supervisor,
 	    !state_get_own_config(reader, supervisor, json_object_get(object, "configuration"),
 				  &to->config) ||
 	    !read_pin(reader, json_object_get(object, "pin"), &to->pin) ||
-	    !read_identity(reader, json_object_get(object, "identity"), &to->identity))
+	    !read_identity(reader, json_object_get(object, "identity"), &to->identity) ||
+	    !read_access(reader, json_object_get(object, "access"), &to->access))
 		return false;
 	to->conf = &to->config->listeners[0];
 	to->crash_room = json_array_size(crashes);
@@ -273,6 +301,7 @@ read_fill_listener(struct state_reader *reader, struct supervisor *supervisor,
 					    json_object_get(object, "configuration"))) ||
 	    !read_pin(reader, json_object_get(object, "pin"), &listener->pin) ||
 	    !read_identity(reader, json_object_get(object, "identity"), &listener->identity) ||
+	    !read_access(reader, json_object_get(object, "access"), &listener->access) ||
 	    !read_fallback(reader, supervisor, json_object_get(object, "before"),
 			   &listener->fallback) ||
 	    !state_get(reader, &state_totals_table, totals, &listener->totals) ||
@@ -396,12 +425,21 @@ read_let_go_child(struct child *child)
 }
 
 static void
+read_let_go_access(struct access_lists *access)
+{
+	if (access != NULL)
+		access->writer.fd = -1;
+}
+
+static void
 read_let_go_listeners(struct listener **listeners, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		read_let_go_child(listeners[i]->current);
 		for (struct child *child = listeners[i]->old; child != NULL; child = child->next)
 			read_let_go_child(child);
+		read_let_go_access(listeners[i]->access);
+		read_let_go_access(listeners[i]->fallback.access);
 		listeners[i]->vacancy_fd = -1;
 		listeners[i]->pin.fd = listeners[i]->fallback.pin.fd = -1;
 	}

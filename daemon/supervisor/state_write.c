@@ -53,6 +53,35 @@ write_conf_text(const struct config *config, const struct conf_listener *listene
 	return state_put_text(text);
 }
 
+/* A list of access rules, with the line of each. */
+static void
+write_access_origin(json_t *object, const struct conf_listener *listener, const char *key,
+		    const struct conf_texts *texts)
+{
+	const struct setting *row = setting_find(SETTING_LISTENER, "access", key);
+	json_t *lines = json_array();
+
+	if (listener->origins != NULL)
+		write_conf_origin(object, key, &listener->origins[row - settings]);
+	for (size_t i = 0; texts->lines != NULL && i < texts->count; i++)
+		write_append(lines, json_integer(texts->lines[i]));
+	if (json_object_get(object, key) != NULL)
+		write_set(json_object_get(object, key), "lines", lines);
+	else
+		json_decref(lines);
+}
+
+static json_t *
+write_access_origins(const struct conf_listener *listener)
+{
+	json_t *object = json_object();
+
+	write_access_origin(object, listener, "allow", &listener->access.allow);
+	write_access_origin(object, listener, "deny", &listener->access.deny);
+	write_access_origin(object, listener, "times", &listener->access.times);
+	return object;
+}
+
 static json_t *
 write_conf_listener(const struct conf_listener *listener)
 {
@@ -62,6 +91,7 @@ write_conf_listener(const struct conf_listener *listener)
 	write_conf_origin(object, "origin", &listener->origin);
 	write_conf_origin(object, "handler_origin", &listener->handler_origin);
 	write_conf_origin(object, "address_origin", &listener->address_origin);
+	write_set(object, "access_origins", write_access_origins(listener));
 	for (size_t i = 0; i < listener->option_count; i++) {
 		json_t *option = json_object();
 
@@ -175,6 +205,18 @@ write_pin(const struct pin *pin, struct state_fds *fds)
 }
 
 static json_t *
+write_access(const struct access_lists *access, struct state_fds *fds)
+{
+	json_t *object = state_put(&state_access_table, access, fds);
+	json_t *ids = json_array();
+
+	for (size_t i = 0; i < access->id_count; i++)
+		write_append(ids, json_integer(access->ids[i]));
+	write_set(object, "ids", ids);
+	return object;
+}
+
+static json_t *
 write_fallback(const struct fallback *fallback, struct state_fds *fds)
 {
 	json_t *object = state_put(&state_fallback_table, fallback, NULL);
@@ -182,6 +224,8 @@ write_fallback(const struct fallback *fallback, struct state_fds *fds)
 	write_set(object, "configuration", write_config(fallback->config, fallback->conf));
 	write_set(object, "pin", write_pin(&fallback->pin, fds));
 	write_set(object, "identity", write_identity(&fallback->identity));
+	if (fallback->access != NULL)
+		write_set(object, "access", write_access(fallback->access, fds));
 	write_set(object, "crashes_ns",
 		  state_put_numbers((const uint64_t *)fallback->crashes_ns, fallback->crash_room));
 	return object;
@@ -208,6 +252,8 @@ write_listener(const struct listener *listener, struct state_fds *fds)
 	write_set(object, "start", write_choice("start", listener->start));
 	write_set(object, "pin", write_pin(&listener->pin, fds));
 	write_set(object, "identity", write_identity(&listener->identity));
+	if (listener->access != NULL)
+		write_set(object, "access", write_access(listener->access, fds));
 	if (listener->own_config != NULL)
 		write_set(object, "configuration", write_config(listener->config, listener->conf));
 	if (listener->fallback.config != NULL)

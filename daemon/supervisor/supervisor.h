@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "base/report.h"
+#include "supervisor/access_watch.h"
 #include "supervisor/cmdline.h"
 #include "supervisor/control.h"
 #include "supervisor/listener.h"
@@ -52,6 +53,7 @@ struct supervisor {
 	struct loop_timer extend; /* of systemd's patience while stopping */
 	struct control control;
 	struct stall_watch stalls;
+	struct access_watch access_watch;
 	int64_t started_ns; /* on the monotonic clock */
 	int64_t started_s;  /* since 1970 */
 	uint32_t upgrades;  /* in place, since then */

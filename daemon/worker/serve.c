@@ -419,6 +419,13 @@ serve_take_sockets(struct worker *worker)
 	worker->server.max_datagram = settings->max_datagram;
 	worker->server.amplification = settings->amplification;
 	worker->server.answers_low_ports = settings->answers_low_ports;
+	if (settings->has_access) {
+		int r = access_map(WORKER_FD_ACCESS, &worker->server.admission.access);
+
+		if (r < 0)
+			return r;
+		worker->server.admission.is_asked = true;
+	}
 	if (!serve_is_datagram(settings))
 		return 0;
 	worker->server.ports = ports_map(WORKER_FD_PORTS);
