@@ -95,7 +95,7 @@ cpus_parse(const char *text, struct cpus *cpus)
 	struct cpus found = *cpus;
 
 	for (;;) {
-		unsigned first, last;
+		unsigned first = 0, last;
 		int r = cpus_parse_number(&text, &first);
 
 		last = first;

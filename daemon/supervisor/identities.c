@@ -99,22 +99,36 @@ identities_want(const struct config *config, const struct conf_listener *listene
 	return want;
 }
 
+/* Why a look-up has failed, with the line that asked for it. */
 static void
-identities_complain(const struct identities_want *want, const char *user, int error,
-		    uint32_t missing, struct report *report)
+identities_complain(const struct identities_want *want, int error, uint32_t missing,
+		    struct report *report)
 {
+	const struct names_question *question = &want->question;
+	const char *user = question->user != NULL ? question->user : "nobody";
+	const struct conf_origin *origin =
+		question->user != NULL ? &want->user_origin : &want->group_origin;
+
 	if (error == -ENOENT)
 		identities_tell(report, false, want->user_origin, "there is no user '%s'", user);
 	else if (error == -ESRCH)
 		identities_tell(report, false, want->group_origin, "there is no group '%s'",
-				want->question.group);
-	else if (error == -ENODATA && missing < want->question.groups->count)
+				question->group);
+	else if (error == -ENODATA && question->groups != NULL && missing < question->groups->count)
 		identities_tell(report, false, want->groups_origin,
-				"groups: there is no group '%s'",
-				want->question.groups->items[missing]);
+				"groups: there is no group '%s'", question->groups->items[missing]);
+	else if (error == -EPERM)
+		identities_tell(report, false, *origin,
+				"only root can run workers as another user or group than its own "
+				"(in a systemd unit, User= and Group= are what it runs as)");
+	else if (error == -EACCES)
+		identities_tell(report, false, want->groups_origin,
+				"groups: only root can run workers with other supplementary groups "
+				"than its own (in a systemd unit, SupplementaryGroups= are what it "
+				"has)");
 	else
 		identities_tell(report, false, want->user_origin, "cannot look up user '%s': %s",
-				user != NULL ? user : "", strerror(-error));
+				user, strerror(-error));
 }
 
 /* Whether these are the supplementary groups that this process has. */
@@ -145,66 +159,48 @@ identities_are_own_groups(const struct identity *asked)
 	return true;
 }
 
-/* Started by an ordinary user: workers are that user. */
+/* Started by an ordinary user: workers are that user. -EPERM: another user or group; -EACCES: other
+ * supplementary groups. */
 static int
-identities_look_up_own(const struct identities_want *want, struct identity *ret,
-		       struct report *report)
+identities_look_up_own(const struct names_question *question, struct identity *ret,
+		       uint32_t *ret_missing)
 {
-	const struct names_question *question = &want->question;
 	struct identity asked = {0};
-	int r = names_ask(&(struct names_question){.user = NULL}, ret);
+	int r = names_ask(&(struct names_question){.user = NULL}, ret, NULL);
 
-	if (r < 0) {
-		identities_complain(want, NULL, r, 0, report);
+	if (r < 0 ||
+	    (question->user == NULL && question->group == NULL && question->groups == NULL))
 		return r;
-	}
-	if (question->user == NULL && question->group == NULL && question->groups == NULL)
-		return 0;
-	r = names_ask(question, &asked);
-	if (r < 0) {
-		identities_complain(want, question->user, r, asked.group_count, report);
-	} else if (asked.uid != geteuid() || (question->group != NULL && asked.gid != getegid())) {
-		identities_tell(
-			report, false,
-			question->user != NULL ? want->user_origin : want->group_origin,
-			"only root can run workers as another user or group than its own (in a "
-			"systemd unit, User= and Group= are what it runs as)");
+	r = names_ask(question, &asked, ret_missing);
+	if (r >= 0 &&
+	    (asked.uid != geteuid() || (question->group != NULL && asked.gid != getegid())))
 		r = -EPERM;
-	} else if (question->groups != NULL && !identities_are_own_groups(&asked)) {
-		identities_tell(
-			report, false, want->groups_origin,
-			"groups: only root can run workers with other supplementary groups than "
-			"its own (in a systemd unit, SupplementaryGroups= are what it has)");
-		r = -EPERM;
-	}
+	else if (r >= 0 && question->groups != NULL && !identities_are_own_groups(&asked))
+		r = -EACCES;
 	identity_free(&asked);
 	return r;
 }
 
 static int
-identities_look_up_any(const struct identities_want *want, struct identity *ret,
-		       struct report *report)
+identities_look_up_any(const struct names_question *question, struct identity *ret,
+		       uint32_t *ret_missing, struct report *report)
 {
-	struct names_question question = want->question;
+	struct names_question asked = *question;
 	int r;
 
 	if (geteuid() != 0)
-		return identities_look_up_own(want, ret, report);
+		return identities_look_up_own(question, ret, ret_missing);
 	ret->is_dropped = true;
-	if (question.user == NULL)
-		question.user = "handlerd";
-	r = names_ask(&question, ret);
-	if (r == -ENOENT && want->question.user == NULL) {
-		identities_tell(
-			report, true, (struct conf_origin){.file = NULL},
+	if (question->user == NULL)
+		asked.user = "handlerd";
+	r = names_ask(&asked, ret, ret_missing);
+	if (r != -ENOENT || question->user != NULL)
+		return r;
+	identities_tell(report, true, (struct conf_origin){.file = NULL},
 			"there is no account 'handlerd'; workers run as 'nobody' (create it, or "
 			"set user in the configuration)");
-		question.user = "nobody";
-		r = names_ask(&question, ret);
-	}
-	if (r < 0)
-		identities_complain(want, question.user, r, ret->group_count, report);
-	return r;
+	asked.user = "nobody";
+	return names_ask(&asked, ret, ret_missing);
 }
 
 /* Each listener that says so itself is warned of. */
@@ -230,8 +226,10 @@ identities_is_text_same(const char *a, const char *b)
 static bool
 identities_is_list_same(const struct conf_texts *a, const struct conf_texts *b)
 {
-	if (!names_has_groups(a) || !names_has_groups(b))
-		return names_has_groups(a) == names_has_groups(b);
+	bool has_a = a != NULL && a->items != NULL, has_b = b != NULL && b->items != NULL;
+
+	if (!has_a || !has_b)
+		return has_a == has_b;
 	if (a->count != b->count)
 		return false;
 	for (size_t i = 0; i < a->count; i++) {
@@ -273,12 +271,12 @@ identities_add(struct identities *identities, const struct identities_want *want
 			.groups = question->groups,
 			.listener = want->listener,
 		};
-		row->result = identities_look_up_any(want, &row->identity, report);
-	} else if (row->result == -ENOENT || row->result == -ESRCH || row->result == -ENODATA) {
-		identities_complain(want, question->user, row->result, row->identity.group_count,
-				    report);
+		row->result =
+			identities_look_up_any(question, &row->identity, &row->missing, report);
 	}
-	if (row->result >= 0 && row->identity.is_dropped && row->identity.uid == 0)
+	if (row->result < 0)
+		identities_complain(want, row->result, row->missing, report);
+	else if (row->identity.is_dropped && row->identity.uid == 0)
 		identities_warn_root(want, report);
 }
 
@@ -320,7 +318,7 @@ identities_look_up_control(const struct config *config, const struct identities 
 	*ret_is_given = config->control_group != NULL;
 	if (config->control_group == NULL)
 		return true;
-	r = names_ask(&(struct names_question){.group = config->control_group}, &found);
+	r = names_ask(&(struct names_question){.group = config->control_group}, &found, NULL);
 	*ret_gid = found.gid;
 	identity_free(&found);
 	member = identities_find_member(workers, *ret_gid);

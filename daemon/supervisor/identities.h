@@ -13,6 +13,7 @@ struct identities_row {
 	const struct conf_texts *groups; /* items NULL: not given */
 	const char *listener; /* the first that has asked by itself; NULL: the top level */
 	int result;	      /* of the look-up */
+	uint32_t missing;     /* of `groups`, where the result says so */
 	struct identity identity;
 };
 

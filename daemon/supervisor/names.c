@@ -164,7 +164,7 @@ names_read(int fd, unsigned char *buf, size_t size)
 }
 
 static int
-names_parse(struct buf_reader *reader, struct identity *ret)
+names_parse(struct buf_reader *reader, struct identity *ret, uint32_t *ret_missing)
 {
 	uint32_t result = buf_read_u32(reader);
 
@@ -173,7 +173,8 @@ names_parse(struct buf_reader *reader, struct identity *ret)
 	if (result == NAMES_NO_GROUP)
 		return -ESRCH;
 	if (result == NAMES_NO_SUPPLEMENTARY) {
-		ret->group_count = buf_read_u32(reader);
+		if (ret_missing != NULL)
+			*ret_missing = buf_read_u32(reader);
 		return -ENODATA;
 	}
 	ret->uid = buf_read_u32(reader);
@@ -188,7 +189,7 @@ names_parse(struct buf_reader *reader, struct identity *ret)
 }
 
 int
-names_ask(const struct names_question *question, struct identity *ret)
+names_ask(const struct names_question *question, struct identity *ret, uint32_t *ret_missing)
 {
 	CLEANUP_FREE unsigned char *answer = memory_zero(1, NAMES_MOST_ANSWER);
 	struct buf_reader reader = {.data = answer};
@@ -218,7 +219,7 @@ names_ask(const struct names_question *question, struct identity *ret)
 	if (n == 0)
 		return -EIO;
 	reader.length = (size_t)n;
-	return names_parse(&reader, ret);
+	return names_parse(&reader, ret, ret_missing);
 }
 
 int
@@ -249,7 +250,8 @@ names_look_up_socket(const struct conf_listener *listener, uid_t *ret_uid, gid_t
 	*ret_uid = geteuid();
 	*ret_gid = getegid();
 	if (owner != NULL || group != NULL)
-		r = names_ask(&(struct names_question){.user = owner, .group = group}, &found);
+		r = names_ask(&(struct names_question){.user = owner, .group = group}, &found,
+			      NULL);
 	if (r >= 0 && owner != NULL)
 		*ret_uid = found.uid;
 	if (r >= 0 && group != NULL)

@@ -31,8 +31,9 @@ struct names_question {
 };
 
 /* Waits up to 10 s. 0; -ENOENT: no such user; -ESRCH: no such group; -ENODATA: no such group of the
- * list, whose index is in group_count; another negative errno. */
-int names_ask(const struct names_question *question, struct identity *ret);
+ * list, whose index is in *ret_missing (which may be NULL without a list); another negative errno.
+ */
+int names_ask(const struct names_question *question, struct identity *ret, uint32_t *ret_missing);
 
 /* Whether a list is there, which may be empty. */
 bool names_has_groups(const struct conf_texts *groups);

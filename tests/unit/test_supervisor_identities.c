@@ -222,21 +222,6 @@ START_TEST(group_of_workers_that_may_do_everything_is_of_no_account)
 }
 END_TEST
 
-START_TEST(errors_from_before_are_not_this_look_ups)
-{
-	const struct passwd *nobody = getpwnam("nobody");
-
-	report_error(&report, NULL, 0, "something else");
-	ck_assert(look_up(geteuid() == 0 ? "nobody" : NULL, NULL));
-	if (geteuid() != 0 || nobody == NULL)
-		return;
-	clean();
-	prepare();
-	report_error(&report, NULL, 0, "something else");
-	ck_assert_int_eq(look_up_as(nobody->pw_uid, nobody->pw_gid, "nobody", NULL), 0);
-}
-END_TEST
-
 /* A listener of the configuration with these names of its own. */
 static struct conf_listener *
 add_listener(const char *name, const char *user, const char *group)
@@ -251,6 +236,49 @@ add_listener(const char *name, const char *user, const char *group)
 	listener->group = group != NULL ? strdup(group) : NULL;
 	return listener;
 }
+
+START_TEST(each_listener_that_may_not_be_another_is_told)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0 || nobody == NULL)
+		return;
+	(void)add_listener("a", "root", NULL);
+	(void)add_listener("b", "root", NULL);
+	conf_texts_add(&add_listener("c", NULL, NULL)->groups, "daemon");
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		if (setgroups(0, NULL) < 0 || setgid(nobody->pw_gid) < 0 ||
+		    setuid(nobody->pw_uid) < 0)
+			_exit(9);
+		(void)look_up(NULL, NULL);
+		_exit(report.errors == 3 && report.entries[0].line == 101 &&
+				      report.entries[1].line == 102 && report.entries[2].line == 103
+			      ? 0
+			      : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(errors_from_before_are_not_this_look_ups)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+
+	report_error(&report, NULL, 0, "something else");
+	ck_assert(look_up(geteuid() == 0 ? "nobody" : NULL, NULL));
+	if (geteuid() != 0 || nobody == NULL)
+		return;
+	clean();
+	prepare();
+	report_error(&report, NULL, 0, "something else");
+	ck_assert_int_eq(look_up_as(nobody->pw_uid, nobody->pw_gid, "nobody", NULL), 0);
+}
+END_TEST
 
 /* Of a listener, after look_up. */
 static const struct identity *
@@ -415,6 +443,7 @@ main(void)
 	tcase_add_test(cases, each_listener_that_stays_root_is_warned_of);
 	tcase_add_test(cases, default_account_that_nobody_takes_is_of_no_account);
 	tcase_add_test(cases, group_of_one_listeners_workers_may_not_look);
+	tcase_add_test(cases, each_listener_that_may_not_be_another_is_told);
 	tcase_add_test(cases, nothing_is_left_behind);
 	return unit_run("supervisor_identities", cases);
 }
