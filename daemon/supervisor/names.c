@@ -230,7 +230,7 @@ names_find_id(bool is_group, const char *name, uint32_t *ret)
 		.group = is_group ? name : NULL,
 	};
 	struct identity found = {0};
-	int r = names_ask(&question, &found);
+	int r = names_ask(&question, &found, NULL);
 
 	if (r >= 0)
 		*ret = is_group ? found.gid : found.uid;
