@@ -22,6 +22,7 @@ enum {
 	OPTION_DRY_RUN,
 	OPTION_NOW,
 	OPTION_TIMEOUT,
+	OPTION_GID,
 	OPTION_HELP,
 };
 
@@ -39,6 +40,8 @@ static const struct ask_line_option {
 	 "end connections at once, without drain_timeout"},
 	{"timeout", OPTION_TIMEOUT, required_argument, VERB_TIMEOUT, "--timeout DURATION",
 	 "wait so long, 30s by default; \"none\" waits for ever"},
+	{"gid", OPTION_GID, required_argument, VERB_GID, "--gid NUMBERS",
+	 "groups of a Unix client, the primary one first: 100 or 100,27"},
 	{"verbose", OPTION_VERBOSE, no_argument, VERB_VERBOSE, "-v, --verbose",
 	 "all addresses of every listener"},
 	{"control", OPTION_CONTROL, required_argument, 0, "--control PATH",
@@ -82,6 +85,9 @@ ask_line_take_option(struct ask_line *line, int option)
 	case OPTION_TIMEOUT:
 		return options_take_duration(line->verb->name, "--timeout", optarg, 1,
 					     &line->timeout_ms);
+	case OPTION_GID:
+		line->gid = optarg;
+		return 0;
 	case OPTION_JSON:
 		line->is_json = true;
 		return 0;
@@ -104,22 +110,25 @@ static int
 ask_line_take_arguments(struct ask_line *line, int count, char **arguments)
 {
 	const char *wanted = line->verb->arguments, *name = line->verb->name;
+	bool are_two = wanted[0] != '[' && strchr(wanted, ' ') != NULL;
+	int most = are_two ? 2 : 1;
 
 	if (count > 0 && wanted[0] == '\0') {
 		(void)ctl_complain_usage(name, "%s takes no argument, such as '%s'", name,
 					 arguments[0]);
 		return -EINVAL;
 	}
-	if (count > 1) {
+	if (count > most) {
 		(void)ctl_complain_usage(name, "there is one %s, and '%s' is one more", wanted,
-					 arguments[1]);
+					 arguments[most]);
 		return -EINVAL;
 	}
-	if (count == 0 && wanted[0] != '\0' && wanted[0] != '[') {
+	if (count < most && wanted[0] != '\0' && wanted[0] != '[') {
 		(void)ctl_complain_usage(name, "%s is missing behind %s", wanted, name);
 		return -EINVAL;
 	}
-	line->argument = count == 1 ? arguments[0] : NULL;
+	line->argument = count > 0 ? arguments[0] : NULL;
+	line->second = count > 1 ? arguments[1] : NULL;
 	return 0;
 }
 

@@ -13,6 +13,8 @@ struct ask_line {
 	const struct verb *verb;
 	const char *control;  /* --control, or NULL */
 	const char *argument; /* or NULL */
+	const char *second;   /* of a command that has two */
+	const char *gid;      /* --gid, or NULL */
 	int64_t timeout_ms;   /* -1: none */
 	bool is_json;
 	bool is_verbose;

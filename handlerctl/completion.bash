@@ -23,7 +23,7 @@ _handlerctl_ids()
 
 _handlerctl()
 {
-	local commands='status reload stop pause drain resume connections kill log-level wait
+	local commands='status reload stop pause drain resume connections explain kill log-level wait
 		upgrade send'
 	local word=${COMP_WORDS[COMP_CWORD]} before='' command='' control='' options i
 	COMPREPLY=()
@@ -52,7 +52,7 @@ _handlerctl()
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return 0
 		;;
-	--timeout | --interval | --count)
+	--timeout | --interval | --count | --gid)
 		return 0
 		;;
 	esac
@@ -67,6 +67,7 @@ _handlerctl()
 		status) options+=' --verbose' ;;
 		reload) options+=' --dry-run' ;;
 		stop) options+=' --now' ;;
+		explain) options+=' --gid' ;;
 		wait) options+=' --timeout' ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
@@ -75,7 +76,7 @@ _handlerctl()
 
 	case $command in
 	'') options=$commands ;;
-	status | connections | pause | drain | resume) options=$(_handlerctl_listeners "$control") ;;
+	status | connections | pause | drain | resume | explain) options=$(_handlerctl_listeners "$control") ;;
 	kill) options=$(_handlerctl_ids "$control") ;;
 	log-level) options='error warning notice info debug' ;;
 	wait) options='ready' ;;

@@ -15,6 +15,7 @@
 #include "base/suggest.h"
 #include "handlerctl/connections.h"
 #include "handlerctl/ctl.h"
+#include "handlerctl/explain.h"
 #include "handlerctl/orders.h"
 #include "handlerctl/screen.h"
 #include "handlerctl/send.h"
@@ -30,6 +31,8 @@ static const struct verb verbs[] = {
 	{"drain", "LISTENER", orders_hold, "the same, and end connections at drain_timeout", 0},
 	{"resume", "LISTENER", orders_hold, "undo pause and drain", 0},
 	{"connections", "[LISTENER]", connections_run, "show what is open", 0},
+	{"explain", "LISTENER ADDRESS", explain_run, "tell whether a client may come in, and why",
+	 VERB_GID},
 	{"kill", "ID", orders_kill, "end a connection", 0},
 	{"log-level", "[LEVEL]", orders_log_level, "show or set how much is logged", 0},
 	{"wait", "ready", orders_wait, "wait until all listeners serve", VERB_TIMEOUT},

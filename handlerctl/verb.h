@@ -10,11 +10,12 @@ enum verb_option {
 	VERB_DRY_RUN = 1 << 1,
 	VERB_NOW = 1 << 2,
 	VERB_TIMEOUT = 1 << 3,
+	VERB_GID = 1 << 4,
 };
 
 struct verb {
 	const char *name;
-	const char *arguments; /* as help shows them: "NAME", "[NAME]", or "" */
+	const char *arguments; /* as help shows them: "NAME", "[NAME]", "NAME OTHER", or "" */
 	int (*run)(const struct verb *verb, int argc, char **argv); /* argv[0] is the command;
 								       returns the exit status */
 	const char *help;

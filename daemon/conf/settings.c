@@ -61,7 +61,7 @@ const struct setting settings[] = {
 		 "string: none. A reload cannot change it."},
 	{SETTING_TOP, "", "control_group", SETTING_TEXT, TOP_AT(control_group),
 	 .help = "A group whose members may ask handlerctl what there is to see (status, "
-		 "connections, wait), and change nothing. It may not be a group of any worker."},
+		 "connections, explain, wait), and change nothing. It may not be a group of any worker."},
 	{SETTING_TOP, "", "start_timeout", SETTING_DURATION, TOP_AT(start_timeout_ms),
 	 .min = 100, .max = MS_PER_H, .default_text = "10s",
 	 .help = "A worker that is not ready by then has failed."},

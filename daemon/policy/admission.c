@@ -34,6 +34,8 @@ admission_read_unix(const struct admission_peer *peer, gid_t *groups, size_t roo
 		count = peer_groups(peer->fd, groups + 1, room - 1);
 	if (count < 0)
 		return count;
+	for (size_t i = 0; i < peer->group_count && ret->gid_count < room; i++)
+		groups[ret->gid_count++] = peer->groups[i];
 	ret->gid_count += (size_t)count;
 	ret->is_known = true;
 	return 0;

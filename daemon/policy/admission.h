@@ -22,6 +22,8 @@ struct admission_peer {
 	socklen_t length;
 	int fd;				 /* of a connection; -1 */
 	const struct ucred *credentials; /* of a Unix datagram's sender; NULL: not known */
+	const gid_t *groups; /* beside those of the credentials, of one who is only asked about */
+	size_t group_count;
 };
 
 /* The rules of one listener in one worker: written while that starts, read-only afterwards. */

@@ -138,6 +138,12 @@ control_refuse_listener(struct supervisor *supervisor, struct control_client *cl
 const struct control_command control_commands[] = {
 	{"status", CONTROL_READ, {{.name = "listener"}}, control_run_status},
 	{"connections", CONTROL_READ, {{.name = "listener"}}, control_run_connections},
+	{"explain",
+	 CONTROL_READ,
+	 {{.name = "listener", .is_required = true},
+	  {.name = "address", .is_required = true},
+	  {.name = "gid"}},
+	 control_run_explain},
 	{"pause", CONTROL_ALL, {{.name = "listener", .is_required = true}}, control_run_pause},
 	{"drain", CONTROL_ALL, {{.name = "listener", .is_required = true}}, control_run_drain},
 	{"resume", CONTROL_ALL, {{.name = "listener", .is_required = true}}, control_run_resume},

@@ -17,7 +17,7 @@
 
 /* The longest line, without its end. */
 #define CONTROL_REQUEST_SIZE 4096
-#define CONTROL_MOST_ARGUMENTS 2
+#define CONTROL_MOST_ARGUMENTS 3
 #define CONTROL_WHY_SIZE 256
 
 struct supervisor;

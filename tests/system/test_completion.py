@@ -25,7 +25,7 @@ def test_every_option_is_offered():
 
 
 @pytest.mark.parametrize("words", [["status", ""], ["connections", ""], ["pause", ""],
-                                   ["drain", ""], ["resume", "--json", ""]])
+                                   ["drain", ""], ["resume", "--json", ""], ["explain", ""]])
 @pytest.mark.parametrize("separators", [None, (",", ":")])
 def test_listeners_are_offered(place, words, separators):
     answer = json.dumps(status(listener("echo"), listener("web-1")), separators=separators)
