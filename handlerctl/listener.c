@@ -50,7 +50,7 @@ static const struct {
 } listener_colors[] = {
 	{"serving", SCREEN_GREEN},   {"paused", SCREEN_YELLOW},	    {"draining", SCREEN_YELLOW},
 	{"starting", SCREEN_YELLOW}, {"restarting", SCREEN_YELLOW}, {"waiting", SCREEN_YELLOW},
-	{"stalled", SCREEN_RED},     {"gone", SCREEN_RED},
+	{"stalled", SCREEN_RED},     {"gone", SCREEN_RED},	    {"shedding", SCREEN_RED},
 };
 
 /* The counters of "connections" in columns. */

@@ -134,6 +134,27 @@ parse_byte_rate(const char *text, int64_t *ret_per_second)
 }
 
 int
+parse_percent(const char *text, int64_t *ret)
+{
+	uint64_t value;
+	int r;
+
+	if (strcmp(text, "none") == 0) {
+		*ret = PARSE_NONE;
+		return 0;
+	}
+	r = parse_digits(&text, &value);
+	if (r < 0)
+		return r;
+	if (strcmp(text, "%") != 0)
+		return -EINVAL;
+	if (value > INT64_MAX)
+		return -ERANGE;
+	*ret = (int64_t)value;
+	return 0;
+}
+
+int
 parse_mode(const char *text, unsigned *ret_mode)
 {
 	size_t length = strlen(text);
@@ -201,6 +222,16 @@ parse_format_size(uint64_t bytes, char *buf, size_t size)
 	const struct parse_unit *unit = parse_best_unit(size_units, 5, bytes);
 
 	(void)snprintf(buf, size, "%" PRIu64 "%s", bytes / unit->factor, unit->name);
+	return buf;
+}
+
+const char *
+parse_format_percent(int64_t percent, char *buf, size_t size)
+{
+	if (percent < 0)
+		(void)snprintf(buf, size, "none");
+	else
+		(void)snprintf(buf, size, "%" PRId64 "%%", percent);
 	return buf;
 }
 

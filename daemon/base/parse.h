@@ -22,6 +22,9 @@ int parse_size(const char *text, uint64_t *ret_bytes);
  * -ERANGE as above. */
 int parse_byte_rate(const char *text, int64_t *ret_per_second);
 
+/* A whole number of parts in a hundred: "80%", or "none" (PARSE_NONE). -EINVAL, -ERANGE. */
+int parse_percent(const char *text, int64_t *ret);
+
 /* "0660": three or four octal digits. -EINVAL for anything else. */
 int parse_mode(const char *text, unsigned *ret_mode);
 
@@ -31,6 +34,7 @@ int parse_int64(const char *text, int64_t *ret);
 /* The shortest text that parses back to the same value. They return buf. */
 const char *parse_format_duration(int64_t ms, char *buf, size_t size);
 const char *parse_format_size(uint64_t bytes, char *buf, size_t size);
+const char *parse_format_percent(int64_t percent, char *buf, size_t size);
 const char *parse_format_byte_rate(int64_t per_second, char *buf, size_t size);
 
 #endif

@@ -256,7 +256,8 @@ intake_take(struct acceptor *acceptor, struct intake *ret)
 		int r = mode->is_datagram ? intake_receive(acceptor, ret)
 					  : intake_accept(acceptor, ret);
 
-		if (r < 0 || !mode->server->admission.is_asked || intake_admits(mode, ret))
+		if (r < 0 || !admission_is_needed(&mode->server->admission) ||
+		    intake_admits(mode, ret))
 			return r;
 	}
 	/* what is left wakes a flow again, which then looks at whether it may go on */

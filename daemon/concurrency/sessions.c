@@ -132,7 +132,7 @@ static bool
 sessions_admit(const struct sessions *sessions, const struct datagram *datagram,
 	       uint32_t *ret_source)
 {
-	return !sessions->mode->server->admission.is_asked ||
+	return !admission_is_needed(&sessions->mode->server->admission) ||
 	       intake_judge_datagram(sessions->mode, datagram, ret_source) == CLOSE_NONE;
 }
 

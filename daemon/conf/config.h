@@ -146,6 +146,8 @@ struct conf_udp {
 struct conf_limits {
 	int64_t amplification_thousandths; /* bytes sent for each one received; 0: no limit */
 	bool reply_to_low_ports;
+	int64_t overload_memory;	   /* in a hundred; 0: whatever there is left */
+	int64_t overload_load_thousandths; /* 0: whatever it is */
 };
 
 struct conf_timeouts {

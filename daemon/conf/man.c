@@ -19,6 +19,7 @@ static const char *const man_types[] = {
 	[SETTING_DURATION] = "Duration",
 	[SETTING_SIZE] = "Size",
 	[SETTING_BYTE_RATE] = "Size per second",
+	[SETTING_PERCENT] = "Percentage",
 	[SETTING_MODE] = "Mode, as a string of octal digits,",
 	[SETTING_FRACTION] = "Number",
 	[SETTING_CHOICE] = "One of",

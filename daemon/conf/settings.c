@@ -256,6 +256,20 @@ const struct setting settings[] = {
 	 LISTENER_AT(limits.reply_to_low_ports), .default_text = "true", .protocols = FOR_UDP,
 	 .help = "Whether datagrams that come from ports below 1024 are answered. Where they are "
 		 "not, two servers cannot be made to answer each other for ever."},
+	{SETTING_LISTENER, "limits", "overload", SETTING_GROUP, 0,
+	 .help = "When the machine has too much to do already, new clients are turned away; those that "
+		 "are served are not touched. Of several listeners that have the group, the one that "
+		 "grows most begins; another one joins in every 2 s for which it gets no better."},
+	{SETTING_LISTENER, "limits.overload", "memory", SETTING_PERCENT,
+	 LISTENER_AT(limits.overload_memory), .min = 1, .max = 100, .default_text = "none",
+	 .none = 0, .flags = SETTING_OR_NONE,
+	 .help = "When so much of the memory is in use, of the machine's or of what the daemon's control "
+		 "group may have, until it is 5% less. \"none\": however much."},
+	{SETTING_LISTENER, "limits.overload", "load", SETTING_FRACTION,
+	 LISTENER_AT(limits.overload_load_thousandths), .min = 0, .max = 1000000000,
+	 .default_text = "0.0",
+	 .help = "When the load average of the last minute is so high, until it is a tenth lower. 0: "
+		 "however high."},
 
 	{SETTING_LISTENER, "", "access", SETTING_GROUP, 0,
 	 .help = "Who may come in, and when; further down there is more of it."},

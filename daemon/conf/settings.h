@@ -17,6 +17,7 @@ enum setting_type {
 	SETTING_DURATION,  /* int64_t, milliseconds */
 	SETTING_SIZE,	   /* int64_t, bytes */
 	SETTING_BYTE_RATE, /* int64_t, bytes per second */
+	SETTING_PERCENT,   /* int64_t, parts in a hundred */
 	SETTING_MODE,	   /* int64_t, permission bits, in octal */
 	SETTING_FRACTION,  /* int64_t, thousandths */
 	SETTING_CHOICE,	   /* int64_t, index into choices plus first_choice */

@@ -216,6 +216,36 @@ value_set_byte_rate(const struct value_place *place)
 }
 
 static void
+value_set_percent(const struct value_place *place)
+{
+	char example[VALUE_TEXT_SIZE];
+	const char *text;
+	int64_t number;
+	int r;
+
+	if (value_is_int(place->node)) {
+		number = config_setting_get_int64(place->node);
+		value_error(
+			place->values, place->node,
+			"%s is a percentage, and those are strings: write \"%s\"", place->label,
+			parse_format_percent(number < 0 ? 80 : number, example, sizeof(example)));
+		return;
+	}
+	text = value_get_text(place);
+	if (text == NULL)
+		return;
+	r = parse_percent(text, &number);
+	if (r == 0 && number == PARSE_NONE && (place->row->flags & SETTING_OR_NONE) != 0)
+		value_store_number(place, place->row->none);
+	else if (r == 0)
+		value_store_number(place, number);
+	else
+		value_error(place->values, place->node,
+			    "%s = \"%s\" is no percentage; write a whole number, such as \"80%%\"",
+			    place->label, text);
+}
+
+static void
 value_set_mode(const struct value_place *place)
 {
 	CLEANUP_FREE char *digits = NULL;
@@ -308,6 +338,9 @@ value_set_number(const struct value_place *place)
 	case SETTING_BYTE_RATE:
 		value_set_byte_rate(place);
 		break;
+	case SETTING_PERCENT:
+		value_set_percent(place);
+		break;
 	case SETTING_MODE:
 		value_set_mode(place);
 		break;
@@ -340,6 +373,9 @@ value_read_default_number(const struct setting *row)
 		return (int64_t)bytes;
 	case SETTING_BYTE_RATE:
 		CHECK(parse_byte_rate(text, &number) == 0);
+		return number == PARSE_NONE ? row->none : number;
+	case SETTING_PERCENT:
+		CHECK(parse_percent(text, &number) == 0);
 		return number == PARSE_NONE ? row->none : number;
 	case SETTING_MODE:
 		CHECK(parse_mode(text, &mode) == 0);

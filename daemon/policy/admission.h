@@ -49,6 +49,14 @@ enum admission_step {
 enum close_reason admission_ask(const struct admission *admission, enum admission_step step,
 				const struct admission_peer *peer, uint32_t *ret_rule);
 
+/* Whether anybody has to be asked; two loads where nobody has. */
+static inline bool
+admission_is_needed(const struct admission *admission)
+{
+	return admission->is_asked ||
+	       atomic_load_explicit(&admission->board->is_shedding, memory_order_relaxed) != 0;
+}
+
 /* Judges a client that was just taken. CLOSE_NONE: it may come in, and *ret_source is to be given
  * back with admission_leave when it has left. */
 enum close_reason admission_judge(struct admission *admission, const struct admission_peer *peer,

@@ -124,6 +124,8 @@ control_listener_state(const struct listener *listener)
 		return control_status_is_drained_by_hand(listener) ? "draining" : "paused";
 	if (child->state == CHILD_SERVING && listener->stall.is_stalled)
 		return "stalled";
+	if (child->state == CHILD_SERVING && listener->overload.is_shedding)
+		return "shedding";
 	if (child->state == CHILD_REPLACING && child->is_on_demand)
 		return "starting";
 	return names[child->state];

@@ -208,6 +208,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 		child_drain(listener->old, deadline_ns);
 	}
 	scoreboard_add(&listener->totals, &replaced->totals);
+	overload_take_over(listener, replaced);
 	fallback_keep(listener, replaced, generation);
 }
 

@@ -16,6 +16,7 @@
 #include "supervisor/demand.h"
 #include "supervisor/fallback.h"
 #include "supervisor/names.h"
+#include "supervisor/overload.h"
 #include "supervisor/pin.h"
 #include "supervisor/places.h"
 #include "supervisor/recycle.h"
@@ -70,6 +71,7 @@ struct listener {
 	struct scoreboard_totals totals; /* of workers that are gone */
 	struct stall stall;
 	struct recycle recycle;
+	struct overload overload;
 
 	struct fallback fallback;  /* what it was before the reload that changed it */
 	struct config *own_config; /* held: that of one that went back; else NULL */

@@ -57,9 +57,13 @@ listener_open_board(struct child *child, size_t slots)
 	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-scoreboard", scoreboard_size(slots));
 	int r = fd < 0 ? fd : listener_map_board(child, fd, slots);
 
-	if (r >= 0)
-		(void)take_fd(&fd);
-	return r;
+	if (r < 0)
+		return r;
+	/* from its first client on */
+	atomic_store(&child->board->is_shedding,
+		     ((const struct listener *)child->owner_data)->overload.is_shedding);
+	(void)take_fd(&fd);
+	return 0;
 }
 
 static void

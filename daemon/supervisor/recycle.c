@@ -143,19 +143,20 @@ recycle_look_at_memory(struct listener *listener, int64_t now_ns)
 {
 	struct recycle *recycle = &listener->recycle;
 	const struct child *child = listener->current;
-	uint64_t limit = (uint64_t)listener->conf->recycle.memory, bytes = 0;
+	uint64_t limit = (uint64_t)listener->conf->recycle.memory, bytes;
+	struct usage usage;
 	/* the next start may take longer than the last one, and the old worker ends what it has */
 	int64_t lead_ns = 3 * recycle->took_ns + RECYCLE_LEAD_NS;
 	int64_t next_ns, room_ns, took_ns;
 	bool is_due;
 	char has[32], most[32];
-	int r = usage_read_memory(child->process.pid, listener->concurrency == CONF_FORKING,
-				  &bytes);
+	int r = usage_read(child->process.pid, listener->concurrency == CONF_FORKING, &usage);
 
 	if (r < 0) {
 		recycle_tell_hidden(listener, r);
 		return RECYCLE_LATE_NS;
 	}
+	bytes = usage.memory;
 	if (recycle->memory_at_start == 0 && now_ns - child->ready_ns < RECYCLE_START_NS)
 		recycle->memory_at_start = bytes;
 	next_ns = recycle_meter_note(&recycle->memory, limit, bytes, now_ns, lead_ns, &is_due);

@@ -85,6 +85,7 @@ supervisor_destroy(struct supervisor *supervisor)
 	ports_close(supervisor->world.ports);
 	stall_close(supervisor);
 	access_watch_close(supervisor);
+	overload_stop(supervisor);
 	notify_close();
 	/* last: whoever waits for the end takes it that all else is done */
 	control_close(supervisor);
@@ -206,6 +207,7 @@ serve_look(struct supervisor *supervisor)
 	recycle_look(supervisor);
 	control_look(supervisor);
 	stall_look(supervisor);
+	overload_look(supervisor);
 	upgrade_look(supervisor);
 	if (living + left > 0 || supervisor->config == NULL)
 		return;

@@ -81,6 +81,11 @@ static const struct state_field listener_fields[] = {
 	STATE_ROW_NUMBER(struct listener, "stalled_since_ns", stall.since_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct listener, "stall_taken", stall.taken, INT64_MIN, INT64_MAX),
 	STATE_ROW_BOOL(struct listener, "is_stalled", stall.is_stalled),
+	STATE_ROW_BOOL(struct listener, "is_shedding", overload.is_shedding),
+	STATE_ROW_NUMBER(struct listener, "shedding_since_ns", overload.since_ns, 0, INT64_MAX),
+	STATE_ROW_NUMBER(struct listener, "shed_before", overload.refused, INT64_MIN, INT64_MAX),
+	STATE_ROW_NUMBER(struct listener, "memory_well", overload.memory_well, INT64_MIN,
+			 INT64_MAX),
 	STATE_ROW_NUMBER(struct listener, "recycled", recycle.count, 0, INT64_MAX),
 };
 TABLE(listener, "a listener");

@@ -73,6 +73,9 @@ status_log_listener(const struct listener *listener)
 	if (listener->is_paused)
 		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' is %s", listener->name,
 			  hold_is_complete(listener) ? "paused" : "about to pause");
+	if (listener->overload.is_shedding)
+		log_event(LOG_EVENT_STATUS, listener->name,
+			  "status: '%s' refuses new work: overload", listener->name);
 	if (conf_protocol_is_datagram(listener->protocol))
 		status_log_datagrams(listener, &totals);
 	if (listener->current != NULL)

@@ -54,6 +54,7 @@ struct supervisor {
 	struct control control;
 	struct stall_watch stalls;
 	struct access_watch access_watch;
+	struct overload_watch overloads;
 	int64_t started_ns; /* on the monotonic clock */
 	int64_t started_s;  /* since 1970 */
 	uint32_t upgrades;  /* in place, since then */

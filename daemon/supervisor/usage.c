@@ -1,6 +1,6 @@
 /*
- * usage.c - reads /proc/PID/statm: two system calls more than opening it, without a lock on the
- * pages that the process is using, as smaps_rollup would need.
+ * usage.c - reads /proc/PID/statm and /proc/PID/stat: a few system calls, and no lock on the pages
+ * that the process is using, as smaps_rollup would need.
  */
 #include "supervisor/usage.h"
 
@@ -55,23 +55,55 @@ usage_read_pages(int proc_fd, const char *pid, struct usage_pages *ret)
 	return 0;
 }
 
-/* Whether a process belongs to this group, which a worker leads and its children never leave. */
-static bool
-usage_is_of_group(int proc_fd, const char *pid, pid_t group)
-{
-	char text[256];
-	const char *end;
-	int parent, found;
+/* What /proc/PID/stat tells. */
+struct usage_facts {
+	pid_t group;
+	uint64_t ticks;	       /* its own */
+	uint64_t childs_ticks; /* of dead children */
+};
 
-	if (usage_read_file(proc_fd, pid, "stat", text, sizeof(text)) < 0)
-		return false;
+static int
+usage_read_facts(int proc_fd, const char *pid, struct usage_facts *ret)
+{
+	uint64_t user, system, childs_user, childs_system;
+	char text[512];
+	const char *end;
+	int r = usage_read_file(proc_fd, pid, "stat", text, sizeof(text));
+
+	if (r < 0)
+		return r;
 	/* the name may have any character in it */
 	end = strrchr(text, ')');
-	return end != NULL && sscanf(end + 1, " %*c %d %d", &parent, &found) == 2 && found == group;
+	if (end == NULL || sscanf(end + 1,
+				  " %*c %*d %d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
+				  " %" SCNu64 " %" SCNu64,
+				  &ret->group, &user, &system, &childs_user, &childs_system) != 5)
+		return -EBADMSG;
+	ret->ticks = user + system;
+	ret->childs_ticks = childs_user + childs_system;
+	return 0;
+}
+
+/* A worker leads a group, which its children never leave. */
+static void
+usage_add_one(int proc_fd, const char *pid, pid_t leader, const struct usage_pages *leaders,
+	      uint64_t *pages, uint64_t *ticks)
+{
+	struct usage_facts facts;
+	struct usage_pages child;
+
+	if (usage_read_facts(proc_fd, pid, &facts) < 0 || facts.group != leader ||
+	    usage_read_pages(proc_fd, pid, &child) < 0)
+		return;
+	/* what it has from its parent is its own in the kernel's eyes, too */
+	if (child.own > leaders->own)
+		*pages += child.own - leaders->own;
+	*ticks += facts.ticks;
 }
 
 static int
-usage_add_family(int proc_fd, pid_t leader, const struct usage_pages *leaders, uint64_t *pages)
+usage_add_family(int proc_fd, pid_t leader, const struct usage_pages *leaders, uint64_t *pages,
+		 uint64_t *ticks)
 {
 	int list_fd = openat(proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = list_fd >= 0 ? fdopendir(list_fd) : NULL;
@@ -85,27 +117,22 @@ usage_add_family(int proc_fd, pid_t leader, const struct usage_pages *leaders, u
 		return r;
 	}
 	while ((entry = readdir(list)) != NULL) {
-		struct usage_pages child;
 		int64_t pid;
 
-		if (parse_int64(entry->d_name, &pid) < 0 || pid == leader ||
-		    !usage_is_of_group(proc_fd, entry->d_name, leader) ||
-		    usage_read_pages(proc_fd, entry->d_name, &child) < 0)
-			continue;
-		/* what it has from its parent is its own in the kernel's eyes, too */
-		if (child.own > leaders->own)
-			*pages += child.own - leaders->own;
+		if (parse_int64(entry->d_name, &pid) == 0 && pid != leader)
+			usage_add_one(proc_fd, entry->d_name, leader, leaders, pages, ticks);
 	}
 	(void)closedir(list);
 	return 0;
 }
 
 int
-usage_read_memory(pid_t pid, bool with_family, uint64_t *ret_bytes)
+usage_read(pid_t pid, bool with_family, struct usage *ret)
 {
 	CLEANUP_CLOSE int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct usage_pages pages;
-	uint64_t sum;
+	struct usage_facts facts;
+	uint64_t sum, ticks;
 	char name[24];
 	int r;
 
@@ -113,11 +140,15 @@ usage_read_memory(pid_t pid, bool with_family, uint64_t *ret_bytes)
 		return -errno;
 	(void)snprintf(name, sizeof(name), "%d", (int)pid);
 	r = usage_read_pages(proc_fd, name, &pages);
+	if (r >= 0)
+		r = usage_read_facts(proc_fd, name, &facts);
 	if (r < 0)
 		return r;
 	sum = pages.resident;
+	ticks = facts.ticks + facts.childs_ticks;
 	if (with_family)
-		r = usage_add_family(proc_fd, pid, &pages, &sum);
-	*ret_bytes = sum * (uint64_t)sysconf(_SC_PAGESIZE);
+		r = usage_add_family(proc_fd, pid, &pages, &sum, &ticks);
+	ret->memory = sum * (uint64_t)sysconf(_SC_PAGESIZE);
+	ret->ticks = ticks;
 	return r;
 }

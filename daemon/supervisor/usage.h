@@ -1,5 +1,5 @@
 /*
- * usage.h - how much memory a worker takes, as the kernel tells it in /proc.
+ * usage.h - how much memory and processor time a worker takes, as the kernel tells it in /proc.
  */
 #ifndef SUPERVISOR_USAGE_H
 #define SUPERVISOR_USAGE_H
@@ -8,12 +8,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct usage {
+	uint64_t memory; /* bytes that are in memory, shared ones included: what ps(1) shows as RSS
+			  */
+	uint64_t ticks;	 /* of processors, dead and buried children included; see sysconf(3) */
+};
+
 /*
- * Bytes of a process that are in memory, what it shares with others included: what ps(1) shows.
- * With its family, also what each other process of its group (a worker's forked children) has
- * written to beyond what the process itself has; pages that a child still shares with its parent
- * are counted once. Returns 0, or a negative errno: -ENOENT also where /proc hides it.
+ * With its family, also what the other processes of its group, a worker's forked children, have: of
+ * memory, what each has of its own beyond what the process itself has, so that pages that it shares
+ * with its parent count once. Returns 0, or a negative errno: -ENOENT also where /proc hides it.
  */
-int usage_read_memory(pid_t pid, bool with_family, uint64_t *ret_bytes);
+int usage_read(pid_t pid, bool with_family, struct usage *ret);
 
 #endif

@@ -185,7 +185,7 @@ class Daemon:
     """A running handlerd."""
 
     def __init__(self, directory, arguments=None, text=None, user=None, env=None, limits=None,
-                 pass_fds=()):
+                 pass_fds=(), before_exec=None):
         self.directory = directory
         self.file = directory / "handlerd.conf"
         self.clients = []
@@ -206,9 +206,11 @@ class Daemon:
             if given:
                 environment[name] = ":".join(given)
 
-        def before_exec():
+        def prepare():
             for which, value in (limits or {}).items():
                 resource.setrlimit(which, value)
+            if before_exec:
+                before_exec()
 
         identity = {}
         if user == "nobody":
@@ -216,7 +218,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [str(PROGRAM), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env=environment, cwd="/", pass_fds=pass_fds,
-            preexec_fn=before_exec if limits else None, **identity)
+            preexec_fn=prepare if limits or before_exec else None, **identity)
         self.pid = self.process.pid
         self.pidfd = os.pidfd_open(self.pid)
         self.log = Log(self.process.stderr)

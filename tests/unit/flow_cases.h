@@ -33,7 +33,7 @@ flow_open_server(void)
 	memset(board, 0, scoreboard_size(4));
 	scoreboard_use_slot(board, 3);
 	ck_assert_int_eq(server_init(&server, "front", 3), 0);
-	server.board = board;
+	server.board = server.admission.board = board;
 	server.waiter = &waiter_blocking;
 	server.handler.name = "test";
 	ck_assert_int_eq(request_init(&req, &server, &board->slots[0]), 0);

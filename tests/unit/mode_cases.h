@@ -119,7 +119,7 @@ prepare_on(int type, in_addr_t host)
 	board = mmap(NULL, scoreboard_size(LIMIT), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert_int_eq(server_init(&server, "front", 1), 0);
-	server.board = board;
+	server.board = server.admission.board = board;
 	server.waiter = &waiter_blocking; /* unless a mode brings its own */
 	server.handler.name = "test";
 	server.handler.handle = handle_echo;

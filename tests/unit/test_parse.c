@@ -153,6 +153,39 @@ START_TEST(byte_rate_reads_as_written_or_not_at_all)
 }
 END_TEST
 
+static const struct percent {
+	const char *text;
+	int result;
+	int64_t percent;
+} percents[] = {
+	{"80%", 0, 80},
+	{"0%", 0, 0},
+	{"none", 0, PARSE_NONE},
+	{"9223372036854775807%", 0, INT64_MAX},
+	{"9223372036854775808%", -ERANGE, 0},
+	{"99999999999999999999%", -ERANGE, 0},
+	{"", -EINVAL, 0},
+	{"80", -EINVAL, 0},
+	{"%", -EINVAL, 0},
+	{"80 %", -EINVAL, 0},
+	{"80%%", -EINVAL, 0},
+	{"-1%", -EINVAL, 0},
+	{"0.5%", -EINVAL, 0},
+};
+
+START_TEST(percentage_reads_as_written_or_not_at_all)
+{
+	const struct percent *row = &percents[_i];
+	int64_t percent = 77;
+	char text[32];
+
+	ck_assert_msg(parse_percent(row->text, &percent) == row->result, "%s", row->text);
+	ck_assert_msg(percent == (row->result == 0 ? row->percent : 77), "%s", row->text);
+	if (row->result == 0)
+		ck_assert_str_eq(parse_format_percent(percent, text, sizeof(text)), row->text);
+}
+END_TEST
+
 static const struct mode {
 	const char *text;
 	int result;
@@ -271,6 +304,8 @@ main(void)
 	tcase_add_loop_test(cases, duration_reads_as_written_or_not_at_all, 0,
 			    UNIT_COUNT(durations));
 	tcase_add_loop_test(cases, size_reads_as_written_or_not_at_all, 0, UNIT_COUNT(sizes));
+	tcase_add_loop_test(cases, percentage_reads_as_written_or_not_at_all, 0,
+			    UNIT_COUNT(percents));
 	tcase_add_loop_test(cases, byte_rate_reads_as_written_or_not_at_all, 0,
 			    UNIT_COUNT(byte_rates));
 	tcase_add_loop_test(cases, mode_is_three_or_four_octal_digits, 0, UNIT_COUNT(modes));

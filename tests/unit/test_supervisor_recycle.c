@@ -144,18 +144,18 @@ fork_family(size_t parents, size_t childs)
 
 START_TEST(memory_of_a_family_counts_what_is_shared_once)
 {
-	uint64_t alone = 0, together = 0;
+	struct usage alone, together;
 	pid_t pid = fork_family(40 * MIB, 20 * MIB);
 
-	ck_assert_int_eq(usage_read_memory(pid, false, &alone), 0);
-	ck_assert_int_eq(usage_read_memory(pid, true, &together), 0);
+	ck_assert_int_eq(usage_read(pid, false, &alone), 0);
+	ck_assert_int_eq(usage_read(pid, true, &together), 0);
 	(void)kill(-pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
-	ck_assert_uint_ge(alone, 40 * MIB);
-	ck_assert_uint_le(alone, 60 * MIB);
-	ck_assert_uint_ge(together - alone, 19 * MIB);
-	ck_assert_uint_le(together - alone, 25 * MIB);
-	ck_assert_int_eq(usage_read_memory(pid, false, &alone), -ENOENT);
+	ck_assert_uint_ge(alone.memory, 40 * MIB);
+	ck_assert_uint_le(alone.memory, 60 * MIB);
+	ck_assert_uint_ge(together.memory - alone.memory, 19 * MIB);
+	ck_assert_uint_le(together.memory - alone.memory, 25 * MIB);
+	ck_assert_int_eq(usage_read(pid, false, &alone), -ENOENT);
 }
 END_TEST
 
