@@ -7,6 +7,8 @@ import time
 import procfs
 from harness import WAIT_S
 
+# as protocol.h has it
+FIRST_SOCKET = 10
 SOCKET = r"socket:\[\d+\]"
 OWN = r"anon_inode:\[(eventfd|eventpoll|signalfd)\]"
 NO_CAPS = "0" * 16
@@ -29,7 +31,7 @@ def worker_fds(handler, addresses=1, log=r"pipe:\[\d+\]"):
     """What is where in a worker."""
     table = {0: "/dev/null", 1: "/dev/null", 2: log, 3: SOCKET, 4: r"/memfd:handlerd-settings.*",
              5: r"/memfd:handlerd-scoreboard.*", 6: rf".*/{handler}\.so", 7: log}
-    table.update({9 + i: SOCKET for i in range(addresses)})
+    table.update({FIRST_SOCKET + i: SOCKET for i in range(addresses)})
     return table
 
 

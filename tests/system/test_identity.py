@@ -9,7 +9,7 @@ import socket
 import pytest
 
 import procfs
-from born import FAULTS, NO_CAPS, check_fds, environment, signal_bits, worker_fds
+from born import FAULTS, FIRST_SOCKET, NO_CAPS, check_fds, environment, signal_bits, worker_fds
 from harness import BUILD, IS_SANITIZED, NOBODY, TEST_HANDLERS, config, listener, run
 
 CAPS = ["CapInh", "CapPrm", "CapEff", "CapAmb"]
@@ -149,7 +149,7 @@ def test_a_forked_child_has_its_connection_and_no_way_to_the_supervisor(start):
     open_now = procfs.fds(child)
     assert channel not in open_now.values()
     sockets = [target for target in open_now.values() if target.startswith("socket:")]
-    listening = procfs.fds(parent)[9]
+    listening = procfs.fds(parent)[FIRST_SOCKET]
     assert len([target for target in sockets if target != listening]) == 1
 
 
