@@ -107,6 +107,9 @@ def lines(concurrency):
 # What a policy costs that is switched off, or that has nothing to do: (name, title, what has it,
 # what has it not, the mark). With what is for the listener in `settings` and what is for the file
 # in `top`, a further one is a further row.
+TIMEOUTS = """timeouts = { first_byte = "30s"; idle = "60s"; send = "30s"; total = "1h"; handler = "1h";
+    min_rate = "100B/s"; };"""
+
 POLICIES = [
     ("policy-log-refused", "log of connections, nothing to log", Daemon("threading"),
      Daemon("threading", top='log = { connections = "none"; };', title="no log"), cpu(1.01)),
@@ -169,6 +172,14 @@ CELLS = [
     *(Cell(name, "policy", title, daemon, CRR_50, [Against(without, marks)],
            more_rounds=4 if marks else 1)
       for name, title, daemon, without, marks in POLICIES),
+    *(Cell(f"timed-{concurrency}-{name}", concurrency, f"all timeouts, {title}",
+           Daemon(concurrency, TIMEOUTS + settings), load,
+           [Against(Daemon(concurrency, settings, title="no timeouts"), cpu(mark))])
+      for concurrency, settings in [("threading", ""), ("fibers", ""),
+                                    ("forking", "forking = { connections_per_child = 0; };")]
+      for name, title, load, mark in [("rr", "echo, 50 connections", RR_50, 1.02),
+                                      ("crr", "connect, echo, close", CRR_50, 1.05)]
+      if (concurrency, name) != ("forking", "rr")),
 ]
 
 CROWDS = [

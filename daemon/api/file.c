@@ -21,6 +21,9 @@
 
 /* The kernel sends at most this much in one call. */
 #define FILE_SEND_MOST ((size_t)1 << 30)
+/* The same where somebody asks how much the client has taken: the kernel sends pieces of 64 KiB,
+ * and waits for room for each. */
+#define FILE_TELL_MOST ((size_t)256 * 1024)
 /* On the stack, of which a fiber has little. */
 #define FILE_COPY_SIZE 8192
 /* _IO_IN_BACKUP of glibc */
@@ -245,6 +248,7 @@ file_send_some(struct hd_request *req, int fd, off_t *offset, size_t count)
 
 		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
 			return request_note_error(req, -ECANCELED);
+		wait_bound_output(req);
 		n = sendfile(req->fd, fd, offset, count);
 		if (n >= 0) {
 			wait_spend(req);
@@ -257,7 +261,7 @@ file_send_some(struct hd_request *req, int fd, off_t *offset, size_t count)
 		if (errno != EAGAIN)
 			return request_note_error(req, -errno);
 		req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
-		r = req->server->waiter->wait_ready(req, POLLOUT);
+		r = wait_for_output(req);
 		if (r < 0)
 			return request_note_error(req, r);
 	}
@@ -267,6 +271,7 @@ int64_t
 hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 {
 	bool is_to_end = count == HD_TO_END;
+	size_t most = req->server->tell_ns > 0 ? FILE_TELL_MOST : FILE_SEND_MOST;
 	off_t at = (off_t)offset;
 	uint64_t sent = 0;
 	int r = stream_flush(req);
@@ -284,10 +289,12 @@ hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 		return copied >= 0 && (uint64_t)copied < count && !is_to_end ? -ENODATA : copied;
 	}
 	while (sent < count) {
-		size_t want =
-			count - sent < FILE_SEND_MOST ? (size_t)(count - sent) : FILE_SEND_MOST;
-		ssize_t n = file_send_some(req, fd, offset < 0 ? NULL : &at, want);
+		size_t want = count - sent < most ? (size_t)(count - sent) : most;
+		ssize_t n;
 
+		request_show_waits(req, SCOREBOARD_WAITS_OUTPUT);
+		n = file_send_some(req, fd, offset < 0 ? NULL : &at, want);
+		request_show_waits(req, 0);
 		if (n == -EINVAL && sent == 0) {
 			int64_t copied = file_copy(req, fd, offset, count);
 

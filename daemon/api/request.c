@@ -4,6 +4,8 @@
 #include "api/request.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -86,7 +88,8 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->io_flags = 0;
 	if (server->waiter->parks)
 		request_begin_watch(req, kind);
-	req->has_socket_timeout = req->is_end_seen = req->is_write_shut = false;
+	req->has_socket_timeout = req->is_output_bound = false;
+	req->is_end_seen = req->is_write_shut = false;
 	req->has_name = req->has_local = false;
 	req->bytes_in = req->bytes_out = 0;
 	req->data = NULL;
@@ -102,11 +105,13 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	peer_normalise(&req->client, &req->client_length);
 	if (request_take_flag(&req->is_cancelled) && req->cancel_fd >= 0)
 		fd_clear_event(req->cancel_fd);
-	atomic_store_explicit(&req->is_killed, false, memory_order_relaxed);
+	atomic_store_explicit(&req->reason, CLOSE_NONE, memory_order_relaxed);
+	atomic_store_explicit(&req->is_raw, false, memory_order_relaxed);
+	req->was_reset = false;
+	req->passed = 0;
 	atomic_store_explicit(&req->is_idle, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
-	atomic_store_explicit(&req->timed_out_ns, 0, memory_order_relaxed);
 	if (request_take_flag(&req->is_woken) && req->wake_fd >= 0)
 		fd_clear_event(req->wake_fd);
 	atomic_store_explicit(&req->is_silent, true, memory_order_relaxed);
@@ -151,6 +156,9 @@ request_show(struct hd_request *req, int fd)
 	atomic_store_explicit(&slot->peer_kind, kind, memory_order_relaxed);
 	atomic_store_explicit(&slot->peer_scope, scope, memory_order_relaxed);
 	atomic_store_explicit(&slot->phase, SCOREBOARD_VERIFY, memory_order_relaxed);
+	atomic_store_explicit(&slot->unsent, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->waits, 0, memory_order_relaxed);
+	atomic_store_explicit(&slot->reason, CLOSE_NONE, memory_order_relaxed);
 	atomic_store_explicit(&slot->connection_id, req->id, memory_order_release);
 	server_note_request(req->server, req, req->id);
 }
@@ -314,6 +322,17 @@ request_is_fresh(const struct hd_request *req)
 	return atomic_load(&req->is_silent) && clock_now_ns() - req->opened_ns < REQUEST_FRESH_NS;
 }
 
+/* The first cause stays. */
+static void
+request_set_reason(struct hd_request *req, enum close_reason reason)
+{
+	uint32_t none = CLOSE_NONE;
+
+	if (atomic_compare_exchange_strong(&req->reason, &none, (uint32_t)reason) &&
+	    req->slot != NULL)
+		atomic_store_explicit(&req->slot->reason, (uint16_t)reason, memory_order_relaxed);
+}
+
 void
 request_cancel_here(struct hd_request *req)
 {
@@ -321,6 +340,7 @@ request_cancel_here(struct hd_request *req)
 
 	if (fd < 0)
 		return;
+	request_set_reason(req, CLOSE_DRAIN);
 	atomic_store(&req->is_cancelled, true);
 	req->server->waiter->interrupt(req);
 	if (req->kind == REQUEST_STREAM)
@@ -328,13 +348,61 @@ request_cancel_here(struct hd_request *req)
 }
 
 bool
-request_time_out_here(struct hd_request *req)
+request_end_here(struct hd_request *req, enum close_reason reason)
 {
 	if (atomic_load(&req->fd) < 0)
 		return false;
-	atomic_store(&req->timed_out_ns, clock_now_ns());
+	request_set_reason(req, reason);
 	request_cancel_here(req);
 	return true;
+}
+
+/* What the kernel has carried for a TCP connection, both ways; false: it does not tell. */
+static bool
+request_ask_passed(int fd, uint64_t *ret)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+	    length < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(uint64_t))
+		return false;
+	*ret = info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_bytes_received;
+	return true;
+}
+
+void
+request_note_raw(struct hd_request *req)
+{
+	if (req->kind == REQUEST_STREAM && req->server->tell_ns > 0)
+		(void)request_ask_passed(req->fd, &req->passed);
+	atomic_store(&req->is_raw, true);
+}
+
+bool
+request_is_spared(struct hd_request *req, enum close_reason reason)
+{
+	int fd = atomic_load(&req->fd), bytes = 0;
+	uint64_t passed = 0, before = req->passed;
+
+	if (fd < 0 || req->kind != REQUEST_STREAM)
+		return false;
+	/* what it has not taken was told by its flow, right now */
+	if (reason == CLOSE_SEND)
+		return false;
+	/* it has come, and the handler is about to read it */
+	if (ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 &&
+	    (reason == CLOSE_FIRST_BYTE || req->slot == NULL ||
+	     (atomic_load_explicit(&req->slot->waits, memory_order_relaxed) &
+	      SCOREBOARD_WAITS_INPUT) != 0))
+		return true;
+	if (!atomic_load(&req->is_raw))
+		return false;
+	/* of a Unix socket there is no way to know */
+	if (!request_ask_passed(fd, &passed))
+		return true;
+	req->passed = passed;
+	return passed != before;
 }
 
 void
@@ -342,22 +410,6 @@ request_cancel(struct hd_request *req)
 {
 	(void)pthread_mutex_lock(&req->lock);
 	request_cancel_here(req);
-	(void)pthread_mutex_unlock(&req->lock);
-}
-
-void
-request_kill_here(struct hd_request *req)
-{
-	if (atomic_load(&req->fd) >= 0)
-		atomic_store(&req->is_killed, true);
-	request_cancel_here(req);
-}
-
-void
-request_kill(struct hd_request *req)
-{
-	(void)pthread_mutex_lock(&req->lock);
-	request_kill_here(req);
 	(void)pthread_mutex_unlock(&req->lock);
 }
 
@@ -414,7 +466,11 @@ request_error_bit(int error)
 int
 request_note_error(struct hd_request *req, int error)
 {
-	req->broken |= request_error_bit(error);
+	unsigned bit = request_error_bit(error);
+
+	req->broken |= bit;
+	if ((bit & (REQUEST_RESET | REQUEST_PIPE)) != 0 && !atomic_load(&req->is_cancelled))
+		req->was_reset = true;
 	/* a handler that ends since a connection of its own was cancelled ends for the same reason
 	 */
 	for (struct hd_request *parent = req->parent; parent != NULL && error == -ECANCELED;
@@ -426,7 +482,10 @@ request_note_error(struct hd_request *req, int error)
 bool
 request_is_reason(const struct hd_request *req, int error)
 {
-	return (req->broken & request_error_bit(error)) != 0;
+	unsigned bit = request_error_bit(error);
+
+	/* of a socket that was shut, a handler that has its descriptor gets what it gets */
+	return (req->broken & bit) != 0 || (bit != 0 && atomic_load(&req->is_cancelled));
 }
 
 struct log_context

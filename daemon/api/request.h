@@ -80,8 +80,8 @@ struct hd_request {
 	 * a forked child's signal handler reads without it, on the owner's own thread. */
 	pthread_mutex_t lock;
 	_Atomic uint64_t id;
-	_Atomic bool is_killed;	      /* cancelled because somebody asked for the end of this one */
-	_Atomic int64_t timed_out_ns; /* when it was cancelled as it takes too long; 0: never */
+	_Atomic uint32_t
+		reason; /* enum close_reason: why we are ending it; the first cause stays */
 	_Atomic bool is_idle;
 	_Atomic bool is_silent;	   /* nothing has arrived yet */
 	_Atomic bool is_shut_read; /* by us, because it was idle when draining began */
@@ -90,9 +90,13 @@ struct hd_request {
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
 
-	uint32_t source;	 /* for admission_leave */
-	unsigned broken;	 /* REQUEST_RESET ... */
+	uint32_t source;     /* for admission_leave */
+	unsigned broken;     /* REQUEST_RESET ... */
+	bool was_reset;	     /* by the client, before anybody cancelled it */
+	_Atomic bool is_raw; /* hd_fd was called: bytes may go past our counts */
+	uint64_t passed;     /* what the kernel counted when we asked last; see request_is_spared */
 	bool has_socket_timeout; /* SO_RCVTIMEO is set on fd */
+	bool is_output_bound;	 /* SO_SNDTIMEO is, for wait_bound_output */
 	bool is_end_seen;	 /* the client sent its end of file */
 	bool is_write_shut;
 	bool has_name, has_local;
@@ -156,11 +160,15 @@ void request_free_memory(struct hd_request *req);
 void request_cancel(struct hd_request *req);
 /* The same from a signal handler on the owner's thread. */
 void request_cancel_here(struct hd_request *req);
-/* Cancels it because somebody asked for its end: from another flow, and from a signal handler. */
-void request_kill(struct hd_request *req);
-void request_kill_here(struct hd_request *req);
-/* Cancels it since it takes longer than timeouts.handler, under its lock. False: it is not open. */
-bool request_time_out_here(struct hd_request *req);
+/* Cancels it for this reason, unless there is one already; under its lock, or from a signal handler
+ * on the owner's thread. False: it is not open. */
+bool request_end_here(struct hd_request *req, enum close_reason reason);
+/* The handler has its descriptor from now on: bytes may pass that nobody counts. */
+void request_note_raw(struct hd_request *req);
+/* Whether its client has done something after all that nobody has counted yet: it has sent, or
+ * taken, bytes. Under the lock, or from a signal handler, right before it is ended for a reason
+ * that its client has given by doing nothing. */
+bool request_is_spared(struct hd_request *req, enum close_reason reason);
 /* From another flow, as draining begins: ends a wait for input with nothing arrived, if idle. A
  * client that has only just connected is spared: its first message is on its way, and no reload may
  * cut it; to be called again after REQUEST_FRESH_NS. */
@@ -199,6 +207,14 @@ request_show_phase(const struct hd_request *req, enum scoreboard_phase phase)
 {
 	if (req->slot != NULL)
 		atomic_store_explicit(&req->slot->phase, phase, memory_order_relaxed);
+}
+
+/* Tells whoever looks on what of its client the flow waits for: SCOREBOARD_WAITS_... or 0. */
+static inline void
+request_show_waits(const struct hd_request *req, unsigned waits)
+{
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->waits, (uint16_t)waits, memory_order_relaxed);
 }
 
 struct log_context request_log_context(const struct hd_request *req);

@@ -175,6 +175,8 @@ hd_set_idle(struct hd_request *req, int idle)
 int
 hd_fd(struct hd_request *req)
 {
+	if (!atomic_load_explicit(&req->is_raw, memory_order_relaxed))
+		request_note_raw(req);
 	return req->fd;
 }
 

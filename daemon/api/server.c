@@ -150,7 +150,7 @@ server_kill_children(struct hd_server *server, const struct hd_request *parent)
 	for (struct hd_request *req = server->requests; req != NULL; req = req->next) {
 		(void)pthread_mutex_lock(&req->lock);
 		if (req != parent && server_descends_from(req, parent))
-			request_kill_here(req);
+			(void)request_end_here(req, CLOSE_KILLED);
 		(void)pthread_mutex_unlock(&req->lock);
 	}
 }
@@ -166,7 +166,7 @@ server_kill_request(struct hd_server *server, uint64_t id)
 		(void)pthread_mutex_lock(&req->lock);
 		is_found = atomic_load(&req->id) == id && atomic_load(&req->fd) >= 0;
 		if (is_found)
-			request_kill_here(req);
+			(void)request_end_here(req, CLOSE_KILLED);
 		(void)pthread_mutex_unlock(&req->lock);
 		if (is_found)
 			server_kill_children(server, req);

@@ -59,6 +59,10 @@ struct hd_server {
 	size_t max_datagram;	/* bytes */
 	uint32_t amplification; /* answer to question, in thousandths; 0: any */
 	bool answers_low_ports;
+	/* Of timeouts that ask what the client takes: how often a flow that waits for that tells;
+	 * 0: there are none. */
+	int64_t tell_ns;
+	int send_flags; /* MSG_DONTWAIT where a flow must not wait in send(2), since it tells */
 	const struct port_page *ports; /* NULL: it serves connections; not owned */
 	bool is_sharing_over;	       /* hd_server_shared is refused from now on */
 

@@ -88,11 +88,13 @@ session_close(struct hd_request *req, int result)
 static enum close_reason
 session_reason(const struct hd_request *req, int result)
 {
-	if (atomic_load(&req->is_killed))
-		return CLOSE_KILLED;
-	if (atomic_load(&req->timed_out_ns) != 0)
-		return CLOSE_HANDLER_TIMEOUT;
-	if (atomic_load(&req->is_cancelled) || (req->broken & REQUEST_CANCELED) != 0)
+	uint32_t reason = atomic_load(&req->reason);
+
+	if (req->was_reset)
+		return CLOSE_RESET;
+	if (reason != CLOSE_NONE)
+		return (enum close_reason)reason;
+	if ((req->broken & REQUEST_CANCELED) != 0)
 		return CLOSE_DRAIN;
 	if ((req->broken & (REQUEST_RESET | REQUEST_PIPE)) != 0)
 		return CLOSE_RESET;

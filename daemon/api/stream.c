@@ -64,18 +64,9 @@ stream_note_received(struct hd_request *req, bool is_short)
 	wait_spend(req);
 }
 
-ssize_t
-stream_receive(struct hd_request *req, void *buf, size_t size)
+static ssize_t
+stream_receive_bytes(struct hd_request *req, void *buf, size_t size)
 {
-	/* not before: lines that came together are answered together */
-	if ((req->buffered & (REQUEST_HAS_OUTPUT | REQUEST_HAS_WRITER)) != 0) {
-		int r = stream_flush(req);
-
-		if (r < 0)
-			return r;
-	}
-	if (req->kind != REQUEST_STREAM)
-		return stream_receive_datagram(req, buf, size);
 	for (;;) {
 		bool must_not_wait = stream_must_not_wait(req);
 		ssize_t n;
@@ -121,14 +112,32 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 }
 
 ssize_t
-stream_send(struct hd_request *req, const struct iovec *iov, int count)
+stream_receive(struct hd_request *req, void *buf, size_t size)
+{
+	ssize_t n;
+
+	/* not before: lines that came together are answered together */
+	if ((req->buffered & (REQUEST_HAS_OUTPUT | REQUEST_HAS_WRITER)) != 0) {
+		int r = stream_flush(req);
+
+		if (r < 0)
+			return r;
+	}
+	if (req->kind != REQUEST_STREAM)
+		return stream_receive_datagram(req, buf, size);
+	request_show_waits(req, SCOREBOARD_WAITS_INPUT);
+	n = stream_receive_bytes(req, buf, size);
+	request_show_waits(req, 0);
+	return n;
+}
+
+static ssize_t
+stream_send_bytes(struct hd_request *req, const struct iovec *iov, int count)
 {
 	struct msghdr msg = {.msg_iov = (struct iovec *)iov,
 			     .msg_iovlen = (size_t)(count > IOV_MAX ? IOV_MAX : count)};
+	int flags = MSG_NOSIGNAL | req->io_flags | req->server->send_flags;
 
-	if (req->kind != REQUEST_STREAM)
-		return req->kind == REQUEST_PEER ? reply_send(req, iov, count)
-						 : reply_add(req, iov, count);
 	for (;;) {
 		ssize_t n;
 		int r;
@@ -136,10 +145,9 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 		if (atomic_load_explicit(&req->is_cancelled, memory_order_relaxed))
 			return request_note_error(req, -ECANCELED);
 		if (count == 1)
-			n = quick_send(req->fd, iov->iov_base, iov->iov_len,
-				       MSG_NOSIGNAL | req->io_flags);
+			n = quick_send(req->fd, iov->iov_base, iov->iov_len, flags);
 		else
-			n = sendmsg(req->fd, &msg, MSG_NOSIGNAL | req->io_flags);
+			n = sendmsg(req->fd, &msg, flags);
 		if (n >= 0) {
 			request_count_out(req, (uint64_t)n);
 			wait_spend(req);
@@ -152,10 +160,24 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 		if (errno != EAGAIN)
 			return request_note_error(req, -errno);
 		req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
-		r = req->server->waiter->wait_ready(req, POLLOUT);
+		r = wait_for_output(req);
 		if (r < 0)
 			return request_note_error(req, r);
 	}
+}
+
+ssize_t
+stream_send(struct hd_request *req, const struct iovec *iov, int count)
+{
+	ssize_t n;
+
+	if (req->kind != REQUEST_STREAM)
+		return req->kind == REQUEST_PEER ? reply_send(req, iov, count)
+						 : reply_add(req, iov, count);
+	request_show_waits(req, SCOREBOARD_WAITS_OUTPUT);
+	n = stream_send_bytes(req, iov, count);
+	request_show_waits(req, 0);
+	return n;
 }
 
 int

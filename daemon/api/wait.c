@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <handlerd/socket.h>
+#include <linux/sockios.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ blocking_set_timeout(struct hd_request *req, int ms)
 		limit.tv_usec = (ms % 1000) * 1000;
 	}
 	/* a socket without timeouts costs no system call */
-	if (ms > 0 || req->has_socket_timeout) {
+	if (ms > 0 || req->has_socket_timeout || req->is_output_bound) {
+		req->is_output_bound = false;
 		if (setsockopt(req->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
 		    setsockopt(req->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
 			return -errno;
@@ -144,15 +146,27 @@ blocking_poll(struct hd_request *req, struct pollfd *fds, unsigned count, bool i
 }
 
 static int
-blocking_wait_input(struct hd_request *req, int64_t deadline_ns)
+blocking_wait_events(const struct hd_request *req, short events, int64_t deadline_ns)
 {
-	struct pollfd row = {.fd = req->fd, .events = POLLIN};
+	struct pollfd row = {.fd = req->fd, .events = events};
 	int n;
 
 	do {
 		n = poll(&row, 1, clock_ms_until(deadline_ns));
 	} while (n < 0 && errno == EINTR); /* a forked child that is told to drain */
 	return n > 0;
+}
+
+static int
+blocking_wait_input(struct hd_request *req, int64_t deadline_ns)
+{
+	return blocking_wait_events(req, POLLIN, deadline_ns);
+}
+
+static int
+blocking_wait_output(struct hd_request *req, int64_t deadline_ns)
+{
+	return blocking_wait_events(req, POLLOUT, deadline_ns);
 }
 
 static void
@@ -199,6 +213,7 @@ blocking_forget(struct hd_request *req)
 const struct waiter_ops waiter_blocking = {
 	.wait_ready = blocking_wait_ready,
 	.wait_input = blocking_wait_input,
+	.wait_output = blocking_wait_output,
 	.set_timeout = blocking_set_timeout,
 	.poll = blocking_poll,
 	.wake = blocking_wake,
@@ -220,16 +235,117 @@ wait_spend(struct hd_request *req)
 		req->share--;
 }
 
+/* Tells how much of what was sent the client has not taken yet. */
+static void
+wait_tell_unsent(const struct hd_request *req)
+{
+	int bytes = 0;
+
+	if (req->slot != NULL && ioctl(req->fd, SIOCOUTQ, &bytes) == 0)
+		atomic_store_explicit(&req->slot->unsent, (uint32_t)bytes, memory_order_relaxed);
+}
+
+static void
+wait_stop_telling(const struct hd_request *req)
+{
+	if (req->slot != NULL)
+		atomic_store_explicit(&req->slot->unsent, 0, memory_order_relaxed);
+}
+
+int
+wait_for_output(struct hd_request *req)
+{
+	const struct hd_server *server = req->server;
+	int64_t deadline_ns = INT64_MAX, until_ns, now_ns;
+	int r;
+
+	if (server->tell_ns == 0 || req->timeout_ms == 0)
+		return server->waiter->wait_ready(req, POLLOUT);
+	now_ns = clock_now_ns();
+	if (req->timeout_ms > 0)
+		deadline_ns = now_ns + req->timeout_ms * CLOCK_NS_PER_MS;
+	do {
+		until_ns = now_ns + server->tell_ns;
+		until_ns = until_ns < deadline_ns ? until_ns : deadline_ns;
+		wait_tell_unsent(req);
+		r = server->waiter->wait_output(req, until_ns);
+		now_ns = until_ns;
+	} while (r == 0 && until_ns < deadline_ns);
+	wait_stop_telling(req);
+	if (r == 0)
+		return -ETIMEDOUT;
+	return r < 0 ? r : 0;
+}
+
+void
+wait_bound_output(struct hd_request *req)
+{
+	int64_t ns = req->server->tell_ns;
+	struct timeval limit = {.tv_sec = ns / CLOCK_NS_PER_S,
+				.tv_usec = ns % CLOCK_NS_PER_S / 1000};
+
+	if (ns == 0 || req->is_output_bound || req->server->waiter->parks)
+		return;
+	(void)setsockopt(req->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	req->is_output_bound = true;
+}
+
+/* What rows wait for of the request's client. */
+static unsigned
+wait_find(const struct hd_request *req, const struct pollfd *fds, unsigned count)
+{
+	unsigned waits = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (fds[i].fd != HD_CLIENT && fds[i].fd != req->fd &&
+		    (req->mailbox == NULL || fds[i].fd != req->mailbox->event_fd))
+			continue;
+		if ((fds[i].events & (POLLIN | POLLRDNORM)) != 0)
+			waits |= SCOREBOARD_WAITS_INPUT;
+		if ((fds[i].events & (POLLOUT | POLLWRNORM)) != 0 && req->kind == REQUEST_STREAM)
+			waits |= SCOREBOARD_WAITS_OUTPUT;
+	}
+	/* of a datagram all is there */
+	return req->kind != REQUEST_DATAGRAM ? waits : 0;
+}
+
+/* As the poll of the mode, but telling again and again how much the client has not taken. */
+static int
+wait_poll_telling(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wakeable,
+		  int timeout_ms)
+{
+	int slice_ms = (int)(req->server->tell_ns / CLOCK_NS_PER_MS);
+	int n, left_ms = timeout_ms;
+
+	do {
+		int ms = left_ms < 0 || left_ms > slice_ms ? slice_ms : left_ms;
+
+		wait_tell_unsent(req);
+		n = req->server->waiter->poll(req, fds, count, is_wakeable, ms);
+		left_ms -= left_ms < 0 ? 0 : ms;
+	} while (n == 0 && left_ms != 0 && !atomic_load(&req->is_cancelled) &&
+		 !(is_wakeable && atomic_load(&req->is_woken)));
+	wait_stop_telling(req);
+	return n;
+}
+
 /* Waits for up to count rows, for cancellation and, if it is wakeable, for hd_wake. Returns how
  * many of the rows have events. */
 static int
 wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wakeable,
 	 int timeout_ms)
 {
+	unsigned waits = wait_find(req, fds, count);
 	int n = 0;
 
-	if (!atomic_load(&req->is_cancelled))
-		n = req->server->waiter->poll(req, fds, count, is_wakeable, timeout_ms);
+	if (!atomic_load(&req->is_cancelled)) {
+		request_show_waits(req, waits);
+		if ((waits & SCOREBOARD_WAITS_OUTPUT) != 0 && req->server->tell_ns > 0)
+			n = wait_poll_telling(req, fds, count, is_wakeable, timeout_ms);
+		else
+			n = req->server->waiter->poll(req, fds, count, is_wakeable, timeout_ms);
+		request_show_waits(req, 0);
+	}
 	if (n == -ECANCELED || atomic_load(&req->is_cancelled))
 		return request_note_error(req, -ECANCELED);
 	return n;

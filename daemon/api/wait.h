@@ -22,6 +22,9 @@ struct waiter_ops {
 	/* Waits for input on the request's socket, past all buffers and whatever its timeout. 1, or
 	 * 0 when the deadline has passed. */
 	int (*wait_input)(struct hd_request *req, int64_t deadline_ns);
+	/* Waits until the request's socket takes output, or it was cancelled. 1; 0 when the
+	 * deadline has passed; a negative errno. */
+	int (*wait_output)(struct hd_request *req, int64_t deadline_ns);
 	/* The timeout of each wait becomes ms. 0 or a negative errno. */
 	int (*set_timeout)(struct hd_request *req, int ms);
 	/* As poll(2), for rows of descriptors and of HD_CLIENT. It ends, too, when the request is
@@ -52,6 +55,14 @@ struct wait_watch {
 /* Waits for a descriptor, past all buffers. The events that are there, -ETIMEDOUT, -ECANCELED. In
  * wait.c. */
 int wait_for_fd(struct hd_request *req, int fd, short events, int timeout_ms);
+
+/* A call on the request's socket found no room for output. Returns 0 to try again, or a negative
+ * errno. While it waits, it tells how much the client has not taken yet, if anybody asks. */
+int wait_for_output(struct hd_request *req);
+
+/* Before a call that cannot be told not to wait for room: it waits for a moment at most, if anybody
+ * asks. */
+void wait_bound_output(struct hd_request *req);
 
 /* Has the flow used up its share of system calls that did not wait, others get their turn. */
 void wait_spend(struct hd_request *req);

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "concurrency/older.h"
+#include "concurrency/timeouts.h"
 #include "ipc/scoreboard.h"
 #include "net/datagram.h"
 
@@ -79,8 +80,8 @@ struct concurrency {
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
 	bool is_once;			/* accept one connection only */
-	int64_t handler_timeout_ns;	/* for one request; 0: none */
-	struct older older;		/* generations that drain while this one serves */
+	struct timeout_limits timeouts;
+	struct older older; /* generations that drain while this one serves */
 	void (*on_quiet)(struct concurrency *mode);
 	void (*on_empty)(struct concurrency *mode);
 	void (*on_crash)(struct concurrency *mode,

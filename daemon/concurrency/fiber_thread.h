@@ -23,7 +23,7 @@
 #include "concurrency/fiber_timers.h"
 #include "concurrency/intake.h"
 #include "concurrency/offload.h"
-#include "concurrency/requests_overdue.h"
+#include "concurrency/requests_timeouts.h"
 #include "concurrency/sessions.h"
 
 /* No round of tidying is under way. */
@@ -108,7 +108,7 @@ struct fibers {
 	uint32_t free_slot_count;
 
 	/* Of the control flow. */
-	struct requests_overdue overdue;
+	struct requests_timeouts timeouts;
 	struct loop_timer watch; /* for fibers that do not wait; see fiber_watch.c */
 	int64_t watch_period_ns;
 	struct fiber_seen *seen; /* a row for each thread; NULL: it does not look */

@@ -110,6 +110,14 @@ fiber_wait_input(struct hd_request *req, int64_t deadline_ns)
 }
 
 static int
+fiber_wait_output(struct hd_request *req, int64_t deadline_ns)
+{
+	int r = fiber_wait_socket(req, EPOLLOUT, deadline_ns);
+
+	return r == -ETIMEDOUT ? 0 : r < 0 ? r : 1;
+}
+
+static int
 fiber_wait_set_timeout(struct hd_request *req, int ms)
 {
 	req->timeout_ms = ms;
@@ -159,6 +167,7 @@ const struct waiter_ops waiter_fibers = {
 	.parks = true,
 	.wait_ready = fiber_wait_ready,
 	.wait_input = fiber_wait_input,
+	.wait_output = fiber_wait_output,
 	.set_timeout = fiber_wait_set_timeout,
 	.poll = fiber_poll,
 	.wake = fiber_wait_wake,

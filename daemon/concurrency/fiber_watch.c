@@ -41,7 +41,7 @@ fiber_watch_tell(const struct fibers *fibers, const struct fiber_thread *thread,
 	    !log_limit(&mode->server->limiters->slow, FIBER_WATCH_LOGGED, &suppressed))
 		return;
 	(void)scoreboard_read_connection(mode->board, (size_t)(slot - mode->board->slots), &shown);
-	context = overdue_context(mode, &shown, peer);
+	context = timeouts_context(mode, &shown, peer);
 	context.event = LOG_EVENT_FIBER_SLOW;
 	log_write(LOG_LEVEL_WARNING, &context,
 		  "handler '%s' has not waited for %" PRId64

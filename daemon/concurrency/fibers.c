@@ -153,7 +153,7 @@ fibers_prepare(struct concurrency *mode)
 	fibers->limit = mode->is_once ? 1 : mode->limit;
 	fibers->thread_count = mode->is_once ? 1 : mode->fiber_threads;
 	fibers->stack_size = mode->stack_size * FIBER_STACK_FACTOR;
-	fibers->overdue.abort = fibers_abort;
+	fibers->timeouts.abort = fibers_abort;
 	(void)pthread_mutex_init(&fibers->lock, NULL);
 	offload_init(&fibers->offload);
 	fibers->threads = calloc(fibers->thread_count, sizeof(*fibers->threads));
@@ -173,7 +173,7 @@ fibers_prepare(struct concurrency *mode)
 	if (r >= 0)
 		r = fibers_start_threads(fibers);
 	if (r >= 0)
-		requests_overdue_start(&fibers->overdue, mode);
+		r = requests_timeouts_start(&fibers->timeouts, mode);
 	return r;
 }
 

@@ -57,20 +57,20 @@ static bool
 forked_obey_order(void)
 {
 	uint32_t order = atomic_exchange(&forked.slot->order, SCOREBOARD_GO_ON);
+	enum close_reason reason = (enum close_reason)(order >> SCOREBOARD_ORDER_BITS);
 
 	if (order == SCOREBOARD_GO_ON)
 		return false;
 	if (atomic_load(&forked.slot->ordered_id) != atomic_load(&forked.request.id))
 		return true;
-	if (order == SCOREBOARD_TIME_OUT)
-		(void)request_time_out_here(&forked.request);
+	if (order == SCOREBOARD_END_CONNECTION)
+		reason = CLOSE_KILLED;
+	else if (reason != CLOSE_HANDLER_TIMEOUT && reason != CLOSE_TOTAL &&
+		 request_is_spared(&forked.request, reason))
+		return true;
 	/* with what the handler has connected to: there are no other requests in this process */
-	for (struct hd_request *req = forked.mode->server->requests; req != NULL; req = req->next) {
-		if (order == SCOREBOARD_TIME_OUT)
-			request_cancel_here(req);
-		else
-			request_kill_here(req);
-	}
+	for (struct hd_request *req = forked.mode->server->requests; req != NULL; req = req->next)
+		(void)request_end_here(req, reason);
 	return true;
 }
 

@@ -180,7 +180,7 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	} else if (connection_id != 0) {
 		scoreboard_count(&slot->crashed);
 		death.is_timeout =
-			forking_overdue_has_ended(&forking->overdue, slot_index, connection_id);
+			forking_timeouts_have_ended(&forking->timeouts, slot_index, connection_id);
 		scoreboard_end(mode->board, death.is_timeout ? CLOSE_HANDLER_TIMEOUT : CLOSE_CRASH,
 			       1);
 		forking_log_death(forking, &death);
@@ -374,7 +374,7 @@ forking_prepare(struct concurrency *mode)
 	mode->notice = (struct loop_source){.fd = mode->notice_fd, .on_event = forking_on_notice};
 	r = loop_add(mode->loop, &mode->notice, EPOLLIN);
 	if (r >= 0)
-		r = forking_overdue_start(&forking->overdue, mode, forking->pids);
+		r = forking_timeouts_start(&forking->timeouts, mode, forking->pids);
 	if (r >= 0)
 		r = forked_prepare(mode);
 	if (r < 0)

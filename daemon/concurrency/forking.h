@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "concurrency/concurrency.h"
-#include "concurrency/forking_overdue.h"
+#include "concurrency/forking_timeouts.h"
 
 /* A connection that somebody wants to end. */
 struct forking_kill {
@@ -31,7 +31,7 @@ struct forking {
 	struct loop_timer run;
 	struct loop_timer batch; /* armed: deaths are not in the loop */
 	struct loop_timer kills_due;
-	struct forking_overdue overdue;
+	struct forking_timeouts timeouts;
 	struct log_limiter crash_limiter;
 	struct log_limiter frame_limiter; /* of deaths outside a connection */
 	size_t page_size;

@@ -176,8 +176,10 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		r = pool_open_seats(pool);
 	if (r < 0)
 		return r;
-	pool->overdue.abort = pool_abort;
-	requests_overdue_start(&pool->overdue, mode);
+	pool->timeouts.abort = pool_abort;
+	r = requests_timeouts_start(&pool->timeouts, mode);
+	if (r < 0)
+		return r;
 	return pool_make_first_threads(pool);
 }
 

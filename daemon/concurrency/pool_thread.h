@@ -24,7 +24,7 @@
 
 #include "api/request.h"
 #include "concurrency/intake.h"
-#include "concurrency/requests_overdue.h"
+#include "concurrency/requests_timeouts.h"
 #include "concurrency/sessions.h"
 
 /* More seats wake more threads for the same connections, fewer let bursts wait; measured. */
@@ -65,7 +65,7 @@ struct pool {
 
 	/* Of the control flow. */
 	struct loop_timer retry;
-	struct requests_overdue overdue;
+	struct requests_timeouts timeouts;
 };
 
 /* Under the lock: makes one more thread, which counts as coming. 0 or a negative errno. */

@@ -151,7 +151,13 @@ struct conf_limits {
 };
 
 struct conf_timeouts {
-	int64_t handler_ms; /* PARSE_NONE: none */
+	int64_t handler_ms; /* PARSE_NONE: none, and so with the next four */
+	int64_t first_byte_ms;
+	int64_t idle_ms;
+	int64_t total_ms;
+	int64_t send_ms;
+	int64_t min_rate; /* bytes per second; 0: none */
+	int64_t grace_ms;
 };
 
 /* Limits of a worker process, setrlimit(2). CONF_UNSET: as handlerd has them itself;

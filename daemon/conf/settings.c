@@ -26,6 +26,9 @@
 #define FOR_INET (FOR_TCP | FOR_UDP)
 /* accepted Unix connections do not inherit them */
 #define FOR_BUFFERS (FOR_INET | SETTING_FOR(CONF_UNIXGRAM))
+/* whoever serves streams, and those that have a client to wait for */
+#define FOR_STREAMS (FOR_TCP | SETTING_FOR(CONF_UNIX))
+#define FOR_CLIENTS (FOR_STREAMS | FOR_UDP)
 #define FOR_UNIX (SETTING_FOR(CONF_UNIX) | SETTING_FOR(CONF_UNIXGRAM))
 
 /* the kernel's bounds */
@@ -216,6 +219,36 @@ const struct setting settings[] = {
 		 "ECANCELED; a handler that has not returned 1 s later is ended, under concurrency "
 		 "forking with its child, else with its worker and the listener's other "
 		 "connections."},
+	{SETTING_LISTENER, "timeouts", "first_byte", SETTING_DURATION,
+	 LISTENER_AT(timeouts.first_byte_ms), .min = 100, .max = MS_PER_D, .default_text = "none",
+	 .none = PARSE_NONE, .protocols = FOR_CLIENTS, .flags = SETTING_OR_NONE,
+	 .help = "How long the handler may wait for the client's first byte, from the beginning of the "
+		 "connection."},
+	{SETTING_LISTENER, "timeouts", "idle", SETTING_DURATION,
+	 LISTENER_AT(timeouts.idle_ms), .min = 100, .max = MS_PER_D, .default_text = "none",
+	 .none = PARSE_NONE, .protocols = FOR_CLIENTS, .flags = SETTING_OR_NONE,
+	 .help = "How long the handler may wait for the client without a byte passing either way."},
+	{SETTING_LISTENER, "timeouts", "total", SETTING_DURATION,
+	 LISTENER_AT(timeouts.total_ms), .min = 100, .max = MS_PER_D, .default_text = "none",
+	 .none = PARSE_NONE, .flags = SETTING_OR_NONE,
+	 .help = "How long one connection, datagram or session may last, whatever happens on it. Then the "
+		 "socket is shut and what the handler waits for fails with ECANCELED; a handler that goes "
+		 "on all the same is left to timeouts.handler."},
+	{SETTING_LISTENER, "timeouts", "send", SETTING_DURATION,
+	 LISTENER_AT(timeouts.send_ms), .min = 100, .max = MS_PER_D, .default_text = "none",
+	 .none = PARSE_NONE, .protocols = FOR_STREAMS, .flags = SETTING_OR_NONE,
+	 .help = "How long the client may take nothing of what is sent to it."},
+	{SETTING_LISTENER, "timeouts", "min_rate", SETTING_BYTE_RATE,
+	 LISTENER_AT(timeouts.min_rate), .min = 1, .max = GIB, .default_text = "none", .none = 0,
+	 .protocols = FOR_CLIENTS, .flags = SETTING_OR_NONE,
+	 .help = "The fewest bytes per second, both ways together, that must pass in each time of "
+		 "grace in which the handler waits for its client; against clients that send or take "
+		 "a byte now and then. Between messages, where the handler has said so with "
+		 "hd_set_idle, a client may be silent."},
+	{SETTING_LISTENER, "timeouts", "grace", SETTING_DURATION,
+	 LISTENER_AT(timeouts.grace_ms), .min = 100, .max = MS_PER_D, .default_text = "10s",
+	 .protocols = FOR_CLIENTS,
+	 .help = "Over how long min_rate is measured, from the first byte on."},
 
 	{SETTING_LISTENER, "", "rollback", SETTING_GROUP, 0,
 	 .help = "When a listener that a reload has changed keeps crashing, it goes back to the "

@@ -42,15 +42,23 @@ values_place(const struct values_walk *walk, const char *group)
 								      : "in a listener");
 }
 
-/* The row of this name that stands elsewhere. */
+/* The row of this name that stands elsewhere; one in a group of this group goes before. */
 static const struct setting *
-values_find_elsewhere(const char *name)
+values_find_elsewhere(const char *name, const char *group)
 {
+	const struct setting *found = NULL;
+
 	for (size_t i = 0; i < setting_count; i++) {
-		if (strcmp(settings[i].name, name) == 0)
-			return &settings[i];
+		const struct setting *row = &settings[i];
+
+		if (strcmp(row->name, name) != 0)
+			continue;
+		if (*group != '\0' && strncmp(row->group, group, strlen(group)) == 0)
+			return row;
+		if (found == NULL)
+			found = row;
 	}
-	return NULL;
+	return found;
 }
 
 static void
@@ -59,7 +67,7 @@ values_refuse_unknown(const struct values_walk *walk, const char *group,
 {
 	const char *name = config_setting_name(node);
 	CLEANUP_FREE char *place = values_place(walk, group);
-	const struct setting *elsewhere = values_find_elsewhere(name);
+	const struct setting *elsewhere = values_find_elsewhere(name, group);
 	struct suggest suggest = {.word = name};
 
 	if (elsewhere != NULL) {

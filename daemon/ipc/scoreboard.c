@@ -40,6 +40,18 @@ scoreboard_phase_name(enum scoreboard_phase phase)
 	return names[phase];
 }
 
+const char *
+scoreboard_waits_name(unsigned waits)
+{
+	static const char *const names[] = {
+		[SCOREBOARD_WAITS_INPUT] = "input",
+		[SCOREBOARD_WAITS_OUTPUT] = "output",
+		[SCOREBOARD_WAITS_INPUT | SCOREBOARD_WAITS_OUTPUT] = "input or output",
+	};
+
+	return names[waits & (SCOREBOARD_WAITS_INPUT | SCOREBOARD_WAITS_OUTPUT)];
+}
+
 bool
 scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 			   struct scoreboard_connection *ret)
@@ -47,6 +59,7 @@ scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 	const struct scoreboard_slot *from = &board->slots[slot];
 	uint64_t id = atomic_load_explicit(&from->connection_id, memory_order_acquire);
 	uint32_t phase = atomic_load_explicit(&from->phase, memory_order_relaxed);
+	uint16_t reason = atomic_load_explicit(&from->reason, memory_order_relaxed);
 
 	*ret = (struct scoreboard_connection){
 		.id = id,
@@ -57,6 +70,9 @@ scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 		.peer_scope = atomic_load_explicit(&from->peer_scope, memory_order_relaxed),
 		.phase = phase < SCOREBOARD_PHASES ? (enum scoreboard_phase)phase
 						   : SCOREBOARD_HANDLE,
+		.unsent = atomic_load_explicit(&from->unsent, memory_order_relaxed),
+		.waits = atomic_load_explicit(&from->waits, memory_order_relaxed),
+		.reason = reason < CLOSE_REASONS ? (enum close_reason)reason : CLOSE_NONE,
 	};
 	for (size_t i = 0; i < 2; i++)
 		ret->peer[i] = atomic_load_explicit(&from->peer[i], memory_order_relaxed);

@@ -26,6 +26,10 @@ enum scoreboard_phase {
 	SCOREBOARD_PHASES,
 };
 
+/* Bits of what a connection's flow waits for: its client. */
+#define SCOREBOARD_WAITS_INPUT 0x1U
+#define SCOREBOARD_WAITS_OUTPUT 0x2U
+
 struct scoreboard_slot {
 	_Atomic uint64_t accepted;
 	_Atomic uint64_t finished;	/* came to an end, whatever it was */
@@ -47,14 +51,27 @@ struct scoreboard_slot {
 	_Atomic uint32_t peer_scope; /* of a link-local IPv6 address: the number of the link */
 	_Atomic uint32_t
 		source; /* what admission_leave wants back, should this flow's process die */
+	_Atomic uint32_t unsent; /* bytes of bytes_out that the client has not taken yet; told while
+				    the flow waits for that, else 0 */
+	_Atomic uint16_t waits;	 /* SCOREBOARD_WAITS_... */
+	_Atomic uint16_t reason; /* enum close_reason: why it is being ended; CLOSE_NONE: it goes on
+				  */
 } __attribute__((aligned(64)));
 
 /* What the parent wants of a forked child, told by SIGTERM. */
 enum scoreboard_order {
 	SCOREBOARD_GO_ON,
 	SCOREBOARD_END_CONNECTION,
-	SCOREBOARD_TIME_OUT, /* the same, as it takes longer than timeouts.handler */
+	SCOREBOARD_TIME_OUT, /* the same, for the close reason that stands in the bits above */
 };
+
+#define SCOREBOARD_ORDER_BITS 8
+
+static inline uint32_t
+scoreboard_order_time_out(enum close_reason reason)
+{
+	return SCOREBOARD_TIME_OUT | (uint32_t)reason << SCOREBOARD_ORDER_BITS;
+}
 
 /* A copy of what a slot tells of its connection. */
 struct scoreboard_connection {
@@ -63,7 +80,10 @@ struct scoreboard_connection {
 	uint64_t bytes_in, bytes_out;
 	uint64_t peer[2];
 	uint32_t peer_kind, peer_scope;
+	uint32_t unsent;
+	unsigned waits; /* SCOREBOARD_WAITS_... */
 	enum scoreboard_phase phase;
+	enum close_reason reason;
 };
 
 /* Why a datagram went unserved or unanswered. Seldom; so all flows count in the same place. */
@@ -125,6 +145,8 @@ bool scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 const char *scoreboard_format_peer(const struct scoreboard_connection *connection, char *buf,
 				   size_t size);
 const char *scoreboard_phase_name(enum scoreboard_phase phase);
+/* "input", "output", "input or output"; NULL: it does not wait for its client. */
+const char *scoreboard_waits_name(unsigned waits);
 
 /* What a reason is called where it is shown. */
 const char *scoreboard_drop_name(enum scoreboard_drop reason);

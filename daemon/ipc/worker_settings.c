@@ -70,6 +70,12 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->spare_children);
 	buf_add_u64(out, settings->connections_per_child);
 	buf_add_u64(out, settings->handler_timeout_ms);
+	buf_add_u64(out, settings->first_byte_timeout_ms);
+	buf_add_u64(out, settings->client_idle_timeout_ms);
+	buf_add_u64(out, settings->total_timeout_ms);
+	buf_add_u64(out, settings->send_timeout_ms);
+	buf_add_u64(out, settings->min_rate);
+	buf_add_u64(out, settings->min_rate_grace_ms);
 	buf_add_u64(out, settings->drain_timeout_ms);
 	buf_add_u32(out, settings->is_once);
 	buf_add_u32(out, settings->is_connection);
@@ -158,6 +164,12 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->spare_children = buf_read_u32(reader);
 	ret->connections_per_child = buf_read_u64(reader);
 	ret->handler_timeout_ms = buf_read_u64(reader);
+	ret->first_byte_timeout_ms = buf_read_u64(reader);
+	ret->client_idle_timeout_ms = buf_read_u64(reader);
+	ret->total_timeout_ms = buf_read_u64(reader);
+	ret->send_timeout_ms = buf_read_u64(reader);
+	ret->min_rate = buf_read_u64(reader);
+	ret->min_rate_grace_ms = buf_read_u64(reader);
 	ret->drain_timeout_ms = buf_read_u64(reader);
 	ret->is_once = buf_read_u32(reader) != 0;
 	ret->is_connection = buf_read_u32(reader) != 0;

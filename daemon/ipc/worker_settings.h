@@ -100,9 +100,15 @@ struct worker_settings {
 	uint64_t warn_after_ms; /* of a fiber that does not wait; 0: never */
 	uint32_t spare_children;
 	uint64_t connections_per_child; /* 0: no limit */
-	uint64_t handler_timeout_ms;	/* for one request; 0: none */
-	uint64_t drain_timeout_ms;	/* after the supervisor's death */
-	bool is_once;			/* serve one connection, then end */
+	uint64_t handler_timeout_ms;	/* for one request; 0: none, and so with the next ones */
+	uint64_t first_byte_timeout_ms;
+	uint64_t client_idle_timeout_ms;
+	uint64_t total_timeout_ms;
+	uint64_t send_timeout_ms;
+	uint64_t min_rate; /* bytes per second; 0: none */
+	uint64_t min_rate_grace_ms;
+	uint64_t drain_timeout_ms; /* after the supervisor's death */
+	bool is_once;		   /* serve one connection, then end */
 
 	bool is_connection;	/* the only socket is the connection itself */
 	uint32_t max_datagram;	/* bytes */

@@ -164,6 +164,13 @@ birth_add_process(const struct conf_listener *conf, struct worker_settings *sett
 	settings->oom_score = settings->has_oom_score ? (int32_t)conf->oom_score_adj : 0;
 }
 
+/* "none" is no time at all. */
+static uint64_t
+birth_timeout(int64_t ms)
+{
+	return ms < 0 ? 0 : (uint64_t)ms;
+}
+
 struct worker_settings
 listener_settings(const struct listener *listener, uint32_t generation, enum worker_purpose purpose)
 {
@@ -198,8 +205,13 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 			conf->fibers.warn_after_ms < 0 ? 0 : (uint64_t)conf->fibers.warn_after_ms,
 		.spare_children = (uint32_t)conf->forking.spare_children,
 		.connections_per_child = (uint64_t)conf->forking.connections_per_child,
-		.handler_timeout_ms =
-			conf->timeouts.handler_ms < 0 ? 0 : (uint64_t)conf->timeouts.handler_ms,
+		.handler_timeout_ms = birth_timeout(conf->timeouts.handler_ms),
+		.first_byte_timeout_ms = birth_timeout(conf->timeouts.first_byte_ms),
+		.client_idle_timeout_ms = birth_timeout(conf->timeouts.idle_ms),
+		.total_timeout_ms = birth_timeout(conf->timeouts.total_ms),
+		.send_timeout_ms = birth_timeout(conf->timeouts.send_ms),
+		.min_rate = (uint64_t)conf->timeouts.min_rate,
+		.min_rate_grace_ms = (uint64_t)conf->timeouts.grace_ms,
 		.drain_timeout_ms = (uint64_t)config->drain_timeout_ms,
 		.is_once = listener->world->is_once,
 		.is_connection = listener->world->is_connection,

@@ -329,72 +329,14 @@ serve_start_handler(struct worker *worker)
 	return true;
 }
 
-static const struct concurrency_ops *
-serve_find_ops(uint32_t concurrency)
-{
-	switch (concurrency) {
-	case WORKER_FORKING:
-		return &concurrency_forking;
-	case WORKER_SERIAL:
-		return &concurrency_serial;
-	case WORKER_FIBERS:
-		return &concurrency_fibers;
-	default:
-		return &concurrency_threading;
-	}
-}
-
-static bool
-serve_is_datagram(const struct worker_settings *settings)
-{
-	return settings->protocol == WORKER_UDP || settings->protocol == WORKER_UNIXGRAM;
-}
-
-/* Whether the listener has a limit of open files of its own. */
-static bool
-serve_has_file_limit(const struct worker_settings *settings)
-{
-	for (uint32_t i = 0; i < settings->rlimit_count; i++) {
-		if (settings->rlimits[i].resource == RLIMIT_NOFILE)
-			return true;
-	}
-	return false;
-}
-
 static void
 serve_fill_mode(struct worker *worker)
 {
-	const struct worker_settings *settings = &worker->settings;
 	struct concurrency *mode = &worker->mode;
 
-	mode->server = &worker->server;
+	worker_fill_mode(worker);
 	mode->loop = &worker->loop;
 	mode->sockets = worker->sockets;
-	mode->socket_count = settings->socket_count;
-	mode->is_datagram = serve_is_datagram(settings);
-	mode->is_connection = settings->is_connection;
-	mode->limit = identity_raise_files(
-		settings->limit,
-		settings->socket_count + (settings->has_sessions ? settings->max_sessions : 0));
-	if (mode->limit < settings->limit)
-		log_event(LOG_EVENT_FILES_LIMITED, worker->server.name,
-			  "'%s' may serve %" PRIu32 " connections at once instead of %" PRIu32
-			  ": the limit of open files is too low; raise %s",
-			  worker->server.name, mode->limit, settings->limit,
-			  serve_has_file_limit(settings) ? "rlimits.nofile"
-							 : "LimitNOFILE or ulimit -n");
-	mode->min_threads = settings->min_threads;
-	mode->idle_timeout_ns = (int64_t)settings->idle_timeout_ms * CLOCK_NS_PER_MS;
-	mode->stack_size = settings->stack_size;
-	mode->fiber_threads = settings->fiber_threads;
-	mode->warn_after_ns = (int64_t)settings->warn_after_ms * CLOCK_NS_PER_MS;
-	mode->spare_children = settings->spare_children;
-	mode->connections_per_child = settings->connections_per_child;
-	mode->is_once = settings->is_once;
-	mode->handler_timeout_ns = (int64_t)settings->handler_timeout_ms * CLOCK_NS_PER_MS;
-	if (settings->has_sessions)
-		mode->session_timeout_ns = (int64_t)settings->session_timeout_ms * CLOCK_NS_PER_MS;
-	mode->max_sessions = settings->max_sessions;
 	mode->on_quiet = serve_on_quiet;
 	mode->on_empty = serve_on_empty;
 	mode->on_crash = serve_on_crash;
@@ -426,7 +368,7 @@ serve_take_sockets(struct worker *worker)
 			return r;
 		worker->server.admission.is_asked = true;
 	}
-	if (!serve_is_datagram(settings))
+	if (!worker_is_datagram(settings))
 		return 0;
 	worker->server.ports = ports_map(WORKER_FD_PORTS);
 	return worker->server.ports == NULL ? -EBADF : 0;
@@ -531,8 +473,7 @@ serve_prepare(struct worker *worker)
 		worker_send_failure(worker, PROTOCOL_STAGE_START, "has too many addresses");
 		return false;
 	}
-	worker->mode.ops = serve_find_ops(worker->settings.concurrency);
-	worker->server.waiter = worker->mode.ops->waiter;
+	worker_choose_mode(worker);
 	worker->server.logs_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS;
 	worker->server.logs_connections = worker->settings.log_connections == WORKER_LOG_ALL;
 	worker->deadline.on_timer = serve_on_deadline;

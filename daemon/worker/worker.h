@@ -46,6 +46,11 @@ void worker_send_failure(const struct worker *worker, enum protocol_stage stage,
  * serve.c, as what follows. */
 int worker_open_board(struct worker *worker);
 
+/* From the settings, in mode.c: how it serves, and with which numbers. */
+void worker_choose_mode(struct worker *worker);
+void worker_fill_mode(struct worker *worker);
+bool worker_is_datagram(const struct worker_settings *settings);
+
 /* Serves until drained; returns the exit status. */
 int worker_serve(struct worker *worker);
 

@@ -5,8 +5,8 @@
  * [waits] marks the functions that may wait for the client. Each of them can also return
  *
  *	-ETIMEDOUT	the timeout of hd_set_timeout has passed
- *	-ECANCELED	the drain deadline has passed, or timeouts.handler of the listener, or the
- *			request was idle when draining began
+ *	-ECANCELED	the drain deadline has passed, or one of the listener's timeouts, or the
+ *			request was idle when draining began; now and later
  *	-ECONNRESET	the client reset the connection
  *	-EPIPE		output after the client, or hd_shutdown_write, closed that direction
  *

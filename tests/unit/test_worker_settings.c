@@ -58,6 +58,12 @@ static const struct worker_settings full = {
 	.spare_children = 19,
 	.connections_per_child = UINT64_C(1) << 42,
 	.handler_timeout_ms = UINT64_C(1) << 44,
+	.first_byte_timeout_ms = (UINT64_C(1) << 45) + 0,
+	.client_idle_timeout_ms = (UINT64_C(1) << 45) + 1,
+	.total_timeout_ms = (UINT64_C(1) << 45) + 2,
+	.send_timeout_ms = (UINT64_C(1) << 45) + 3,
+	.min_rate = (UINT64_C(1) << 45) + 4,
+	.min_rate_grace_ms = (UINT64_C(1) << 45) + 5,
 	.drain_timeout_ms = UINT64_C(1) << 43,
 	.is_once = true,
 	.is_connection = true,
@@ -152,6 +158,12 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(spare_children);
 	SAME(connections_per_child);
 	SAME(handler_timeout_ms);
+	SAME(first_byte_timeout_ms);
+	SAME(client_idle_timeout_ms);
+	SAME(total_timeout_ms);
+	SAME(send_timeout_ms);
+	SAME(min_rate);
+	SAME(min_rate_grace_ms);
 	SAME(drain_timeout_ms);
 	SAME(is_once);
 	SAME(is_connection);

@@ -6,8 +6,11 @@
 #include <handlerd/handler.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,6 +61,75 @@ wait_for_connected(struct hd_request *req, const char *address)
 	return other != NULL ? (int)hd_recv(other, &byte, 1) : r;
 }
 
+#define MUCH (64L << 20)
+
+static int
+send_file(struct hd_request *req)
+{
+	int fd = memfd_create("much", MFD_CLOEXEC);
+	int64_t n = ftruncate(fd, MUCH) < 0 ? -errno : hd_sendfile(req, fd, 0, MUCH);
+
+	(void)close(fd);
+	return n < 0 ? (int)n : 0;
+}
+
+static int
+print(struct hd_request *req)
+{
+	FILE *out = hd_makefile(req, "w");
+	int r = 0;
+
+	while (r >= 0)
+		r = fputs("much of the same, again and again\n", out) < 0 ? -errno : 0;
+	return r;
+}
+
+/* As long as it may: asks when there is room, and fills it past the calls that count. */
+static int
+poll_for_output(struct hd_request *req)
+{
+	static const char block_of_bytes[65536];
+	struct pollfd row = {.fd = HD_CLIENT, .events = POLLOUT};
+	int r;
+
+	while ((r = hd_poll(req, &row, 1, -1)) > 0)
+		(void)send(hd_fd(req), block_of_bytes, sizeof(block_of_bytes),
+			   MSG_DONTWAIT | MSG_NOSIGNAL);
+	return r;
+}
+
+/* Answers past the calls that count, as one that splices does. */
+static int
+echo_uncounted(struct hd_request *req)
+{
+	struct pollfd row = {.fd = HD_CLIENT, .events = POLLIN};
+	char buf[256];
+	ssize_t n;
+	int r;
+
+	while ((r = hd_poll(req, &row, 1, -1)) > 0) {
+		n = recv(hd_fd(req), buf, sizeof(buf), MSG_DONTWAIT);
+		if (n <= 0)
+			return 0;
+		(void)send(hd_fd(req), buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	return r;
+}
+
+/* Knows nothing of the calls that can be cancelled. */
+static int
+wait_for_bytes(struct hd_request *req)
+{
+	struct pollfd row = {.fd = hd_fd(req), .events = POLLIN};
+	char byte;
+	int r;
+
+	do {
+		r = poll(&row, 1, -1);
+	} while (r < 0 && errno == EINTR);
+	return recv(row.fd, &byte, 1, 0) <= 0 ? -EPIPE : 0;
+}
+
 /* "HOW" or "connect ADDRESS"; what the wait returned. */
 static int
 wait_as_told(struct hd_request *req, const char *how)
@@ -66,7 +138,7 @@ wait_as_told(struct hd_request *req, const char *how)
 	static const char block_of_bytes[65536];
 	struct pollfd row = {.fd = HD_CLIENT, .events = POLLIN};
 	sigset_t all;
-	char byte;
+	char byte, line[64];
 	int r = 0;
 
 	if (strcmp(how, "sleep") == 0)
@@ -75,6 +147,20 @@ wait_as_told(struct hd_request *req, const char *how)
 		return hd_poll(req, &row, 1, -1);
 	if (strcmp(how, "recv") == 0)
 		return (int)hd_recv(req, &byte, 1);
+	if (strcmp(how, "fgets") == 0)
+		return fgets(line, sizeof(line), hd_makefile(req, "r")) != NULL ? 1 : -errno;
+	if (strcmp(how, "client") == 0)
+		return hd_wait(req, hd_fd(req), POLLIN, -1);
+	if (strcmp(how, "raw") == 0)
+		return wait_for_bytes(req);
+	if (strcmp(how, "uncounted") == 0)
+		return echo_uncounted(req);
+	if (strcmp(how, "sendfile") == 0)
+		return send_file(req);
+	if (strcmp(how, "print") == 0)
+		return print(req);
+	if (strcmp(how, "pollout") == 0)
+		return poll_for_output(req);
 	if (strcmp(how, "wait") == 0)
 		return wait_for_pipe(req);
 	if (strncmp(how, "connect ", 8) == 0)
