@@ -9,6 +9,42 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What a process that must not end for a short while keeps back; NULL: nothing, or it was needed.
+ */
+static void *memory_kept;
+static size_t memory_kept_size;
+
+/* Gives back what was kept. Returns whether that makes it worth trying again. */
+static bool
+memory_spend(void)
+{
+	if (memory_kept == NULL)
+		return false;
+	free(memory_kept);
+	memory_kept = NULL;
+	return true;
+}
+
+bool
+memory_keep(size_t size)
+{
+	if (memory_kept == NULL)
+		memory_kept = malloc(size);
+	memory_kept_size = size;
+	return memory_kept != NULL;
+}
+
+bool
+memory_has_room(size_t size)
+{
+	void *p = memory_kept_size == 0 || memory_keep(memory_kept_size) ? malloc(size) : NULL;
+
+	/* compilers leave out what nobody looks at */
+	__asm__ volatile("" : : "r"(p) : "memory");
+	free(p);
+	return p != NULL;
+}
+
 static _Noreturn void
 memory_out(void)
 {
@@ -21,8 +57,11 @@ memory_out(void)
 void *
 memory_zero(size_t count, size_t size)
 {
-	void *p = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+	void *p;
 
+	do {
+		p = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+	} while (p == NULL && memory_spend());
 	if (p == NULL)
 		memory_out();
 	return p;
@@ -32,6 +71,7 @@ void *
 memory_grow(void *array, size_t count, size_t size)
 {
 	size_t room;
+	void *grown;
 
 	/* the array was grown at each power of two, and at nothing else */
 	if (count != 0 && (count & (count - 1)) != 0)
@@ -39,10 +79,12 @@ memory_grow(void *array, size_t count, size_t size)
 	room = count == 0 ? 1 : count * 2;
 	if (count > SIZE_MAX / 2)
 		memory_out();
-	array = reallocarray(array, room, size);
-	if (array == NULL)
+	do {
+		grown = reallocarray(array, room, size);
+	} while (grown == NULL && memory_spend());
+	if (grown == NULL)
 		memory_out();
-	return array;
+	return grown;
 }
 
 char *
@@ -52,7 +94,9 @@ memory_text(const char *text)
 
 	if (text == NULL)
 		return NULL;
-	copy = strdup(text);
+	do {
+		copy = strdup(text);
+	} while (copy == NULL && memory_spend());
 	if (copy == NULL)
 		memory_out();
 	return copy;
@@ -62,8 +106,15 @@ char *
 memory_vformat(const char *format, va_list args)
 {
 	char *text = NULL;
+	va_list again;
+	int n;
 
-	if (vasprintf(&text, format, args) < 0)
+	do {
+		va_copy(again, args);
+		n = vasprintf(&text, format, again);
+		va_end(again);
+	} while (n < 0 && memory_spend());
+	if (n < 0)
 		memory_out();
 	return text;
 }

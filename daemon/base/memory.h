@@ -7,7 +7,15 @@
 #define BASE_MEMORY_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Keeps so much back, untouched, for these functions to fall back on once: who serves goes on when
+ * memory is short, and finds out with memory_has_room before it begins something large. Returns
+ * whether it could be had. Called by one thread only. */
+bool memory_keep(size_t size);
+/* Whether there is so much, beside what is to be kept back. */
+bool memory_has_room(size_t size);
 
 /* Zeroed memory; never NULL. */
 void *memory_zero(size_t count, size_t size);

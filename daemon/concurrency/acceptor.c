@@ -24,6 +24,8 @@
 #define ACCEPTOR_HOLD (UINT64_MAX - 1)
 /* A listener may have a thousand sockets, most of them with nothing. */
 #define ACCEPTOR_REACH 4
+/* What concerns one connection passes with it; more of that in a row is a cause that lasts. */
+#define ACCEPTOR_MOST_PASSING 16
 
 static int
 acceptor_add(int epoll_fd, int fd, uint32_t events, uint64_t data)
@@ -162,14 +164,14 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 		return acceptor_take_connection(mode, ret_client, ret_length);
 	for (size_t i = 0; i < acceptor_reach(acceptor); i++) {
 		size_t at = (acceptor->next + i) % mode->socket_count;
-		int fd;
+		int tries = 0, fd;
 
 		do {
 			*ret_length = sizeof(*ret_client);
 			fd = accept4(mode->sockets[at], (struct sockaddr *)ret_client, ret_length,
 				     SOCK_CLOEXEC |
 					     (mode->server->waiter->parks ? SOCK_NONBLOCK : 0));
-		} while (fd < 0 && acceptor_is_passing(errno));
+		} while (fd < 0 && acceptor_is_passing(errno) && ++tries < ACCEPTOR_MOST_PASSING);
 		if (fd >= 0) {
 			acceptor->next = at;
 			return fd;
@@ -235,17 +237,43 @@ acceptor_is_broken(const struct concurrency *mode)
 	return false;
 }
 
-int64_t
-acceptor_tell_shortage(const struct concurrency *mode, int error)
+static int64_t
+acceptor_tell(const struct concurrency *mode, const char *what, int error)
 {
 	uint64_t suppressed = 0;
 
 	if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
 		log_event(LOG_EVENT_SHORTAGE, mode->server->name,
-			  "'%s' cannot accept connections: %s; clients wait, trying again every "
-			  "%d ms (%" PRIu64 " attempts failed before)",
-			  mode->server->name, strerror(-error), ACCEPTOR_PAUSE_MS, suppressed);
+			  "'%s' cannot %s: %s; clients wait, trying again every %d ms (%" PRIu64
+			  " attempts failed before)",
+			  mode->server->name, what, strerror(-error), ACCEPTOR_PAUSE_MS,
+			  suppressed);
 	return ACCEPTOR_PAUSE_MS * CLOCK_NS_PER_MS;
+}
+
+int64_t
+acceptor_tell_shortage(const struct concurrency *mode, int error)
+{
+	return acceptor_tell(mode, mode->is_datagram ? "receive datagrams" : "accept connections",
+			     error);
+}
+
+int64_t
+acceptor_tell_no_wait(const struct concurrency *mode, int error)
+{
+	return acceptor_tell(mode, "wait for connections", error);
+}
+
+void
+acceptor_tell_lost(const struct concurrency *mode, int error)
+{
+	uint64_t suppressed;
+
+	if (log_limit(&mode->server->limiters->accepts, 1, &suppressed))
+		log_event(LOG_EVENT_SOCKET_BROKEN, mode->server->name,
+			  "'%s' cannot wait for clients any more: %s; handler '%s' may have closed "
+			  "a descriptor that is not its own; the worker ends and is replaced",
+			  mode->server->name, strerror(-error), mode->server->handler.name);
 }
 
 static void
@@ -269,6 +297,13 @@ acceptor_give_up(struct concurrency *mode)
 	atomic_store(&mode->is_broken, true);
 	fd_raise_event(mode->notice_fd);
 	(void)poll(&row, 1, -1);
+}
+
+void
+acceptor_lose(struct concurrency *mode, int error)
+{
+	acceptor_tell_lost(mode, error);
+	acceptor_give_up(mode);
 }
 
 void

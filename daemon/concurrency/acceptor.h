@@ -49,12 +49,19 @@ int acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client
 bool acceptor_is_broken(const struct concurrency *mode);
 
 /* Waits for a connection, at most timeout_ms (-1: for ever). Returns 1 when there may be one, or
- * the listener was paused, 0 after the timeout, -ECANCELED when draining began. */
+ * the listener was paused, 0 after the timeout, -ECANCELED when draining began; another negative
+ * errno when nothing can be waited for any more, see acceptor_lose. */
 int acceptor_wait(struct acceptor *acceptor, int timeout_ms);
 
 bool acceptor_is_shortage(int error);
 /* After a shortage, so long until it is worth trying again. Tells of it in the log. */
 int64_t acceptor_tell_shortage(const struct concurrency *mode, int error);
+/* The same where a connection that was accepted cannot be waited for. */
+int64_t acceptor_tell_no_wait(const struct concurrency *mode, int error);
+/* Nothing can be waited for any more: only a new worker can mend that. The first tells of it in the
+ * log, the second also has the control flow end this worker, and returns when draining began. */
+void acceptor_tell_lost(const struct concurrency *mode, int error);
+void acceptor_lose(struct concurrency *mode, int error);
 /* Waits until it is worth trying again: after EUSERS for a connection that ends, after a shortage
  * 100 ms (told once in 10 s); or until the listener is paused, or draining begins. */
 void acceptor_pause(struct concurrency *mode, int error);

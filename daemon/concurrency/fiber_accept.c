@@ -29,6 +29,19 @@ fiber_accept_add(const struct fiber_thread *thread, int fd, uint32_t events, uin
 	return epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+/* Has the kernel tell of one that is in the epoll, or not. Unlike adding it, that needs no memory,
+ * and cannot fail. */
+static void
+fiber_accept_heed(const struct fiber_thread *thread, int fd, uint32_t which, bool is_wanted)
+{
+	struct epoll_event event = {
+		.events = is_wanted ? EPOLLIN : 0,
+		.data.u64 = fiber_event_own(which),
+	};
+
+	(void)epoll_ctl(thread->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
 static void
 fiber_accept_remove(const struct fiber_thread *thread, int fd)
 {
@@ -308,9 +321,8 @@ fiber_accept_open_gate(struct fiber_thread *thread)
 		fd_raise_event(mode->notice_fd);
 		return;
 	}
-	if (thread->gate == FIBER_GATE_HELD)
-		(void)fiber_accept_add(thread, mode->pause_fd, EPOLLIN, FIBER_OWN_PAUSE);
-	fiber_accept_remove(thread, mode->open_fd);
+	fiber_accept_heed(thread, mode->pause_fd, FIBER_OWN_PAUSE, true);
+	fiber_accept_heed(thread, mode->open_fd, FIBER_OWN_OPEN, false);
 	thread->gate = FIBER_GATE_OPEN;
 	thread->is_called = true;
 }
@@ -322,9 +334,8 @@ fiber_accept_hold(struct fiber_thread *thread)
 
 	if (!concurrency_is_paused(mode))
 		return;
-	if (thread->gate == FIBER_GATE_OPEN)
-		(void)fiber_accept_add(thread, mode->open_fd, EPOLLIN, FIBER_OWN_OPEN);
-	fiber_accept_remove(thread, mode->pause_fd);
+	fiber_accept_heed(thread, mode->open_fd, FIBER_OWN_OPEN, true);
+	fiber_accept_heed(thread, mode->pause_fd, FIBER_OWN_PAUSE, false);
 	thread->gate = FIBER_GATE_HELD;
 	fiber_accept_listen(thread, false);
 	atomic_store(&thread->is_held, true);

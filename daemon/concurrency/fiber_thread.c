@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -27,6 +28,8 @@
 /* So many events ahead, and lines of a stack: from where it was left to the handler's frame. */
 #define FIBER_THREAD_AHEAD 4
 #define FIBER_THREAD_LINES 10
+/* Between two turns of a thread that cannot wait. */
+#define FIBER_THREAD_LOST_MS 20
 
 _Thread_local struct fiber_thread *fiber_thread_self;
 
@@ -213,6 +216,24 @@ fiber_thread_timeout_ms(const struct fiber_thread *thread)
 	return next_ns == FIBER_NEVER ? -1 : clock_ms_until(next_ns);
 }
 
+/* The kernel tells nothing any more: the control flow ends this worker. */
+static void
+fiber_thread_lose(struct fiber_thread *thread, int error)
+{
+	struct concurrency *mode = thread->fibers->mode;
+	struct pollfd row = {.fd = mode->drain_fd, .events = POLLIN};
+
+	if (error == -EINTR)
+		return;
+	thread->obstacles |= FIBER_IS_BROKEN;
+	acceptor_tell_lost(mode, error);
+	atomic_store(&mode->is_broken, true);
+	fd_raise_event(mode->notice_fd);
+	(void)poll(&row, 1, -1);
+	/* its fibers cannot be told of anything, of their cancellation neither */
+	(void)poll(NULL, 0, FIBER_THREAD_LOST_MS);
+}
+
 static void
 fiber_thread_turn(struct fiber_thread *thread)
 {
@@ -220,6 +241,8 @@ fiber_thread_turn(struct fiber_thread *thread)
 	int n = quick_epoll_wait(thread->epoll_fd, events, FIBER_THREAD_EVENTS,
 				 fiber_thread_timeout_ms(thread));
 
+	if (n < 0)
+		fiber_thread_lose(thread, -errno);
 	for (int i = 0; i < n; i++) {
 		if (i + FIBER_THREAD_AHEAD < n)
 			fiber_thread_fetch_event(thread, &events[i + FIBER_THREAD_AHEAD]);

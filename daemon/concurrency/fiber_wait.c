@@ -60,6 +60,26 @@ fiber_wait_watch(struct hd_request *req, uint32_t events)
 	return fiber_thread_watch(fiber->thread, fd, watch, own, events);
 }
 
+/* The same; where the kernel has no room for one more, it is tried again until it has: the
+ * connection is there, and its end would be our fault. */
+static int
+fiber_wait_watch_in_time(struct hd_request *req, uint32_t events, int64_t deadline_ns)
+{
+	struct fiber *fiber = fiber_wait_flow(req);
+	int r = fiber_wait_watch(req, events);
+
+	while ((r == -ENOSPC || r == -ENOMEM) && !atomic_load(&req->is_cancelled)) {
+		int64_t next_ns =
+			clock_now_ns() + acceptor_tell_no_wait(fiber->thread->fibers->mode, r);
+
+		fiber_park(fiber, next_ns < deadline_ns ? next_ns : deadline_ns);
+		if (fiber->is_late && deadline_ns <= clock_now_ns())
+			return -ETIMEDOUT;
+		r = fiber_wait_watch(req, events);
+	}
+	return r;
+}
+
 /* Waits until the request's socket is ready, or may be. 0, -ETIMEDOUT or another negative errno;
  * 0 also when it was cancelled: the call that is tried again tells. */
 static int
@@ -68,7 +88,7 @@ fiber_wait_socket(struct hd_request *req, uint32_t input_or_output, int64_t dead
 	struct fiber *fiber = fiber_wait_flow(req);
 	struct wait_watch *watch = &req->watch;
 	uint32_t wanted = input_or_output | FIBER_WAIT_END;
-	int r = fiber_wait_watch(req, input_or_output);
+	int r = fiber_wait_watch_in_time(req, input_or_output, deadline_ns);
 
 	watch->wanted = wanted;
 	while (r == 0 && (watch->ready & wanted) == 0 && !atomic_load(&req->is_cancelled)) {

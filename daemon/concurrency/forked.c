@@ -309,10 +309,11 @@ forked_run(uint32_t slot)
 	/* the loop's own function would be one more page of code */
 	(void)close(mode->loop->epoll_fd);
 	forked_set_signals();
-	/* for one connection it may never be needed */
+	/* for one connection it may never be needed; if it cannot be had, it is tried again when it
+	 * is */
 	if (mode->connections_per_child != 1)
-		r = acceptor_open(&acceptor, mode);
-	if (r >= 0 && descriptor->child_start != NULL)
+		(void)acceptor_open(&acceptor, mode);
+	if (descriptor->child_start != NULL)
 		r = descriptor->child_start(mode->server);
 	if (r < 0) {
 		uint64_t suppressed;

@@ -265,8 +265,10 @@ static void
 forking_end_batch(struct forking *forking)
 {
 	loop_disarm(forking->mode->loop, &forking->batch);
-	if (!forking->deaths.is_added)
-		(void)loop_add(forking->mode->loop, &forking->deaths, EPOLLIN);
+	/* without room in the epoll the dead are looked for in batches */
+	if (!forking->deaths.is_added &&
+	    loop_add(forking->mode->loop, &forking->deaths, EPOLLIN) < 0)
+		loop_arm(forking->mode->loop, &forking->batch, clock_now_ns() + FORKING_RETRY_NS);
 	forking_reap_all(forking);
 	forking_look(forking);
 }

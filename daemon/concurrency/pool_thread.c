@@ -181,6 +181,10 @@ pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 		is_over = r < 0;
 		if (r == 0)
 			return -ETIME;
+		if (is_over && r != -ECANCELED) {
+			acceptor_lose(pool->mode, r);
+			return r;
+		}
 		/* also when draining begins: the wake-up may have been a connection's, and no other
 		 * process is told of that one */
 		intake_give_way(pool->mode);

@@ -225,7 +225,7 @@ sessions_hold(struct sessions *sessions)
 	return goes_on ? 0 : -ECANCELED;
 }
 
-/* 0, or -ECANCELED when draining began. */
+/* 0, or a negative errno when draining began. */
 static int
 sessions_wait(struct sessions *sessions)
 {
@@ -233,6 +233,10 @@ sessions_wait(struct sessions *sessions)
 	int r = acceptor_wait(&sessions->acceptor, -1);
 	int failed;
 
+	if (r < 0 && r != -ECANCELED) {
+		acceptor_lose(mode, r);
+		return r;
+	}
 	if (concurrency_is_paused(mode))
 		return r;
 	if (sessions->acceptor.is_unsure) {

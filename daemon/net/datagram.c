@@ -171,24 +171,30 @@ datagram_take(struct datagram *datagram, struct msghdr *message, size_t length)
 	return true;
 }
 
+/* More of those in a row have a cause that lasts. */
+#define DATAGRAM_MOST_PASSING 16
+
 /* A signal or what the network says of an earlier answer: the next call may do. */
 static bool
-datagram_is_passing(int error)
+datagram_is_passing(int error, int *tries)
 {
-	return error == EINTR || error == ECONNREFUSED || error == EHOSTUNREACH ||
-	       error == ENETUNREACH || error == ENETDOWN;
+	if (error != EINTR && error != ECONNREFUSED && error != EHOSTUNREACH &&
+	    error != ENETUNREACH && error != ENETDOWN)
+		return false;
+	return ++*tries < DATAGRAM_MOST_PASSING;
 }
 
 static int
 datagram_receive_plain(const struct datagram_socket *socket, struct datagram *ret)
 {
+	int tries = 0;
 	ssize_t n;
 
 	do {
 		ret->client_length = sizeof(ret->client);
 		n = recvfrom(socket->fd, ret->data, ret->room, MSG_DONTWAIT | MSG_TRUNC,
 			     (struct sockaddr *)&ret->client, &ret->client_length);
-	} while (n < 0 && datagram_is_passing(errno));
+	} while (n < 0 && datagram_is_passing(errno, &tries));
 	if (n < 0)
 		return -errno;
 	if ((size_t)n > ret->room)
@@ -205,6 +211,7 @@ datagram_receive(const struct datagram_socket *socket, struct datagram *ret)
 	union datagram_control control;
 	struct msghdr message;
 	struct iovec iov;
+	int tries = 0;
 	ssize_t n;
 
 	if (!socket->has_control)
@@ -212,7 +219,7 @@ datagram_receive(const struct datagram_socket *socket, struct datagram *ret)
 	do {
 		datagram_point(socket, ret, &iov, &control, &message);
 		n = recvmsg(socket->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && datagram_is_passing(errno));
+	} while (n < 0 && datagram_is_passing(errno, &tries));
 	if (n < 0)
 		return -errno;
 	return datagram_take(ret, &message, (size_t)n) ? 0 : -EMSGSIZE;
@@ -225,7 +232,7 @@ datagram_receive_batch(const struct datagram_socket *socket, struct datagram *da
 	union datagram_control control[DATAGRAM_BATCH];
 	struct mmsghdr messages[DATAGRAM_BATCH];
 	struct iovec iov[DATAGRAM_BATCH];
-	int received, good = 0;
+	int received, good = 0, tries = 0;
 
 	*ret_too_long = 0;
 	if (count > DATAGRAM_BATCH)
@@ -235,7 +242,7 @@ datagram_receive_batch(const struct datagram_socket *socket, struct datagram *da
 	do {
 		received = quick_recvmmsg(socket->fd, messages, count,
 					  MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (received < 0 && datagram_is_passing(errno));
+	} while (received < 0 && datagram_is_passing(errno, &tries));
 	if (received < 0)
 		return -errno;
 	for (int i = 0; i < received; i++) {

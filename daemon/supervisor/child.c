@@ -21,6 +21,8 @@
 #define CHILD_GRACE_NS (CLOCK_NS_PER_S + 200 * CLOCK_NS_PER_MS)
 /* A worker that ends itself for a stuck handler is dead by then: SIGABRT, 1 s, exit. */
 #define CHILD_STUCK_NS (3 * CLOCK_NS_PER_S)
+/* Until it is looked whether there is room for a process again. */
+#define CHILD_SHORTAGE_MS 100
 /* What a worker may say of itself. */
 #define CHILD_MOST_FAILURES 100
 #define CHILD_VERSION_SIZE 64
@@ -146,6 +148,29 @@ child_fail(struct child *child)
 	report_error(&child->failures, NULL, 0, "%s", sentence);
 }
 
+/* That there is no room for a process says nothing about the worker: no growing pauses. */
+static bool
+child_is_shortage(int error)
+{
+	return error == -EAGAIN || error == -ENOMEM || error == -EMFILE || error == -ENFILE ||
+	       error == -ENOBUFS || error == -ENOSPC;
+}
+
+static void
+child_wait_shortage(struct child *child)
+{
+	uint64_t suppressed = 0;
+
+	if (log_limit(&child->shortages, 1, &suppressed))
+		log_event(LOG_EVENT_SHORTAGE, child->name,
+			  "worker of '%s' cannot be started: %s; clients wait, trying again every "
+			  "%d ms (%" PRIu64 " attempts failed before)",
+			  child->name, strerror(-child->shortage), CHILD_SHORTAGE_MS, suppressed);
+	child->shortage = 0;
+	report_free(&child->failures);
+	loop_arm(child->loop, &child->timer, clock_deadline_ns(CHILD_SHORTAGE_MS));
+}
+
 /* The worker is dead and must be followed by another: now, or after a pause. */
 static void
 child_replace(struct child *child)
@@ -231,6 +256,7 @@ child_restart(struct child *child)
 		return;
 	report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s", child->name,
 		     strerror(-r));
+	child->shortage = child_is_shortage(r) ? r : 0;
 	child_handle(child, CHILD_DIED);
 }
 
@@ -296,7 +322,10 @@ child_act(struct child *child, enum child_action action)
 		child_fail(child);
 		break;
 	case CHILD_REPLACE:
-		child_replace(child);
+		if (child->shortage != 0)
+			child_wait_shortage(child);
+		else
+			child_replace(child);
 		break;
 	case CHILD_RESTART:
 		child_restart(child);

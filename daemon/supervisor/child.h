@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/elf.h"
+#include "base/log.h"
 #include "base/report.h"
 #include "ipc/scoreboard.h"
 #include "supervisor/backoff.h"
@@ -119,6 +120,8 @@ struct child {
 	bool is_quiet; /* cannot accept any more; of one that was told to pause: until it is told */
 	bool was_ready; /* this process */
 	int64_t ready_ns;
+	int shortage; /* no process could be made for want of this: a negative errno; 0 */
+	struct log_limiter shortages;
 	char *version; /* of the handler, as this process told it, safe to print; NULL; owned */
 	int64_t start_timeout_ms; /* -1: none */
 	int64_t deadline_ns;	  /* of draining */

@@ -10,6 +10,10 @@
 #include "base/memory.h"
 #include "supervisor/supervisor.h"
 
+/* What a reload may need, for the largest file: the library that reads it ends the process where it
+ * gets no memory. */
+#define PREPARE_MEMORY ((size_t)32 << 20)
+
 static void
 prepare_add_next(struct reload *reload, struct listener *listener)
 {
@@ -155,6 +159,12 @@ prepare_from_file(struct supervisor *supervisor)
 	struct reload *reload = &supervisor->reload;
 	struct identities identities = {0};
 
+	if (reload->kind != RELOAD_START && !memory_has_room(PREPARE_MEMORY)) {
+		report_error(&reload->report, NULL, 0,
+			     "there is not enough memory for a reload; what serves goes on");
+		reload_fail(supervisor, EXIT_FAILURE);
+		return;
+	}
 	reload->config = supervisor_read_config(supervisor, &reload->report);
 	if (reload->report.errors > 0) {
 		supervisor_find_missing_handlers(reload->config, &reload->report);

@@ -193,11 +193,11 @@ process_wait(pid_t pid, int pidfd)
 	int status = 0, r, left_ms;
 
 	process_reap_left();
+	/* without a descriptor there is no other way than to wait for it, which was killed */
 	do {
-		left_ms = clock_ms_until(deadline_ns);
+		left_ms = pidfd >= 0 ? clock_ms_until(deadline_ns) : 0;
 		r = poll(&row, 1, left_ms);
 	} while (r < 0 && errno == EINTR && left_ms > 0);
-	/* without a descriptor there is no other way than to wait for it */
 	r = waitpid(pid, &status, pidfd >= 0 ? WNOHANG : 0);
 	if (r == pid)
 		return status;

@@ -17,12 +17,15 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/parse.h"
 #include "supervisor/inetd.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor.h"
 
 #define SERVE_EXTEND_MS 5000
+/* Enough to replace workers and to answer while there is no other memory. */
+#define SERVE_KEPT_MEMORY ((size_t)1 << 20)
 
 int
 supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
@@ -403,6 +406,7 @@ supervisor_serve(struct supervisor *supervisor)
 		return EXIT_FAILURE;
 	}
 	serve_raise_files();
+	(void)memory_keep(SERVE_KEPT_MEMORY);
 	supervisor->look.on_timer = serve_on_look;
 	supervisor->world.on_change = serve_on_change;
 	supervisor->on_plan = control_on_plan;

@@ -152,6 +152,12 @@ def _reap(pid):
         pass
 
 
+def reap(pids):
+    """Those that are ours."""
+    for pid in pids:
+        _reap(pid)
+
+
 def wait_adopted(timeout):
     """Gives orphans of the daemon a moment to die; describes those that do not."""
     orphans = children(os.getpid())

@@ -10,6 +10,7 @@ import pytest
 import harness
 import procfs
 from harness import SLOW, config, free_ports, listener
+from holding import HANDLERCTL
 
 pytestmark = pytest.mark.alone
 
@@ -175,3 +176,119 @@ def test_a_log_that_nobody_reads_never_stops_the_service(place):
         process.wait()
         os.close(reader)
         notify.close()
+
+
+def virtual_size(pid):
+    return int(procfs.status(pid)["VmSize"].split()[0]) * 1024
+
+
+@pytest.mark.skipif(harness.IS_SANITIZED, reason="sanitizers reserve all of the address space")
+def test_a_reload_without_memory_is_refused_and_nothing_ends(start, who):
+    """Wherever it runs out of it, from the first byte to what a reload needs."""
+    daemon = start(listener("echo"), user=who)
+    pid = daemon.worker()
+    client = daemon.connect().send(b"x")
+    assert client.exactly(1) == b"x"
+    wanted = config(listener("echo"), *[listener(f"b{number}", "echo") for number in range(20)])
+    refused = 0
+    for room in [1 << shift for shift in range(26)] + [48 << 20]:
+        procfs.set_soft_limit(daemon.pid, resource.RLIMIT_AS, virtual_size(daemon.pid) + room)
+        done = daemon.reload(wanted)
+        refused += not done
+        assert daemon.worker("echo") == pid
+        assert client.send(b"x").exactly(1) == b"x"
+        # what it had before is what the next one finds
+        procfs.set_soft_limit(daemon.pid, resource.RLIMIT_AS, resource.RLIM_INFINITY)
+        if done:
+            assert daemon.reload(config(listener("echo")))
+    assert refused >= 20
+    assert daemon.log.find("there is not enough memory for a reload; what serves goes on")
+    assert daemon.reload(wanted)
+    assert daemon.connect("b19").send(b"x").exactly(1) == b"x"
+
+
+@pytest.mark.skipif(harness.IS_SANITIZED, reason="sanitizers reserve all of the address space")
+def test_a_worker_without_memory_is_replaced_as_soon_as_there_is_some(start):
+    """The supervisor has what it kept back, and no more."""
+    daemon = start(listener("echo"), listener("other", "echo"))
+    bystander = daemon.connect("other")
+    procfs.set_soft_limit(daemon.pid, resource.RLIMIT_AS, virtual_size(daemon.pid))
+    os.kill(daemon.worker("echo"), signal.SIGKILL)
+    client = daemon.connect("echo").send(b"x")
+    client.is_silent(0.3)
+    procfs.set_soft_limit(daemon.pid, resource.RLIMIT_AS, resource.RLIM_INFINITY)
+    assert client.exactly(1) == b"x"
+    assert bystander.send(b"y").exactly(1) == b"y"
+
+
+@pytest.mark.skipif(harness.IS_SANITIZED, reason="sanitizers reserve all of the address space")
+@pytest.mark.parametrize("mode", ["threading", "fibers"])
+def test_a_worker_that_gets_no_memory_has_its_clients_wait(start, mode):
+    """For one that it has no stack for."""
+    daemon = start(listener("echo", mode=mode), listener("other", "echo"))
+    pid = daemon.worker("echo")
+    procfs.set_soft_limit(pid, resource.RLIMIT_AS, virtual_size(pid))
+    clients = [daemon.connect("echo").send(b"x") for _ in range(40)]
+    daemon.log.wait("'echo' cannot .*: (Cannot allocate memory|Resource temporarily unavailable)")
+    check_quiet(daemon, clients[-1])
+    assert daemon.connect("other").send(b"y").exactly(1) == b"y"
+    procfs.set_soft_limit(pid, resource.RLIMIT_AS, resource.RLIM_INFINITY)
+    for client in clients:
+        assert client.exactly(1) == b"x"
+    assert daemon.worker("echo") == pid
+
+
+@pytest.mark.root
+@pytest.mark.skipif(harness.IS_SANITIZED, reason="sanitizers need processes of their own")
+def test_a_fork_bomb_in_a_handler_is_bounded_by_its_limit(start, mode):
+    """200 processes are wanted, 60 allowed; the daemon answers, the others serve, and with the worker
+    all of them go."""
+    daemon = start(listener("f", "sys_fault", mode, user="games", rlimits={"nproc": 60}),
+                   listener("other", "echo"), env=harness.CRASHES)
+    pid = daemon.worker("f")
+    assert daemon.connect("f").ask("fork_bomb") == "done fork_bomb"
+    bombs = [one for one in procfs.descendants(daemon.pid) if os.getpgid(one) == pid]
+    assert 20 <= len(bombs) <= 62
+    began = time.monotonic()
+    told = subprocess.run([str(HANDLERCTL), "--control", str(daemon.control), "status"],
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=harness.WAIT_S)
+    assert time.monotonic() - began < 1 * SLOW and "other" in told.stdout
+    assert daemon.connect("other").send(b"y").exactly(1) == b"y"
+    before = procfs.cpu_seconds(daemon.pid, pid)
+    assert daemon.connect("other").is_silent(0.5)
+    assert procfs.cpu_seconds(daemon.pid, pid) - before <= 0.05 * SLOW
+    os.kill(pid, signal.SIGKILL)
+    assert not procfs.wait_deaths(bombs, 5 * SLOW)
+    # init would; whoever is dead counts until then
+    procfs.reap(bombs)
+    daemon.until(lambda state: state["f"].serving, "it serves again")
+    assert daemon.connect("f").ask("ping") == "pong"
+
+
+@pytest.mark.root
+def test_a_full_disk_is_no_reason_not_to_serve(place, guard, monkeypatch):
+    """/run has no room for a control socket; in a mount namespace of its own."""
+    outer = place / "outer"
+    outer.write_text("#!/bin/sh\nexec unshare -m sh -c 'mount -t tmpfs -o size=4k,nr_inodes=2 tmpfs "
+                     "/run && mkdir /run/handlerd && exec \"$0\" \"$@\"' "
+                     f"{harness.PROGRAM} \"$@\"\n")
+    outer.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(harness, "PROGRAM", outer)
+        daemon = harness.Daemon(place, text=config(listener("echo"),
+                                                   control="/run/handlerd/control.sock"))
+    try:
+        daemon.wait_ready()
+        daemon.log.wait("control socket '/run/handlerd/control.sock': No space left on device; "
+                        "handlerctl cannot be used")
+        clients = [daemon.connect() for _ in range(100)]
+        assert daemon.reload(config(listener("echo"), listener("more", "echo"),
+                                    control="/run/handlerd/control.sock"))
+        clients += [daemon.connect("more") for _ in range(100)]
+        for client in clients:
+            assert client.send(b"x").exactly(1) == b"x"
+        daemon.end()
+        daemon.check_end()
+    finally:
+        daemon.end_hard()
+        daemon.release()

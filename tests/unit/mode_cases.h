@@ -185,7 +185,7 @@ drain(void)
 }
 
 /* Serves what the client process does, then ends in `done`; returns when no flow is left. */
-static void
+static inline void
 serve(const struct concurrency_ops *ops, int (*run_clients)(void), void (*done)(void))
 {
 	pid_t pid;

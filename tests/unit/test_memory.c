@@ -78,6 +78,45 @@ START_TEST(broken_invariant_aborts)
 }
 END_TEST
 
+#if !UNIT_IS_SANITIZED
+/* From now on there is no more than so much. */
+static void
+leave_room(size_t size)
+{
+	struct rlimit limit;
+	char line[64];
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
+	(void)fclose(file);
+	limit.rlim_cur = strtoul(line, NULL, 10) * 4096 + size;
+	limit.rlim_max = RLIM_INFINITY;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+START_TEST(what_was_kept_is_there_when_nothing_else_is)
+{
+	size_t size = 8 << 20;
+	void *first, *fit;
+
+	ck_assert(memory_keep(size * 2));
+	leave_room(1 << 20);
+	ck_assert(!memory_has_room(size));
+	first = memory_zero(1, size);
+	/* it is spent, and cannot be had again */
+	ck_assert(!memory_has_room(1));
+	free(first);
+	ck_assert(memory_has_room(1));
+	leave_room(64 << 20);
+	ck_assert(memory_has_room(size));
+	fit = memory_zero(1, size);
+	memset(fit, 1, size);
+	free(fit);
+}
+END_TEST
+#endif
+
 START_TEST(ownership_is_handed_over_once)
 {
 	int fd = dup(0), taken;
@@ -108,6 +147,7 @@ main(void)
 	tcase_add_test(cases, nothing_is_still_something);
 	tcase_add_test(cases, texts_are_copies);
 #if !UNIT_IS_SANITIZED
+	tcase_add_test(cases, what_was_kept_is_there_when_nothing_else_is);
 	tcase_add_exit_test(cases, no_memory_ends_the_process_with_status_1, 1);
 	tcase_add_exit_test(cases, array_too_large_to_grow_ends_the_process_with_status_1, 1);
 #endif

@@ -307,7 +307,7 @@ START_TEST(replacement_that_cannot_be_started_is_tried_later)
 {
 	child_handle(&child, CHILD_SAID_READY);
 	child_handle(&child, CHILD_COMMIT);
-	start_result = -EAGAIN;
+	start_result = -ENOENT;
 	child_handle(&child, CHILD_DIED);
 	ck_assert_int_eq(loop_turn(&loop), 0);
 	ck_assert_int_eq(child.state, CHILD_BACKOFF);
@@ -317,6 +317,30 @@ START_TEST(replacement_that_cannot_be_started_is_tried_later)
 	child_handle(&child, CHILD_STOP);
 	ck_assert_int_eq(child.state, CHILD_GONE);
 	ck_assert(!child.timer.is_armed);
+}
+END_TEST
+
+START_TEST(replacement_for_which_there_is_no_room_is_tried_again_soon_and_costs_no_pause)
+{
+	child_handle(&child, CHILD_SAID_READY);
+	child_handle(&child, CHILD_COMMIT);
+	start_result = -EAGAIN;
+	child_handle(&child, CHILD_DIED);
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(child.state, CHILD_BACKOFF);
+		child_handle(&child, CHILD_TIMER);
+		ck_assert_int_le(child.timer.when_ns, clock_now_ns() + CLOCK_NS_PER_S / 5);
+		ck_assert_int_gt(child.timer.when_ns, clock_now_ns() + CLOCK_NS_PER_S / 20);
+	}
+	/* the one that has died */
+	ck_assert_uint_eq(child.crashes, 1);
+	ck_assert_uint_eq(child.failures.count, 0);
+	start_result = 0;
+	child_handle(&child, CHILD_TIMER);
+	ck_assert_int_eq(child.state, CHILD_REPLACING);
+	child_handle(&child, CHILD_SAID_READY);
+	ck_assert_int_eq(child.state, CHILD_SERVING);
+	child_handle(&child, CHILD_STOP);
 }
 END_TEST
 
@@ -412,7 +436,7 @@ END_TEST
 START_TEST(worker_on_demand_that_cannot_be_started_is_tried_later)
 {
 	begin_on_demand();
-	start_result = -EAGAIN;
+	start_result = -ENOENT;
 	child_handle(&child, CHILD_DEMAND);
 	ck_assert_int_eq(child.state, CHILD_BACKOFF);
 	ck_assert_int_gt(child.timer.when_ns, clock_now_ns() + CLOCK_NS_PER_S / 2);
@@ -506,6 +530,9 @@ main(void)
 	tcase_add_test(cases, worker_that_cannot_be_started_fails_at_once);
 	tcase_add_test(cases, crash_after_the_commit_is_followed_by_another_worker);
 	tcase_add_test(cases, replacement_that_cannot_be_started_is_tried_later);
+	tcase_add_test(
+		cases,
+		replacement_for_which_there_is_no_room_is_tried_again_soon_and_costs_no_pause);
 	tcase_add_test(cases, late_worker_is_killed_and_the_reason_kept);
 	tcase_add_test(cases, start_that_is_given_up_leaves_no_timer);
 	tcase_add_test(cases, worker_on_demand_starts_for_a_client_and_once);

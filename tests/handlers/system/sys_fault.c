@@ -114,6 +114,7 @@ misbehave(const char *what)
 	/* no null pointer, which a sanitizer would see before the processor does */
 	static volatile uintptr_t nowhere = 16;
 	static volatile int never;
+	pid_t id_of_fork = 1;
 	pthread_t id;
 
 	if (strcmp(what, "segv") == 0)
@@ -141,7 +142,12 @@ misbehave(const char *what)
 		(void)run_for_ever(NULL);
 	else if (strcmp(what, "block_if_asked") == 0 && access(getenv("BLOCK_IF"), F_OK) == 0)
 		(void)run_for_ever(NULL);
-	else if (strcmp(what, "close_fds") == 0)
+	else if (strcmp(what, "fork_bomb") == 0) {
+		for (int i = 0; i < 200 && id_of_fork != 0; i++)
+			id_of_fork = fork();
+		if (id_of_fork == 0)
+			(void)run_for_ever(NULL);
+	} else if (strcmp(what, "close_fds") == 0)
 		(void)syscall(SYS_close_range, 3U, ~0U, 0U);
 	else if (strcmp(what, "close_own") == 0)
 		return 1;
