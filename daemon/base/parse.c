@@ -32,6 +32,9 @@ static const struct parse_unit size_units[] = {
 	{"TB", UINT64_C(1000000000000)},
 };
 
+/* How often it is in an hour. */
+static const struct parse_unit rate_units[] = {{"h", 1}, {"min", 60}, {"s", 3600}};
+
 /* Reads digits; *text moves behind them. */
 static int
 parse_digits(const char **text, uint64_t *ret)
@@ -155,6 +158,33 @@ parse_percent(const char *text, int64_t *ret)
 }
 
 int
+parse_rate(const char *text, int64_t *ret_per_hour)
+{
+	uint64_t count, per_hour;
+	int r;
+
+	if (strcmp(text, "none") == 0) {
+		*ret_per_hour = PARSE_NONE;
+		return 0;
+	}
+	r = parse_digits(&text, &count);
+	if (r < 0)
+		return r;
+	if (*text++ != '/' || count == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < COUNT_OF(rate_units); i++) {
+		if (strcmp(text, rate_units[i].name) != 0)
+			continue;
+		if (__builtin_mul_overflow(count, rate_units[i].factor, &per_hour) ||
+		    per_hour > INT64_MAX)
+			return -ERANGE;
+		*ret_per_hour = (int64_t)per_hour;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+int
 parse_mode(const char *text, unsigned *ret_mode)
 {
 	size_t length = strlen(text);
@@ -245,5 +275,19 @@ parse_format_byte_rate(int64_t per_second, char *buf, size_t size)
 	else
 		(void)snprintf(buf, size, "%s/s",
 			       parse_format_size((uint64_t)per_second, number, sizeof(number)));
+	return buf;
+}
+
+const char *
+parse_format_rate(int64_t per_hour, char *buf, size_t size)
+{
+	const struct parse_unit *unit;
+
+	if (per_hour < 0) {
+		(void)snprintf(buf, size, "none");
+		return buf;
+	}
+	unit = parse_best_unit(rate_units, COUNT_OF(rate_units), (uint64_t)per_hour);
+	(void)snprintf(buf, size, "%" PRIu64 "/%s", (uint64_t)per_hour / unit->factor, unit->name);
 	return buf;
 }

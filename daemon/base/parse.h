@@ -24,6 +24,9 @@ int parse_byte_rate(const char *text, int64_t *ret_per_second);
 
 /* A whole number of parts in a hundred: "80%", or "none" (PARSE_NONE). -EINVAL, -ERANGE. */
 int parse_percent(const char *text, int64_t *ret);
+/* "100/s", "5/min", "20/h": so many of something in a time, at least 1; or "none" (PARSE_NONE). For
+ * an hour, which all of them have whole numbers for. -EINVAL, -ERANGE as above. */
+int parse_rate(const char *text, int64_t *ret_per_hour);
 
 /* "0660": three or four octal digits. -EINVAL for anything else. */
 int parse_mode(const char *text, unsigned *ret_mode);
@@ -36,5 +39,6 @@ const char *parse_format_duration(int64_t ms, char *buf, size_t size);
 const char *parse_format_size(uint64_t bytes, char *buf, size_t size);
 const char *parse_format_percent(int64_t percent, char *buf, size_t size);
 const char *parse_format_byte_rate(int64_t per_second, char *buf, size_t size);
+const char *parse_format_rate(int64_t per_hour, char *buf, size_t size);
 
 #endif

@@ -158,7 +158,7 @@ acceptor_take(struct acceptor *acceptor, struct sockaddr_storage *ret_client, so
 	struct concurrency *mode = acceptor->mode;
 	int error = EAGAIN;
 
-	if (!older_has_room(mode))
+	if (!acceptor->is_refusing && !older_has_room(mode))
 		return -EUSERS;
 	if (mode->is_connection)
 		return acceptor_take_connection(mode, ret_client, ret_length);
@@ -288,6 +288,29 @@ acceptor_wait_shortage(const struct concurrency *mode, int error)
 		   (int)(acceptor_tell_shortage(mode, error) / CLOCK_NS_PER_MS));
 }
 
+/* Others that wait for the same have their turns behind this one: so a token wakes one flow, not
+ * all of them. Who comes too late for his turn finds the next. */
+static void
+acceptor_wait_token(const struct acceptor *acceptor)
+{
+	struct concurrency *mode = acceptor->mode;
+	uint32_t before = atomic_fetch_add(&mode->token_waiters, 1);
+	int64_t left_ns = acceptor->until_ns - clock_now_ns() +
+			  before * mode->server->admission.rate.interval_ns;
+	struct timespec left = {
+		.tv_sec = left_ns / CLOCK_NS_PER_S,
+		.tv_nsec = left_ns % CLOCK_NS_PER_S,
+	};
+	struct pollfd rows[] = {
+		{.fd = mode->drain_fd, .events = POLLIN},
+		{.fd = mode->pause_fd, .events = POLLIN},
+	};
+
+	if (left_ns > 0)
+		(void)ppoll(rows, COUNT_OF(rows), &left, NULL);
+	(void)atomic_fetch_sub(&mode->token_waiters, 1);
+}
+
 /* The control flow ends this worker; until it does, nobody accepts. */
 static void
 acceptor_give_up(struct concurrency *mode)
@@ -307,10 +330,14 @@ acceptor_lose(struct concurrency *mode, int error)
 }
 
 void
-acceptor_pause(struct concurrency *mode, int error)
+acceptor_pause(struct acceptor *acceptor, int error)
 {
+	struct concurrency *mode = acceptor->mode;
+
 	if (error == -EUSERS)
 		older_wait_room(mode);
+	else if (error == -EDQUOT)
+		acceptor_wait_token(acceptor);
 	else if ((error == -EINVAL || error == -EBADF || error == -ENOTSOCK) &&
 		 acceptor_is_broken(mode))
 		acceptor_give_up(mode);

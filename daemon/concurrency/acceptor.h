@@ -18,8 +18,10 @@
 struct acceptor {
 	struct concurrency *mode; /* not owned */
 	int epoll_fd;
-	size_t next;	/* the socket to try first */
-	bool is_unsure; /* something may wait that waiting does not tell: look at all sockets */
+	size_t next;	  /* the socket to try first */
+	bool is_unsure;	  /* something may wait that waiting does not tell: look at all sockets */
+	bool is_refusing; /* what is taken is not served: older generations do not matter */
+	int64_t until_ns; /* after EDQUOT: when limits.rate allows the next one */
 	/* Datagrams are taken several at a time, into here; NULL: they are not. Not owned. */
 	struct intake_batch *batch;
 };
@@ -62,8 +64,9 @@ int64_t acceptor_tell_no_wait(const struct concurrency *mode, int error);
  * log, the second also has the control flow end this worker, and returns when draining began. */
 void acceptor_tell_lost(const struct concurrency *mode, int error);
 void acceptor_lose(struct concurrency *mode, int error);
-/* Waits until it is worth trying again: after EUSERS for a connection that ends, after a shortage
- * 100 ms (told once in 10 s); or until the listener is paused, or draining begins. */
-void acceptor_pause(struct concurrency *mode, int error);
+/* Waits until it is worth trying again: after EUSERS for a connection that ends, after EDQUOT until
+ * until_ns, after a shortage 100 ms (told once in 10 s); or until the listener is paused, or
+ * draining begins. */
+void acceptor_pause(struct acceptor *acceptor, int error);
 
 #endif

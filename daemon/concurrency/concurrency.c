@@ -39,6 +39,9 @@ concurrency_resume(struct concurrency *mode)
 	fd_clear_event(mode->pause_fd);
 	atomic_store(&mode->board->is_paused, 0);
 	fd_raise_event(mode->open_fd);
+	/* every flow may serve all the same */
+	if (mode->on_limit != WORKER_WAIT)
+		fd_raise_event(mode->notice_fd);
 }
 
 static void

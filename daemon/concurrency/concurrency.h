@@ -20,6 +20,7 @@
 #include "concurrency/older.h"
 #include "concurrency/timeouts.h"
 #include "ipc/scoreboard.h"
+#include "ipc/worker_limits.h"
 #include "net/datagram.h"
 
 struct concurrency;
@@ -81,6 +82,8 @@ struct concurrency {
 	uint64_t connections_per_child; /* 0: no limit */
 	bool is_once;			/* accept one connection only */
 	struct timeout_limits timeouts;
+	enum worker_on_limit on_limit, on_source_limit;
+	const char *banner; /* before a close for a limit; NULL: none; not owned */
 	struct older older; /* generations that drain while this one serves */
 	void (*on_quiet)(struct concurrency *mode);
 	void (*on_empty)(struct concurrency *mode);
@@ -109,6 +112,7 @@ struct concurrency {
 	bool was_quiet, was_empty;
 	_Atomic bool is_broken;
 	_Atomic bool was_connection_taken;
+	_Atomic uint32_t token_waiters; /* flows of this process that wait for limits.rate */
 };
 
 /* The eventfds, and the datagram sockets. 0 or a negative errno. */

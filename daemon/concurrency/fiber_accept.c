@@ -149,6 +149,12 @@ fiber_accept_on_error(struct fiber_thread *thread, int error)
 
 	if (error == -EAGAIN)
 		return;
+	if (error == -EDQUOT) {
+		thread->obstacles |= FIBER_HAS_NO_TOKEN;
+		if (thread->acceptor.until_ns < thread->retry_ns)
+			thread->retry_ns = thread->acceptor.until_ns;
+		return;
+	}
 	if (error == -EUSERS) {
 		/* without its event nothing would tell when there is room again */
 		if (fiber_accept_add(thread, mode->older.vacancy_fd, EPOLLIN, FIBER_OWN_VACANCY) ==
@@ -181,6 +187,35 @@ fiber_accept_find(struct fiber_thread *thread, struct fiber *fiber)
 	return fiber->session != NULL ? 0 : -EAGAIN;
 }
 
+/* There is no fiber for one more, and nobody is to wait: the next client is refused. Returns
+ * whether there was one, or there is a fiber after all. */
+static bool
+fiber_accept_refuse(struct fiber_thread *thread)
+{
+	struct fibers *fibers = thread->fibers;
+	bool are_shared = fibers->thread_count > 1;
+	int r = -EBUSY;
+
+	thread->obstacles &= ~FIBER_AT_LIMIT;
+	if (!fiber_accept_may(thread))
+		return false;
+	/* with the lock no fiber of another thread gives up its slot meanwhile */
+	if (are_shared)
+		(void)pthread_mutex_lock(&fibers->lock);
+	if (!are_shared || fibers->free_slot_count == 0) {
+		thread->acceptor.is_refusing = true;
+		r = intake_take_unasked(&thread->acceptor, &thread->intake);
+		thread->acceptor.is_refusing = false;
+	}
+	if (are_shared)
+		(void)pthread_mutex_unlock(&fibers->lock);
+	if (r == 0)
+		intake_turn_away(fibers->mode, &thread->intake, CLOSE_LIMIT);
+	else if (r != -EBUSY)
+		fiber_accept_on_error(thread, r);
+	return r == 0 || r == -EBUSY;
+}
+
 /* Takes one and lets its fiber run. Returns whether there was one, and a fiber for it. */
 static bool
 fiber_accept_one(struct fiber_thread *thread)
@@ -191,6 +226,9 @@ fiber_accept_one(struct fiber_thread *thread)
 	if (fiber == NULL) {
 		if ((thread->obstacles & FIBER_IS_SHORT) != 0)
 			fiber_accept_wait_shortage(thread, -ENOMEM);
+		else if (thread->fibers->mode->on_limit != WORKER_WAIT &&
+			 thread->fibers->sessions == NULL)
+			return fiber_accept_refuse(thread);
 		return false;
 	}
 	r = fiber_accept_find(thread, fiber);
@@ -415,7 +453,9 @@ fiber_accept_open(struct fiber_thread *thread)
 	struct concurrency *mode = thread->fibers->mode;
 	int r = 0;
 
-	if (mode->is_datagram && thread->fibers->sessions == NULL && !mode->is_once) {
+	/* what was taken together could not wait for limits.rate one by one */
+	if (mode->is_datagram && thread->fibers->sessions == NULL && !mode->is_once &&
+	    !mode->server->admission.waits_for_rate) {
 		thread->batch = intake_make_batch();
 		if (thread->batch == NULL)
 			return -ENOMEM;

@@ -159,7 +159,7 @@ fiber_thread_on_time(struct fiber_thread *thread)
 	if (thread->retry_ns <= now_ns) {
 		thread->retry_ns = FIBER_NEVER;
 		thread->takes_anyway = (thread->obstacles & FIBER_GIVES_WAY) != 0;
-		thread->obstacles &= ~(FIBER_IS_SHORT | FIBER_GIVES_WAY);
+		thread->obstacles &= ~(FIBER_IS_SHORT | FIBER_GIVES_WAY | FIBER_HAS_NO_TOKEN);
 		thread->is_called = true;
 	}
 }

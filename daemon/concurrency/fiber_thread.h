@@ -37,11 +37,12 @@ enum fiber_gate {
 };
 
 /* Why a thread whose gate is open does not accept nevertheless. */
-#define FIBER_AT_LIMIT 0x1U    /* max_connections; until a fiber is over */
-#define FIBER_IS_SHORT 0x2U    /* of descriptors or memory; until its timer */
-#define FIBER_HAS_NO_ROOM 0x4U /* older generations have the rest; until their event */
-#define FIBER_GIVES_WAY 0x8U   /* another thread has fewer connections; until it has not */
-#define FIBER_IS_BROKEN 0x10U  /* a listening socket is; until the worker ends */
+#define FIBER_AT_LIMIT 0x1U	 /* max_connections; until a fiber is over */
+#define FIBER_IS_SHORT 0x2U	 /* of descriptors or memory; until its timer */
+#define FIBER_HAS_NO_ROOM 0x4U	 /* older generations have the rest; until their event */
+#define FIBER_GIVES_WAY 0x8U	 /* another thread has fewer connections; until it has not */
+#define FIBER_HAS_NO_TOKEN 0x20U /* limits.rate; until its timer */
+#define FIBER_IS_BROKEN 0x10U	 /* a listening socket is; until the worker ends */
 
 struct fiber_thread {
 	struct fibers *fibers; /* not owned */
@@ -72,7 +73,7 @@ struct fiber_thread {
 	unsigned obstacles; /* FIBER_AT_LIMIT ... */
 	bool is_listening;  /* the listening sockets are in the epoll */
 	bool is_called;	    /* look for what may be taken before waiting */
-	int64_t retry_ns;   /* of FIBER_IS_SHORT and FIBER_GIVES_WAY */
+	int64_t retry_ns;   /* of FIBER_IS_SHORT, FIBER_GIVES_WAY and FIBER_HAS_NO_TOKEN */
 	bool takes_anyway;  /* it has given way for long enough */
 	struct acceptor acceptor;
 	struct intake intake;	    /* of the next fiber */

@@ -203,7 +203,7 @@ forked_wait(struct acceptor *acceptor, int timeout_ms)
 		forked_warm_up();
 	if (r >= 0)
 		return acceptor_wait(acceptor, timeout_ms);
-	acceptor_pause(forked.mode, r);
+	acceptor_pause(acceptor, r);
 	return 1;
 }
 
@@ -230,7 +230,7 @@ forked_take(struct acceptor *acceptor)
 		if (r == 0)
 			return 0;
 		if (acceptor_is_shortage(r)) {
-			acceptor_pause(forked.mode, r);
+			acceptor_pause(acceptor, r);
 			continue;
 		}
 		/* what a crowd has left behind goes after a while */

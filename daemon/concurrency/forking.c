@@ -137,6 +137,7 @@ forking_look(struct forking *forking)
 	concurrency_look_at_rest(mode);
 	if (!forking->is_draining && !forking->is_once_over) {
 		forking_fill(forking);
+		refuser_look(&forking->refuser);
 		return;
 	}
 	if (atomic_load(&mode->board->waiting_children) == 0)
@@ -239,6 +240,27 @@ forking_reap_all(struct forking *forking)
 			(void)forking_reap(forking, slot);
 		return;
 	}
+}
+
+/* Whether all children that there may be serve. The dead are buried before anybody is refused. */
+static bool
+forking_begin_refusing(struct concurrency *mode)
+{
+	struct forking *forking = mode->state;
+
+	if (forking->child_count < mode->limit || forking->is_draining ||
+	    atomic_load(&mode->board->waiting_children) > 0)
+		return false;
+	forking_reap_all(forking);
+	forking_fill(forking);
+	return forking->child_count == mode->limit &&
+	       atomic_load(&mode->board->waiting_children) == 0;
+}
+
+static void
+forking_end_refusing(struct concurrency *mode)
+{
+	(void)mode;
 }
 
 static void
@@ -378,6 +400,9 @@ forking_prepare(struct concurrency *mode)
 	if (r >= 0)
 		r = forking_timeouts_start(&forking->timeouts, mode, forking->pids);
 	if (r >= 0)
+		r = refuser_open(&forking->refuser, mode, forking_begin_refusing,
+				 forking_end_refusing);
+	if (r >= 0)
 		r = forked_prepare(mode);
 	if (r < 0)
 		return r;
@@ -407,6 +432,7 @@ forking_drain(struct concurrency *mode)
 {
 	struct forking *forking = mode->state;
 
+	refuser_stop(&forking->refuser);
 	forking->is_draining = true;
 	if (atomic_load(&mode->board->child_phase) == FORKED_SERVE)
 		atomic_store(&mode->board->child_phase, FORKED_DRAIN);

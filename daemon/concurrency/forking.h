@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "concurrency/concurrency.h"
 #include "concurrency/forking_timeouts.h"
+#include "concurrency/refuser.h"
 
 /* A connection that somebody wants to end. */
 struct forking_kill {
@@ -32,6 +33,7 @@ struct forking {
 	struct loop_timer batch; /* armed: deaths are not in the loop */
 	struct loop_timer kills_due;
 	struct forking_timeouts timeouts;
+	struct refuser refuser;
 	struct log_limiter crash_limiter;
 	struct log_limiter frame_limiter; /* of deaths outside a connection */
 	size_t page_size;

@@ -169,7 +169,7 @@ intake_receive(struct acceptor *acceptor, struct intake *ret)
 		intake_take_next(acceptor->batch, ret);
 		return 0;
 	}
-	if (!older_has_room(mode))
+	if (!acceptor->is_refusing && !older_has_room(mode))
 		return -EUSERS;
 	error = intake_make_room(mode, &ret->datagram);
 	for (size_t i = 0; i < most && error == 0; i++) {
@@ -247,17 +247,67 @@ intake_admits(const struct concurrency *mode, struct intake *intake)
 }
 
 int
+intake_take_unasked(struct acceptor *acceptor, struct intake *ret)
+{
+	return acceptor->mode->is_datagram ? intake_receive(acceptor, ret)
+					   : intake_accept(acceptor, ret);
+}
+
+void
+intake_turn_away(const struct concurrency *mode, struct intake *intake, enum close_reason reason)
+{
+	struct sockaddr_storage client;
+	socklen_t length;
+
+	if (mode->is_datagram) {
+		client = intake->datagram.client;
+		length = intake->datagram.client_length;
+		peer_normalise(&client, &length);
+		turn_away_datagram(mode, &client, reason);
+		return;
+	}
+	peer_normalise(&intake->client, &intake->client_length);
+	turn_away_connection(mode, intake->fd, &intake->client, reason);
+}
+
+/* Older generations have the rest of the limit, and nobody is to wait for that. */
+static int
+intake_refuse(struct acceptor *acceptor, struct intake *intake)
+{
+	int r;
+
+	acceptor->is_refusing = true;
+	r = intake_take_unasked(acceptor, intake);
+	acceptor->is_refusing = false;
+	if (r >= 0)
+		intake_turn_away(acceptor->mode, intake, CLOSE_LIMIT);
+	return r;
+}
+
+int
 intake_take(struct acceptor *acceptor, struct intake *ret)
 {
 	const struct concurrency *mode = acceptor->mode;
+	struct admission *admission = &mode->server->admission;
 
 	ret->source = ADMISSION_NO_SOURCE;
 	for (int i = 0; i < INTAKE_MOST_TURNED_AWAY; i++) {
-		int r = mode->is_datagram ? intake_receive(acceptor, ret)
-					  : intake_accept(acceptor, ret);
+		int r;
 
-		if (r < 0 || !admission_is_needed(&mode->server->admission) ||
-		    intake_admits(mode, ret))
+		if (admission->waits_for_rate && !admission_reserve(admission, &acceptor->until_ns))
+			return -EDQUOT;
+		r = intake_take_unasked(acceptor, ret);
+		if (r == -EUSERS && mode->on_limit != WORKER_WAIT) {
+			r = intake_refuse(acceptor, ret);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (r >= 0 && (!admission_is_needed(admission) || intake_admits(mode, ret)))
+			return r;
+		if (admission->waits_for_rate)
+			admission_give_back(admission);
+		if (r < 0)
 			return r;
 	}
 	/* what is left wakes a flow again, which then looks at whether it may go on */

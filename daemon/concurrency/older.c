@@ -16,20 +16,22 @@
 
 int
 older_open(struct older *older, int vacancy_fd, int first_fd, const uint32_t *slot_counts,
-	   size_t count)
+	   const uint32_t *set_counts, size_t count)
 {
 	older->vacancy_fd = vacancy_fd;
 	older->boards = calloc(count + 1, sizeof(*older->boards));
-	if (older->boards == NULL)
+	older->tables = calloc(count + 1, sizeof(*older->tables));
+	if (older->boards == NULL || older->tables == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		int fd = first_fd + (int)i;
-		void *board =
-			mmap(NULL, scoreboard_size(slot_counts[i]), PROT_READ, MAP_SHARED, fd, 0);
+		void *board = mmap(NULL, sources_board_size(slot_counts[i], set_counts[i]),
+				   PROT_READ, MAP_SHARED, fd, 0);
 
 		(void)close(fd);
 		if (board == MAP_FAILED)
 			return -errno;
+		older->tables[i] = sources_of_board(board, slot_counts[i], set_counts[i]);
 		older->boards[older->count++] = (struct older_board){
 			.board = board,
 			.slot_count = slot_counts[i],

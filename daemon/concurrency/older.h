@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "ipc/scoreboard.h"
+#include "policy/sources.h"
 
 struct concurrency;
 
@@ -23,6 +24,7 @@ struct older_board {
 
 struct older {
 	struct older_board *boards;
+	struct sources *tables; /* of sources, one for each board */
 	size_t count;
 	int vacancy_fd;	      /* eventfd */
 	_Atomic bool is_over; /* all of them are gone */
@@ -30,7 +32,7 @@ struct older {
 
 /* Maps the boards from `count` descriptors in a row, which are closed. 0 or a negative errno. */
 int older_open(struct older *older, int vacancy_fd, int first_fd, const uint32_t *slot_counts,
-	       size_t count);
+	       const uint32_t *set_counts, size_t count);
 
 /* The supervisor has said that they are gone. */
 void older_end(struct older *older);

@@ -50,11 +50,34 @@ pool_on_notice(struct loop_source *source, uint32_t events)
 		mode->on_broken(mode);
 	if (is_short && (!is_over || are_waiting))
 		loop_arm(mode->loop, &pool->retry, clock_now_ns() + POOL_RETRY_NS);
+	refuser_look(&pool->refuser);
 	concurrency_look_at_rest(mode);
 	if (is_quiet)
 		concurrency_report_quiet(mode);
 	if (is_empty)
 		concurrency_report_empty(mode);
+}
+
+/* With the lock: a thread that is done waits for it, so what is taken meanwhile was one too many.
+ */
+static bool
+pool_begin_refusing(struct concurrency *mode)
+{
+	struct pool *pool = mode->state;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	if (pool_is_full(pool) && !pool->is_draining)
+		return true;
+	(void)pthread_mutex_unlock(&pool->lock);
+	return false;
+}
+
+static void
+pool_end_refusing(struct concurrency *mode)
+{
+	struct pool *pool = mode->state;
+
+	(void)pthread_mutex_unlock(&pool->lock);
 }
 
 static int
@@ -176,6 +199,9 @@ pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		r = pool_open_seats(pool);
 	if (r < 0)
 		return r;
+	r = refuser_open(&pool->refuser, mode, pool_begin_refusing, pool_end_refusing);
+	if (r < 0)
+		return r;
 	pool->timeouts.abort = pool_abort;
 	r = requests_timeouts_start(&pool->timeouts, mode);
 	if (r < 0)
@@ -208,6 +234,7 @@ pool_drain(struct concurrency *mode)
 	struct pool *pool = mode->state;
 	struct pool_thread *parked;
 
+	refuser_stop(&pool->refuser);
 	(void)pthread_mutex_lock(&pool->lock);
 	pool->is_draining = true;
 	while ((parked = pool_call_parked(pool)) != NULL)

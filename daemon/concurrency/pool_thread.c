@@ -67,12 +67,20 @@ pool_is_wanting(const struct pool *pool)
 	return pool->seated + pool->coming == 0;
 }
 
+bool
+pool_is_full(const struct pool *pool)
+{
+	return pool->sessions == NULL && pool->thread_count == pool->limit &&
+	       pool->seated + pool->coming + pool->parked_count == 0;
+}
+
 void
 pool_fill_seats(struct pool *pool)
 {
 	struct concurrency *mode = pool->mode;
 	struct pool_thread *other = NULL;
 	uint64_t suppressed = 0;
+	bool is_full = false;
 	int r = 0;
 
 	(void)pthread_mutex_lock(&pool->lock);
@@ -83,9 +91,10 @@ pool_fill_seats(struct pool *pool)
 		if (other == NULL && pool->thread_count < pool->limit)
 			r = pool_make_thread(pool);
 		pool->is_short = r < 0;
+		is_full = r == 0 && pool_is_full(pool);
 	}
 	(void)pthread_mutex_unlock(&pool->lock);
-	if (r < 0)
+	if (r < 0 || (is_full && mode->on_limit != WORKER_WAIT))
 		fd_raise_event(mode->notice_fd);
 	if (other != NULL)
 		(void)sem_post(&other->called);
@@ -196,7 +205,7 @@ pool_sit(struct pool *pool, uint32_t seat, struct intake *intake)
 		if (r >= 0)
 			return 0;
 		if (acceptor_is_shortage(r))
-			acceptor_pause(pool->mode, r);
+			acceptor_pause(acceptor, r);
 	}
 }
 

@@ -24,6 +24,7 @@
 
 #include "api/request.h"
 #include "concurrency/intake.h"
+#include "concurrency/refuser.h"
 #include "concurrency/requests_timeouts.h"
 #include "concurrency/sessions.h"
 
@@ -66,6 +67,7 @@ struct pool {
 	/* Of the control flow. */
 	struct loop_timer retry;
 	struct requests_timeouts timeouts;
+	struct refuser refuser;
 };
 
 /* Under the lock: makes one more thread, which counts as coming. 0 or a negative errno. */
@@ -75,6 +77,9 @@ int pool_make_thread(struct pool *pool);
  * counts as coming from here on, so a thread whose time runs out at the same moment knows it. NULL:
  * none is parked. */
 struct pool_thread *pool_call_parked(struct pool *pool);
+
+/* Under the lock: whether every thread that there may be serves. */
+bool pool_is_full(const struct pool *pool);
 
 /* Sees to it that somebody accepts, or serves the sessions that wait. */
 void pool_fill_seats(struct pool *pool);

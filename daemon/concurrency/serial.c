@@ -9,13 +9,15 @@
 
 #include "concurrency/intake.h"
 #include "concurrency/pool.h"
+#include "policy/admission.h"
 
 static pthread_mutex_t serial_entry_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int
 serial_prepare(struct concurrency *mode)
 {
-	if (mode->is_datagram && !mode->is_once) {
+	/* what was taken together could not wait for limits.rate one by one */
+	if (mode->is_datagram && !mode->is_once && !mode->server->admission.waits_for_rate) {
 		mode->batch = intake_make_batch();
 		if (mode->batch == NULL)
 			return -ENOMEM;

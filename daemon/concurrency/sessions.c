@@ -245,7 +245,7 @@ sessions_wait(struct sessions *sessions)
 	}
 	failed = sessions_receive(sessions, &mode->receivers[sessions->acceptor.next]);
 	if (failed < 0 && r >= 0)
-		acceptor_pause(mode, failed);
+		acceptor_pause(&sessions->acceptor, failed);
 	return r;
 }
 

@@ -4,12 +4,16 @@
 #include "concurrency/turn_away.h"
 
 #include <inttypes.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/peer.h"
 
 /* In 10 s, of all flows together. */
 #define TURN_AWAY_LOGGED 100
+/* Of 4 KiB each, of what a client has sent. */
+#define TURN_AWAY_READS 16
 
 static void
 turn_away_note(const struct concurrency *mode, const struct sockaddr_storage *client,
@@ -35,11 +39,57 @@ turn_away_note(const struct concurrency *mode, const struct sockaddr_storage *cl
 			  suppressed);
 }
 
+/* What has arrived and nobody has read would make the close a reset, which takes away from the
+ * client what it has not read yet. Without waiting: what comes later can still do that. */
+static void
+turn_away_read(int fd)
+{
+	char scratch[4096];
+	ssize_t n;
+	int i = 0;
+
+	do {
+		n = recv(fd, scratch, sizeof(scratch), MSG_DONTWAIT);
+	} while (n > 0 && ++i < TURN_AWAY_READS);
+}
+
+/* Not for those whom the rules keep out: they are told nothing. */
+static bool
+turn_away_is_limit(enum close_reason reason)
+{
+	return reason >= CLOSE_RATE && reason <= CLOSE_OVERLOAD;
+}
+
+/* So that the kernel sends a reset. */
+static void
+turn_away_reset(int fd)
+{
+	static const struct linger at_once = {.l_onoff = 1};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+static bool
+turn_away_resets(const struct concurrency *mode, enum close_reason reason)
+{
+	if (reason == CLOSE_SOURCE_RATE || reason == CLOSE_SOURCE_CONNECTIONS)
+		return mode->on_source_limit == WORKER_RESET;
+	return (reason == CLOSE_RATE || reason == CLOSE_LIMIT) && mode->on_limit == WORKER_RESET;
+}
+
 void
 turn_away_connection(const struct concurrency *mode, int fd, const struct sockaddr_storage *client,
 		     enum close_reason reason)
 {
 	turn_away_note(mode, client, reason);
+	if (turn_away_resets(mode, reason)) {
+		turn_away_reset(fd);
+	} else if (mode->banner != NULL && turn_away_is_limit(reason)) {
+		turn_away_read(fd);
+		(void)send(fd, mode->banner, strlen(mode->banner), MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)shutdown(fd, SHUT_WR);
+		turn_away_read(fd);
+	}
 	(void)close(fd);
 }
 

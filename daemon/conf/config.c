@@ -161,6 +161,7 @@ conf_listener_free(struct conf_listener *listener)
 	free(listener->access.file);
 	free(listener->socket.device);
 	free(listener->socket.congestion);
+	free(listener->limits.banner);
 	free(listener->socket.owner);
 	free(listener->socket.group);
 	free(listener->user);

@@ -142,12 +142,31 @@ struct conf_udp {
 	int64_t max_sessions;
 };
 
+enum conf_on_limit {
+	CONF_LIMIT_WAIT,
+	CONF_LIMIT_CLOSE,
+	CONF_LIMIT_RESET,
+};
+
 /* What clients may do. */
 struct conf_limits {
 	int64_t amplification_thousandths; /* bytes sent for each one received; 0: no limit */
 	bool reply_to_low_ports;
 	int64_t overload_memory;	   /* in a hundred; 0: whatever there is left */
 	int64_t overload_load_thousandths; /* 0: whatever it is */
+	int64_t connections_per_source;	   /* 0: no limit, as in what follows */
+	int64_t source_prefix_ipv4;	   /* bits */
+	int64_t source_prefix_ipv6;
+	int64_t rate; /* for an hour */
+	int64_t rate_burst;
+	int64_t rate_per_source; /* for an hour */
+	int64_t rate_per_source_burst;
+	int64_t send_rate; /* bytes for a second, of one connection */
+	int64_t receive_rate;
+	int64_t request_memory;	 /* bytes */
+	int64_t on_limit;	 /* enum conf_on_limit */
+	int64_t on_source_limit; /* the same, but for waiting */
+	char *banner;		 /* NULL: none */
 };
 
 struct conf_timeouts {

@@ -20,6 +20,7 @@ static const char *const man_types[] = {
 	[SETTING_SIZE] = "Size",
 	[SETTING_BYTE_RATE] = "Size per second",
 	[SETTING_PERCENT] = "Percentage",
+	[SETTING_RATE] = "Rate",
 	[SETTING_MODE] = "Mode, as a string of octal digits,",
 	[SETTING_FRACTION] = "Number",
 	[SETTING_CHOICE] = "One of",

@@ -34,8 +34,8 @@ setting_has_range(const struct setting *row)
 {
 	return row->type == SETTING_INT || row->type == SETTING_DURATION ||
 	       row->type == SETTING_SIZE || row->type == SETTING_BYTE_RATE ||
-	       row->type == SETTING_PERCENT || row->type == SETTING_MODE ||
-	       row->type == SETTING_FRACTION;
+	       row->type == SETTING_PERCENT || row->type == SETTING_RATE ||
+	       row->type == SETTING_MODE || row->type == SETTING_FRACTION;
 }
 
 bool
@@ -104,6 +104,10 @@ setting_format(const struct setting *row, int64_t number, char *buf, size_t size
 		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
 			number = PARSE_NONE;
 		return parse_format_percent(number, buf, size);
+	case SETTING_RATE:
+		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
+			number = PARSE_NONE;
+		return parse_format_rate(number, buf, size);
 	case SETTING_CHOICE:
 		(void)snprintf(buf, size, "%s", row->choices[number - row->first_choice]);
 		return buf;

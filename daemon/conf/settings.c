@@ -16,6 +16,8 @@
 #define MS_PER_S INT64_C(1000)
 #define MS_PER_H (3600 * MS_PER_S)
 #define MS_PER_D (24 * MS_PER_H)
+/* a million in a second */
+#define RATE_MAX (1000000 * INT64_C(3600))
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -44,6 +46,9 @@ static const char *const log_targets[] = {"auto", "stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const log_connections[] = {"none", "refused", "all", NULL};
+
+static const char *const on_limits[] = {"wait", "close", "reset", NULL};
+static const char *const on_source_limits[] = {"close", "reset", NULL};
 
 /* clang-format off */
 const struct setting settings[] = {
@@ -289,6 +294,49 @@ const struct setting settings[] = {
 	 LISTENER_AT(limits.reply_to_low_ports), .default_text = "true", .protocols = FOR_UDP,
 	 .help = "Whether datagrams that come from ports below 1024 are answered. Where they are "
 		 "not, two servers cannot be made to answer each other for ever."},
+	{SETTING_LISTENER, "limits", "connections_per_source", SETTING_INT,
+	 LISTENER_AT(limits.connections_per_source), .min = 0, .max = 1000000, .default_text = "0",
+	 .help = "The most connections (sessions, datagrams being served) at once of one source: an "
+		 "address, or of a Unix socket the client's user. 0 sets no limit."},
+	{SETTING_LISTENER, "limits", "source_prefix", SETTING_GROUP, 0,
+	 .help = "How much of an address makes a source."},
+	{SETTING_LISTENER, "limits.source_prefix", "ipv4", SETTING_INT,
+	 LISTENER_AT(limits.source_prefix_ipv4), .min = 1, .max = 32, .default_text = "32",
+	 .protocols = FOR_INET,
+	 .help = "IPv4 addresses with the same first so many bits are one source."},
+	{SETTING_LISTENER, "limits.source_prefix", "ipv6", SETTING_INT,
+	 LISTENER_AT(limits.source_prefix_ipv6), .min = 1, .max = 128, .default_text = "64",
+	 .protocols = FOR_INET,
+	 .help = "The same of IPv6 addresses. A single client often has a whole /64."},
+	{SETTING_LISTENER, "limits", "rate", SETTING_RATE, LISTENER_AT(limits.rate),
+	 .min = 1, .max = RATE_MAX, .default_text = "none", .flags = SETTING_OR_NONE,
+	 .help = "How many connections are accepted in a time, of all clients together; of "
+		 "datagrams each counts, and with udp.session_timeout each session."},
+	{SETTING_LISTENER, "limits", "rate_burst", SETTING_INT, LISTENER_AT(limits.rate_burst),
+	 .min = 0, .max = 1000000, .default_text = "0",
+	 .help = "How many of them may come at once after a while without any. 0: as many as rate "
+		 "allows in a second, at least 1."},
+	{SETTING_LISTENER, "limits", "rate_per_source", SETTING_RATE,
+	 LISTENER_AT(limits.rate_per_source), .min = 1, .max = RATE_MAX, .default_text = "none",
+	 .flags = SETTING_OR_NONE,
+	 .help = "The same as rate, for each source."},
+	{SETTING_LISTENER, "limits", "rate_per_source_burst", SETTING_INT,
+	 LISTENER_AT(limits.rate_per_source_burst), .min = 0, .max = 1000000, .default_text = "0",
+	 .help = "The same as rate_burst, for each source."},
+	{SETTING_LISTENER, "limits", "on_limit", SETTING_CHOICE, LISTENER_AT(limits.on_limit),
+	 .default_text = "wait", .choices = on_limits, .first_choice = CONF_LIMIT_WAIT,
+	 .help = "What becomes of a client beyond max_connections or rate: it waits in the kernel's "
+		 "queue until it may be accepted, or is closed or reset at once. Datagrams wait or "
+		 "are dropped; of sessions beyond rate always the latter."},
+	{SETTING_LISTENER, "limits", "on_source_limit", SETTING_CHOICE,
+	 LISTENER_AT(limits.on_source_limit), .default_text = "close", .choices = on_source_limits,
+	 .first_choice = CONF_LIMIT_CLOSE,
+	 .help = "What becomes of a client beyond connections_per_source or rate_per_source. It "
+		 "never waits: others would have to wait behind it. Datagrams are dropped."},
+	{SETTING_LISTENER, "limits", "banner", SETTING_TEXT, LISTENER_AT(limits.banner),
+	 .max = 1024, .protocols = FOR_STREAMS, .flags = SETTING_OR_CONTROL,
+	 .help = "What a client that is beyond a limit is sent before it is closed; not before a "
+		 "reset. A line end is written \\n. What its socket does not take at once is lost."},
 	{SETTING_LISTENER, "limits", "overload", SETTING_GROUP, 0,
 	 .help = "When the machine has too much to do already, new clients are turned away; those that "
 		 "are served are not touched. Of several listeners that have the group, the one that "

@@ -18,6 +18,7 @@ enum setting_type {
 	SETTING_SIZE,	   /* int64_t, bytes */
 	SETTING_BYTE_RATE, /* int64_t, bytes per second */
 	SETTING_PERCENT,   /* int64_t, parts in a hundred */
+	SETTING_RATE,	   /* int64_t, so many for an hour */
 	SETTING_MODE,	   /* int64_t, permission bits, in octal */
 	SETTING_FRACTION,  /* int64_t, thousandths */
 	SETTING_CHOICE,	   /* int64_t, index into choices plus first_choice */
@@ -62,6 +63,7 @@ struct setting {
 #define SETTING_OR_EMPTY 0x40U	    /* a string that may be "" */
 #define SETTING_OR_UNSET 0x80U	    /* without a default: CONF_UNSET; of texts, no list at all */
 #define SETTING_OR_UNLIMITED 0x100U /* "unlimited" is taken too, as CONF_UNLIMITED */
+#define SETTING_OR_CONTROL 0x200U   /* a string that may have line ends and the like in it */
 
 #define SETTING_FOR(protocol) (1U << (protocol))
 

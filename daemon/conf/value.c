@@ -104,7 +104,7 @@ value_get_text(const struct value_place *place)
 			    place->label, value_kind(place->node));
 	else if (*text == '\0' && (place->row->flags & SETTING_OR_EMPTY) == 0)
 		value_error(place->values, place->node, "%s must not be empty", place->label);
-	else if (value_has_control(text))
+	else if ((place->row->flags & SETTING_OR_CONTROL) == 0 && value_has_control(text))
 		value_error(place->values, place->node,
 			    "%s has a control character or a line end in it", place->label);
 	else

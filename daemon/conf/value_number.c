@@ -246,6 +246,42 @@ value_set_percent(const struct value_place *place)
 }
 
 static void
+value_set_rate(const struct value_place *place)
+{
+	static const char units[] = "units: /s, /min, /h";
+	CLEANUP_FREE char *example = NULL;
+	const char *text;
+	int64_t number;
+	int r;
+
+	if (value_is_int(place->node)) {
+		example = memory_format("%lld/s", config_setting_get_int64(place->node));
+		value_refuse_unit(place, example, units);
+		return;
+	}
+	text = value_get_text(place);
+	if (text == NULL)
+		return;
+	r = parse_rate(text, &number);
+	if (r == 0 && number == PARSE_NONE && (place->row->flags & SETTING_OR_NONE) != 0) {
+		value_store_number(place, place->row->none);
+	} else if (r == 0) {
+		value_store_number(place, number);
+	} else if (r == -EINVAL && value_is_all_digits(text)) {
+		example = memory_format("%s/s", text);
+		value_refuse_unit(place, example, units);
+	} else if (r == -EINVAL) {
+		value_error(place->values, place->node,
+			    "%s = \"%s\" is no rate; write a whole number and its time, such as "
+			    "\"100/s\", \"5/min\" or \"20/h\" (%s)",
+			    place->label, text, units);
+	} else {
+		value_error(place->values, place->node, "%s = \"%s\" is too large", place->label,
+			    text);
+	}
+}
+
+static void
 value_set_mode(const struct value_place *place)
 {
 	CLEANUP_FREE char *digits = NULL;
@@ -341,6 +377,9 @@ value_set_number(const struct value_place *place)
 	case SETTING_PERCENT:
 		value_set_percent(place);
 		break;
+	case SETTING_RATE:
+		value_set_rate(place);
+		break;
 	case SETTING_MODE:
 		value_set_mode(place);
 		break;
@@ -373,6 +412,9 @@ value_read_default_number(const struct setting *row)
 		return (int64_t)bytes;
 	case SETTING_BYTE_RATE:
 		CHECK(parse_byte_rate(text, &number) == 0);
+		return number == PARSE_NONE ? row->none : number;
+	case SETTING_RATE:
+		CHECK(parse_rate(text, &number) == 0);
 		return number == PARSE_NONE ? row->none : number;
 	case SETTING_PERCENT:
 		CHECK(parse_percent(text, &number) == 0);

@@ -90,6 +90,9 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	for (uint32_t i = 0; i < settings->older_count; i++)
 		buf_add_u32(out, settings->older_slots[i]);
 	buf_add_u32(out, settings->has_access);
+	for (uint32_t i = 0; i < settings->older_count; i++)
+		buf_add_u32(out, settings->older_sets[i]);
+	worker_limits_write(&settings->limits, out);
 	buf_add_u32(out, settings->log_target);
 	buf_add_u32(out, settings->log_is_json);
 	buf_add_u32(out, (uint32_t)settings->log_level);
@@ -185,6 +188,10 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	for (uint32_t i = 0; i < ret->older_count; i++)
 		ret->older_slots[i] = buf_read_u32(reader);
 	ret->has_access = buf_read_u32(reader) != 0;
+	ret->older_sets = memory_zero(ret->older_count, sizeof(*ret->older_sets));
+	for (uint32_t i = 0; i < ret->older_count; i++)
+		ret->older_sets[i] = buf_read_u32(reader);
+	worker_limits_read(reader, &ret->limits);
 	ret->log_target = buf_read_u32(reader);
 	ret->log_is_json = buf_read_u32(reader) != 0;
 	ret->log_level = (int32_t)buf_read_u32(reader);
@@ -224,5 +231,7 @@ worker_settings_free(struct worker_settings *settings)
 	free(settings->rlimits);
 	free(settings->cpus);
 	free(settings->older_slots);
+	free(settings->older_sets);
+	worker_limits_free(&settings->limits);
 	*settings = (struct worker_settings){0};
 }

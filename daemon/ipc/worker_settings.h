@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "ipc/worker_limits.h"
 
 enum worker_purpose {
 	WORKER_SERVE,
@@ -121,6 +122,8 @@ struct worker_settings {
 	uint32_t socket_count; /* listening sockets from WORKER_FD_SOCKETS on */
 	uint32_t *older_slots; /* of the scoreboards of older generations */
 	uint32_t older_count;
+	uint32_t *older_sets; /* of their tables of sources, as many */
+	struct worker_limits limits;
 
 	bool has_access; /* WORKER_FD_ACCESS is there */
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "net/peer.h"
 
 /* Groups of a Unix client for which nothing is allocated. */
@@ -103,6 +104,93 @@ admission_ask(const struct admission *admission, enum admission_step step,
 	return reason;
 }
 
+/* The user at the other end of a Unix socket; NULL: there is none, or nobody knows. */
+static const uid_t *
+admission_find_user(const struct admission_peer *peer, struct ucred *room)
+{
+	socklen_t length = sizeof(*room);
+
+	if (peer->credentials != NULL)
+		return &peer->credentials->uid;
+	if (peer->fd < 0 || peer->address->ss_family == AF_INET ||
+	    peer->address->ss_family == AF_INET6 ||
+	    getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, room, &length) < 0)
+		return NULL;
+	return &room->uid;
+}
+
+/* Counts the client's source, and takes a token of it. */
+static enum close_reason
+admission_judge_source(struct admission *admission, const struct admission_peer *peer,
+		       int64_t now_ns, uint32_t *ret_place)
+{
+	enum close_reason reason;
+	struct ucred credentials;
+	int64_t until_ns;
+	uint64_t hash;
+
+	if (!sources_identify(&admission->source_rules, peer->address,
+			      admission_find_user(peer, &credentials), &hash))
+		return CLOSE_NONE;
+	reason = sources_enter(&admission->sources, &admission->older, hash,
+			       admission->connections_per_source, ret_place);
+	if (reason != CLOSE_NONE || *ret_place == 0 || admission->source_rate.interval_ns == 0)
+		return reason;
+	if (bucket_take(sources_bucket(&admission->sources, *ret_place), &admission->source_rate,
+			now_ns, 0, &until_ns))
+		return CLOSE_NONE;
+	sources_leave(&admission->sources, *ret_place);
+	*ret_place = ADMISSION_NO_SOURCE;
+	return CLOSE_SOURCE_RATE;
+}
+
+/* What older generations have left of the bucket of all. */
+static int64_t
+admission_find_older(const struct admission *admission)
+{
+	int64_t full_ns = 0;
+
+	for (size_t i = 0; i < admission->older.count; i++) {
+		int64_t other_ns = atomic_load_explicit(&admission->older.tables[i].shared->full_ns,
+							memory_order_relaxed);
+
+		full_ns = other_ns > full_ns ? other_ns : full_ns;
+	}
+	return full_ns;
+}
+
+static bool
+admission_take(struct admission *admission, int64_t now_ns, int64_t *ret_until_ns)
+{
+	return bucket_take(&admission->sources.shared->full_ns, &admission->rate, now_ns,
+			   admission_find_older(admission), ret_until_ns);
+}
+
+/* What a client uses up: its source's connections and tokens, and the tokens of all. */
+static enum close_reason
+admission_judge_limits(struct admission *admission, const struct admission_peer *peer,
+		       uint32_t *ret_source)
+{
+	bool is_rated = admission->rate.interval_ns != 0 && !admission->waits_for_rate;
+	enum close_reason reason = CLOSE_NONE;
+	int64_t now_ns, until_ns;
+
+	if (!admission->has_sources && !is_rated)
+		return CLOSE_NONE;
+	now_ns = is_rated || admission->source_rate.interval_ns != 0 ? clock_now_ns() : 0;
+	if (admission->has_sources)
+		reason = admission_judge_source(admission, peer, now_ns, ret_source);
+	if (reason != CLOSE_NONE || !is_rated || admission_take(admission, now_ns, &until_ns))
+		return reason;
+	/* its source has not had what was taken from it */
+	if (*ret_source != ADMISSION_NO_SOURCE && admission->source_rate.interval_ns != 0)
+		bucket_give_back(sources_bucket(&admission->sources, *ret_source),
+				 &admission->source_rate);
+	admission_leave(admission, *ret_source);
+	*ret_source = ADMISSION_NO_SOURCE;
+	return CLOSE_RATE;
+}
+
 enum close_reason
 admission_judge(struct admission *admission, const struct admission_peer *peer,
 		uint32_t *ret_source)
@@ -116,12 +204,28 @@ admission_judge(struct admission *admission, const struct admission_peer *peer,
 		if (reason != CLOSE_NONE)
 			return reason;
 	}
-	return CLOSE_NONE;
+	return admission_judge_limits(admission, peer, ret_source);
+}
+
+bool
+admission_reserve(struct admission *admission, int64_t *ret_until_ns)
+{
+	if (admission_take(admission, clock_now_ns(), ret_until_ns))
+		return true;
+	atomic_store_explicit(&admission->sources.shared->waits_until_ns, *ret_until_ns,
+			      memory_order_relaxed);
+	return false;
+}
+
+void
+admission_give_back(struct admission *admission)
+{
+	bucket_give_back(&admission->sources.shared->full_ns, &admission->rate);
 }
 
 void
 admission_leave(struct admission *admission, uint32_t source)
 {
-	(void)admission;
-	(void)source;
+	if (source != ADMISSION_NO_SOURCE)
+		sources_leave(&admission->sources, source);
 }

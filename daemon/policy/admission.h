@@ -15,6 +15,7 @@
 #include "ipc/close_reason.h"
 #include "ipc/scoreboard.h"
 #include "policy/access.h"
+#include "policy/sources.h"
 
 /* Who asks. */
 struct admission_peer {
@@ -31,6 +32,15 @@ struct admission {
 	bool is_asked;		  /* there is anything to ask at all */
 	struct scoreboard *board; /* not owned */
 	struct access access;	  /* who may come in, and when */
+
+	/* limits: of sources, and of all together */
+	bool has_sources;
+	bool waits_for_rate;		 /* limits.rate is asked before a client is taken */
+	uint32_t connections_per_source; /* 0: any number */
+	struct bucket_rate rate, source_rate;
+	struct sources_rules source_rules;
+	struct sources sources;
+	struct sources_older older; /* nothing in it: there are none */
 };
 
 /* The rules that a client cannot use up, in the order in which they are asked. */
@@ -61,6 +71,12 @@ admission_is_needed(const struct admission *admission)
  * back with admission_leave when it has left. */
 enum close_reason admission_judge(struct admission *admission, const struct admission_peer *peer,
 				  uint32_t *ret_source);
+
+/* Under waits_for_rate, before a client is taken: a token for it. False: there is none before
+ * *ret_until_ns, and the supervisor can see that nobody is accepted till then. */
+bool admission_reserve(struct admission *admission, int64_t *ret_until_ns);
+/* The token was not needed: nobody was there, or he may not come in. */
+void admission_give_back(struct admission *admission);
 
 /* A client that came in has left, or the process that served it has. */
 void admission_leave(struct admission *admission, uint32_t source);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "ipc/protocol.h"
+#include "policy/sources.h"
 #include "supervisor/listener.h"
 
 /* What of the supervisor's own environment workers get. */
@@ -64,6 +65,19 @@ birth_protocol(int64_t protocol)
 		return WORKER_UNIXGRAM;
 	default:
 		return WORKER_TCP;
+	}
+}
+
+static uint32_t
+birth_on_limit(int64_t on_limit)
+{
+	switch (on_limit) {
+	case CONF_LIMIT_CLOSE:
+		return WORKER_CLOSE;
+	case CONF_LIMIT_RESET:
+		return WORKER_RESET;
+	default:
+		return WORKER_WAIT;
 	}
 }
 
@@ -171,6 +185,38 @@ birth_timeout(int64_t ms)
 	return ms < 0 ? 0 : (uint64_t)ms;
 }
 
+/* What clients may do. */
+static void
+birth_add_limits(const struct listener *listener, struct worker_settings *settings)
+{
+	const struct conf_limits *conf = &listener->conf->limits;
+	const int64_t *key = listener->world->source_key;
+	uint32_t most = settings->has_sessions && settings->max_sessions > settings->limit
+				? settings->max_sessions
+				: settings->limit;
+
+	settings->limits = (struct worker_limits){
+		.source_prefix_ipv4 = (uint32_t)conf->source_prefix_ipv4,
+		.source_prefix_ipv6 = (uint32_t)conf->source_prefix_ipv6,
+		.connections_per_source = (uint32_t)conf->connections_per_source,
+		.rate = (uint64_t)conf->rate,
+		.source_rate = (uint64_t)conf->rate_per_source,
+		.rate_burst = (uint64_t)conf->rate_burst,
+		.source_rate_burst = (uint64_t)conf->rate_per_source_burst,
+		.on_limit = birth_on_limit(conf->on_limit),
+		.on_source_limit = birth_on_limit(conf->on_source_limit),
+		.banner = conf->banner,
+		.send_rate = (uint64_t)conf->send_rate,
+		.receive_rate = (uint64_t)conf->receive_rate,
+		.request_memory = (uint64_t)conf->request_memory,
+	};
+	if (conf->connections_per_source == 0 && conf->rate_per_source == 0)
+		return;
+	settings->limits.source_sets = sources_count_sets(most);
+	settings->limits.source_key = sources_derive_key(
+		&(struct siphash_key){{(uint64_t)key[0], (uint64_t)key[1]}}, listener->conf->name);
+}
+
 struct worker_settings
 listener_settings(const struct listener *listener, uint32_t generation, enum worker_purpose purpose)
 {
@@ -233,6 +279,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 	};
 
 	birth_add_process(conf, &settings);
+	birth_add_limits(listener, &settings);
 	if (listener->world->log_level != 0 &&
 	    (listener->world->log_level_of == config || listener->own_config != NULL))
 		settings.log_level = (int32_t)listener->world->log_level;

@@ -32,6 +32,8 @@ struct listener_world {
 	int ports_reading_fd; /* the same, for workers */
 	struct port_page *ports;
 	uint64_t next_serial; /* of workers, ever */
+	/* Tables of sources are made with it: random, and the same as long as there are workers. */
+	int64_t source_key[2];
 	/* Instead of what that configuration says; 0: nothing instead. */
 	int log_level;
 	const struct config *log_level_of; /* not owned, only compared */
@@ -115,7 +117,7 @@ void listener_set_config(struct listener *listener, struct config *config,
 /* Makes a child one of this listener's. */
 void listener_own(struct listener *listener, struct child *child);
 /* Maps a child's scoreboard, which has this descriptor from now on. 0 or a negative errno. */
-int listener_map_board(struct child *child, int fd, size_t slots);
+int listener_map_board(struct child *child, int fd, size_t slots, uint32_t sets);
 
 /* A child that is not started yet, with this listener as its owner. In listener_worker.c, as what
  * follows. */

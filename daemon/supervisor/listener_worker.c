@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "policy/sources.h"
 
 /* More old workers than a configuration may allow (max_generations). */
 #define LISTENER_MOST_OLDER 100
@@ -32,30 +33,33 @@ listener_close_files(struct child *child)
 }
 
 int
-listener_map_board(struct child *child, int fd, size_t slots)
+listener_map_board(struct child *child, int fd, size_t slots, uint32_t sets)
 {
+	size_t size = sources_board_size(slots, sets);
 	struct stat st;
 	void *board;
 
 	/* what is shorter would be a SIGBUS */
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_size < 0 || (size_t)st.st_size != scoreboard_size(slots))
+	if (st.st_size < 0 || (size_t)st.st_size != size)
 		return -EBADF;
-	board = mmap(NULL, scoreboard_size(slots), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	board = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (board == MAP_FAILED)
 		return -errno;
 	child->board = board;
 	child->board_slots = slots;
+	child->board_sets = sets;
 	child->board_fd = fd;
 	return 0;
 }
 
 static int
-listener_open_board(struct child *child, size_t slots)
+listener_open_board(struct child *child, size_t slots, uint32_t sets)
 {
-	CLEANUP_CLOSE int fd = fd_shared_memfd("handlerd-scoreboard", scoreboard_size(slots));
-	int r = fd < 0 ? fd : listener_map_board(child, fd, slots);
+	CLEANUP_CLOSE int fd =
+		fd_shared_memfd("handlerd-scoreboard", sources_board_size(slots, sets));
+	int r = fd < 0 ? fd : listener_map_board(child, fd, slots, sets);
 
 	if (r < 0)
 		return r;
@@ -71,7 +75,7 @@ listener_close_board(struct child *child)
 {
 	if (child->board == NULL)
 		return;
-	(void)munmap(child->board, scoreboard_size(child->board_slots));
+	(void)munmap(child->board, sources_board_size(child->board_slots, child->board_sets));
 	(void)close(child->board_fd);
 	child->board = NULL;
 }
@@ -145,6 +149,7 @@ listener_add_fds(const struct listener *listener, const struct child *const *old
 	fds[count++] = listener->vacancy_fd;
 	for (size_t i = 0; i < settings->older_count; i++) {
 		settings->older_slots[i] = (uint32_t)older[i]->board_slots;
+		settings->older_sets[i] = older[i]->board_sets;
 		fds[count++] = older[i]->board_fd;
 	}
 }
@@ -201,16 +206,17 @@ listener_start_child(struct child *child, uint32_t generation)
 	struct listener *listener = child->owner_data;
 	struct worker_settings settings = listener_settings(listener, generation, WORKER_SERVE);
 	const struct child *older[LISTENER_MOST_OLDER + 1];
-	uint32_t older_slots[LISTENER_MOST_OLDER + 1];
+	uint32_t older_slots[LISTENER_MOST_OLDER + 1], older_sets[LISTENER_MOST_OLDER + 1];
 	CLEANUP_FREE int *fds =
 		memory_zero(settings.socket_count + COUNT_OF(older) + 1, sizeof(int));
 	int r;
 
 	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
 	settings.older_slots = older_slots;
+	settings.older_sets = older_sets;
 	settings.older_count = (uint32_t)listener_find_older(child, older, LISTENER_MOST_OLDER);
 	listener_note_files(child);
-	r = listener_open_board(child, settings.limit);
+	r = listener_open_board(child, settings.limit, settings.limits.source_sets);
 	if (r >= 0) {
 		listener_add_fds(listener, older, &settings, fds);
 		if (pin_was_overwritten(&listener->pin))

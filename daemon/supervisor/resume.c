@@ -84,7 +84,8 @@ resume_attach_child(struct listener *listener, struct child *child)
 	if (child == NULL)
 		return;
 	if (child->board_fd >= 0) {
-		r = listener_map_board(child, child->board_fd, child->board_slots);
+		r = listener_map_board(child, child->board_fd, child->board_slots,
+				       child->board_sets);
 		if (r < 0) {
 			log_error("the counters of a worker of '%s' are lost: %s", listener->name,
 				  strerror(-r));

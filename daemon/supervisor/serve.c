@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -56,6 +57,11 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	supervisor->world.places = &supervisor->places;
 	supervisor->world.is_once = cmdline->is_once || cmdline->is_inetd;
 	supervisor->world.is_connection = cmdline->is_inetd;
+	if (getrandom(supervisor->world.source_key, sizeof(supervisor->world.source_key), 0) < 0) {
+		r = -errno;
+		(void)fprintf(stderr, "handlerd: cannot start: getrandom: %s\n", strerror(-r));
+		return r;
+	}
 	return 0;
 }
 

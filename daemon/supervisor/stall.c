@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "policy/sources.h"
 #include "supervisor/supervisor.h"
 
 #define STALL_BATCH 64
@@ -72,6 +73,18 @@ stall_is_at_limit(const struct listener *listener)
 	return open >= (uint64_t)listener->limit;
 }
 
+/* Clients wait until limits.rate allows more. */
+static bool
+stall_waits_for_rate(const struct listener *listener, int64_t now_ns)
+{
+	const struct child *child = listener->current;
+	struct sources sources =
+		sources_of_board(child->board, child->board_slots, child->board_sets);
+
+	return listener->conf->limits.rate != 0 &&
+	       atomic_load(&sources.shared->waits_until_ns) > now_ns;
+}
+
 /* Something that changes with each connection that is accepted and each datagram that is read. */
 static uint64_t
 stall_count_taken(const struct listener *listener)
@@ -128,7 +141,9 @@ stall_sample(const struct stall_watch *watch, struct listener *listener, int64_t
 	}
 	for (size_t i = 0; i < listener->socket_count && !is_waiting; i++)
 		is_waiting = stall_has_waiting(listener->sockets[i]);
-	if (stall_note(&listener->stall, is_waiting && !stall_is_at_limit(listener),
+	if (stall_note(&listener->stall,
+		       is_waiting && !stall_is_at_limit(listener) &&
+			       !stall_waits_for_rate(listener, now_ns),
 		       is_waiting ? stall_count_taken(listener) : 0, now_ns))
 		stall_tell(listener);
 	for (size_t i = 0; i < listener->socket_count && !is_waiting; i++)

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "policy/sources.h"
 
 #define TABLE(name_, what_)                                                                        \
 	const struct state_table state_##name_##_table = {                                         \
@@ -24,6 +25,10 @@ static const struct state_field supervisor_fields[] = {
 	STATE_ROW_NUMBER(struct supervisor, "started_ns", started_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct supervisor, "started_s", started_s, INT64_MIN, INT64_MAX),
 	STATE_ROW_NUMBER(struct supervisor, "log_level", world.log_level, 0, LOG_LEVEL_DEBUG),
+	STATE_ROW_NUMBER(struct supervisor, "source_key_0", world.source_key[0], INT64_MIN,
+			 INT64_MAX),
+	STATE_ROW_NUMBER(struct supervisor, "source_key_1", world.source_key[1], INT64_MIN,
+			 INT64_MAX),
 	STATE_ROW_NUMBER(struct supervisor, "next_serial", world.next_serial, 0, INT64_MAX),
 	STATE_ROW_BOOL(struct supervisor, "has_store", sockets.store.is_open),
 	STATE_ROW_FD(struct supervisor, "journal", world.journal_fd),
@@ -149,6 +154,7 @@ static const struct state_field child_fields[] = {
 	STATE_ROW_CHARS(struct child, "build_id", build_id),
 	STATE_ROW_FD(struct child, "board", board_fd),
 	STATE_ROW_NUMBER(struct child, "slots", board_slots, 0, SCOREBOARD_MOST_SLOTS),
+	STATE_ROW_NUMBER(struct child, "sets", board_sets, 0, SOURCES_MOST_SETS),
 };
 TABLE(child, "a worker");
 

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 #include "conf/settings.h"
+#include "policy/sources.h"
 #include "supervisor/state_field.h"
 
 #define READ_MOST_GROUPS 65536
@@ -111,7 +112,8 @@ read_check_child(struct state_reader *reader, const struct child *child, const j
 			child->name, child->process.protocol, PROTOCOL_OLDEST, PROTOCOL_VERSION);
 	if (child->board_fd >= 0 &&
 	    (child->board_slots == 0 ||
-	     json_integer_value(size) != (json_int_t)scoreboard_size(child->board_slots)))
+	     json_integer_value(size) !=
+		     (json_int_t)sources_board_size(child->board_slots, child->board_sets)))
 		return state_refuse(reader, "the scoreboard of '%s' has another layout",
 				    child->name);
 	return true;

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "conf/settings.h"
+#include "policy/sources.h"
 #include "supervisor/state_field.h"
 
 static void
@@ -174,7 +175,8 @@ write_child(const struct child *child, struct state_fds *fds)
 	write_set(object, "state", json_string(child_state_name(child->state)));
 	if (child->board != NULL)
 		write_set(object, "board_size",
-			  json_integer((json_int_t)scoreboard_size(child->board_slots)));
+			  json_integer((json_int_t)sources_board_size(child->board_slots,
+								      child->board_sets)));
 	backoff = state_put(&state_backoff_table, &child->backoff, NULL);
 	write_set(backoff, "crashes_ns",
 		  state_put_numbers((const uint64_t *)child->backoff.crashes_ns, BACKOFF_BURST));

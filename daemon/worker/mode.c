@@ -102,4 +102,7 @@ worker_fill_mode(struct worker *worker)
 	if (settings->has_sessions)
 		mode->session_timeout_ns = (int64_t)settings->session_timeout_ms * CLOCK_NS_PER_MS;
 	mode->max_sessions = settings->max_sessions;
+	mode->on_limit = (enum worker_on_limit)settings->limits.on_limit;
+	mode->on_source_limit = (enum worker_on_limit)settings->limits.on_source_limit;
+	mode->banner = settings->limits.banner;
 }

@@ -381,7 +381,7 @@ serve_open_older(struct worker *worker)
 	int vacancy_fd = WORKER_FD_SOCKETS + (int)settings->socket_count;
 
 	return older_open(&worker->mode.older, vacancy_fd, vacancy_fd + 1, settings->older_slots,
-			  settings->older_count);
+			  settings->older_sets, settings->older_count);
 }
 
 static int serve_signal_fd = -1;
@@ -448,19 +448,19 @@ serve_open_loop(struct worker *worker)
 int
 worker_open_board(struct worker *worker)
 {
-	size_t size = scoreboard_size(worker->settings.limit);
+	size_t size =
+		sources_board_size(worker->settings.limit, worker->settings.limits.source_sets);
 	char path[HANDLER_PATH_SIZE];
 	void *board = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_SCOREBOARD, 0);
 
 	if (board == MAP_FAILED)
 		return -errno;
 	worker->server.board = worker->mode.board = board;
-	worker->server.admission.board = board;
 	atomic_store(&worker->server.board->next_connection_id,
 		     worker->settings.serial * SCOREBOARD_IDS_PER_WORKER);
 	crash_open(&worker->server.board->crash, handler_format_path(path, sizeof(path)),
 		   worker->settings.handler_path);
-	return 0;
+	return worker_open_admission(worker);
 }
 
 /* Everything up to READY. */
@@ -493,6 +493,11 @@ serve_prepare(struct worker *worker)
 	r = concurrency_init(&worker->mode);
 	if (r >= 0)
 		r = serve_open_older(worker);
+	worker->server.admission.older = (struct sources_older){
+		.tables = worker->mode.older.tables,
+		.count = worker->mode.older.count,
+		.is_over = &worker->mode.older.is_over,
+	};
 	if (r >= 0)
 		r = worker->mode.ops->prepare(&worker->mode);
 	if (r < 0) {

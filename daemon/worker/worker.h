@@ -50,6 +50,8 @@ int worker_open_board(struct worker *worker);
 void worker_choose_mode(struct worker *worker);
 void worker_fill_mode(struct worker *worker);
 bool worker_is_datagram(const struct worker_settings *settings);
+/* Who may come in, with what is counted in the scoreboard. In limits.c. */
+int worker_open_admission(struct worker *worker);
 
 /* Serves until drained; returns the exit status. */
 int worker_serve(struct worker *worker);

@@ -154,7 +154,8 @@ prepare_on(int type, in_addr_t host)
 		.on_broken = on_broken,
 	};
 	ck_assert_int_eq(
-		older_open(&mode.older, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 0, NULL, 0), 0);
+		older_open(&mode.older, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), 0, NULL, NULL, 0),
+		0);
 	ck_assert_int_eq(concurrency_init(&mode), 0);
 }
 

@@ -232,6 +232,7 @@ START_TEST(wrong_type_is_refused)
 		if ((row->type == SETTING_INT && i == 0) || (row->type == SETTING_BOOL && i == 2) ||
 		    (row->type == SETTING_SWITCH && i == 2) ||
 		    (row->type == SETTING_FRACTION && i <= 1) ||
+		    ((row->flags & SETTING_OR_CONTROL) != 0 && i == 3) ||
 		    (row->type == SETTING_OPTIONS && i == 5) || row->type == SETTING_ENTRIES) {
 			free(file);
 			continue;
@@ -272,6 +273,7 @@ START_TEST(row_is_in_what_is_written_out)
 		"listeners = ( { name = \"a\"; address = \"*:1\"; handler = \"x\"; "
 		"access = { file = \"/f\"; }; socket = { device = \"lo\"; congestion = \"cubic\"; "
 		"keepalive = { }; }; "
+		"limits = { banner = \"no\"; }; "
 		"options = { a = 1; }; environment = { A = \"1\"; }; groups = [ ]; nice = 1; "
 		"root_directory = \"/srv\"; "
 		"cpu_affinity = \"0\"; oom_score_adj = 0; rlimits = { as = \"unlimited\"; core = "

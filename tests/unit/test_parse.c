@@ -64,6 +64,55 @@ START_TEST(duration_reads_as_written_or_not_at_all)
 }
 END_TEST
 
+static const struct rate {
+	const char *text;
+	int result;
+	int64_t number;
+	const char *again; /* NULL: the same text */
+} rates[] = {
+	{"100/s", 0, 360000, NULL},
+	{"5/min", 0, 300, NULL},
+	{"20/h", 0, 20, NULL},
+	{"1/s", 0, 3600, NULL},
+	{"60/h", 0, 60, "1/min"},
+	{"90/min", 0, 5400, NULL},
+	{"120/min", 0, 7200, "2/s"},
+	{"007/s", 0, 25200, "7/s"},
+	{"none", 0, PARSE_NONE, NULL},
+	{"2562047788015215/s", 0, INT64_C(2562047788015215) * 3600, NULL},
+	{"2562047788015216/s", -ERANGE, 0, NULL},
+	{"18446744073709551615/h", -ERANGE, 0, NULL},
+	{"18446744073709551616/h", -ERANGE, 0, NULL},
+	{"0/s", -EINVAL, 0, NULL},
+	{"", -EINVAL, 0, NULL},
+	{"100", -EINVAL, 0, NULL},
+	{"100/", -EINVAL, 0, NULL},
+	{"/s", -EINVAL, 0, NULL},
+	{"100s", -EINVAL, 0, NULL},
+	{"100/s ", -EINVAL, 0, NULL},
+	{"100 /s", -EINVAL, 0, NULL},
+	{"100/m", -EINVAL, 0, NULL},
+	{"100/S", -EINVAL, 0, NULL},
+	{"100/d", -EINVAL, 0, NULL},
+	{"100/sec", -EINVAL, 0, NULL},
+	{"-1/s", -EINVAL, 0, NULL},
+	{"1.5/s", -EINVAL, 0, NULL},
+};
+
+START_TEST(rate_reads_as_written_or_not_at_all)
+{
+	const struct rate *row = &rates[_i];
+	int64_t number = 77;
+	char text[40];
+
+	ck_assert_msg(parse_rate(row->text, &number) == row->result, "%s", row->text);
+	ck_assert_msg(number == (row->result == 0 ? row->number : 77), "%s", row->text);
+	if (row->result == 0)
+		ck_assert_str_eq(parse_format_rate(number, text, sizeof(text)),
+				 row->again != NULL ? row->again : row->text);
+}
+END_TEST
+
 static const struct size {
 	const char *text;
 	int result;
@@ -308,6 +357,7 @@ main(void)
 			    UNIT_COUNT(percents));
 	tcase_add_loop_test(cases, byte_rate_reads_as_written_or_not_at_all, 0,
 			    UNIT_COUNT(byte_rates));
+	tcase_add_loop_test(cases, rate_reads_as_written_or_not_at_all, 0, UNIT_COUNT(rates));
 	tcase_add_loop_test(cases, mode_is_three_or_four_octal_digits, 0, UNIT_COUNT(modes));
 	tcase_add_loop_test(cases, number_is_decimal_and_fits_in_64_bits, 0, UNIT_COUNT(numbers));
 	tcase_add_loop_test(cases, duration_is_written_with_the_largest_unit_that_divides_it, 0,

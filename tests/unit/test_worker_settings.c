@@ -9,6 +9,7 @@
 
 static char *items[] = {TEXT("a"), TEXT(""), TEXT("c\nd")};
 static uint32_t older[] = {64, UINT32_MAX};
+static uint32_t older_sets[] = {31, 32};
 static gid_t groups[] = {0, 1000, UINT32_MAX - 1};
 static struct worker_rlimit rlimits[] = {{7, UINT64_MAX}, {4, 0}};
 static struct worker_option options[] = {
@@ -75,6 +76,25 @@ static const struct worker_settings full = {
 	.max_sessions = 23,
 	.socket_count = 20,
 	.older_slots = older,
+	.older_sets = older_sets,
+	.limits =
+		{
+			.source_sets = 24,
+			.source_key = {{UINT64_C(1) << 50, UINT64_C(1) << 51}},
+			.source_prefix_ipv4 = 25,
+			.source_prefix_ipv6 = 26,
+			.connections_per_source = 27,
+			.rate = UINT64_C(1) << 52,
+			.source_rate = UINT64_C(1) << 53,
+			.rate_burst = UINT64_C(1) << 54,
+			.source_rate_burst = UINT64_C(1) << 55,
+			.on_limit = WORKER_RESET,
+			.on_source_limit = WORKER_CLOSE,
+			.banner = TEXT("busy\r\n"),
+			.send_rate = UINT64_C(1) << 56,
+			.receive_rate = UINT64_C(1) << 57,
+			.request_memory = UINT64_C(1) << 58,
+		},
 	.older_count = 2,
 	.log_target = 1,
 	.log_is_json = true,
@@ -177,6 +197,24 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(older_count);
 	for (uint32_t i = 0; i < a->older_count; i++)
 		SAME(older_slots[i]);
+	for (uint32_t i = 0; i < a->older_count; i++)
+		SAME(older_sets[i]);
+	SAME(limits.source_sets);
+	SAME(limits.source_key.words[0]);
+	SAME(limits.source_key.words[1]);
+	SAME(limits.source_prefix_ipv4);
+	SAME(limits.source_prefix_ipv6);
+	SAME(limits.connections_per_source);
+	SAME(limits.rate);
+	SAME(limits.source_rate);
+	SAME(limits.rate_burst);
+	SAME(limits.source_rate_burst);
+	SAME(limits.on_limit);
+	SAME(limits.on_source_limit);
+	check_text(a->limits.banner, b->limits.banner);
+	SAME(limits.send_rate);
+	SAME(limits.receive_rate);
+	SAME(limits.request_memory);
 	SAME(log_target);
 	SAME(log_is_json);
 	SAME(log_level);

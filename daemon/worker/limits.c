@@ -1,0 +1,30 @@
+/*
+ * limits.c - what the settings say of clients, as it is asked in front of every handler.
+ */
+#include "worker/worker.h"
+
+int
+worker_open_admission(struct worker *worker)
+{
+	const struct worker_limits *limits = &worker->settings.limits;
+	struct admission *admission = &worker->server.admission;
+
+	admission->board = worker->server.board;
+	admission->has_sources = limits->source_sets > 0;
+	admission->connections_per_source = limits->connections_per_source;
+	admission->rate = bucket_rate_of(limits->rate, limits->rate_burst);
+	admission->source_rate = bucket_rate_of(limits->source_rate, limits->source_rate_burst);
+	/* what others' sessions wait for may stand behind */
+	admission->waits_for_rate = limits->rate != 0 && limits->on_limit == WORKER_WAIT &&
+				    !worker->settings.has_sessions;
+	admission->source_rules = (struct sources_rules){
+		.key = limits->source_key,
+		.prefix_ipv4 = limits->source_prefix_ipv4,
+		.prefix_ipv6 = limits->source_prefix_ipv6,
+	};
+	admission->sources = sources_of_board(worker->server.board, worker->settings.limit,
+					      limits->source_sets);
+	if (admission->has_sources || (limits->rate != 0 && !admission->waits_for_rate))
+		admission->is_asked = true;
+	return sources_init(&admission->sources);
+}
