@@ -257,7 +257,7 @@ def test_who_is_too_early_waits_for_the_next_token(start, mode):
         client.close()
     took = time.monotonic() - began
     # seven intervals, and no delay that adds up
-    assert 0.65 <= took <= 1.0 * SLOW, took
+    assert 0.65 <= took <= 1.5 * SLOW, took
     assert ended(daemon) == 0
     assert procfs.cpu_seconds(daemon.worker()) - cpu <= 0.05 * SLOW
 
@@ -282,7 +282,7 @@ def test_datagrams_wait_in_the_queue_for_their_tokens(start, mode):
         client.send(b"x")
     for _ in range(5):
         assert client.receive() == b"x"
-    assert 0.35 <= time.monotonic() - began <= 0.8 * SLOW
+    assert 0.35 <= time.monotonic() - began <= 1.2 * SLOW
 
 
 @pytest.mark.parametrize("mode", ["threading", "fibers"])
@@ -441,18 +441,18 @@ def test_a_reset_has_no_banner(start):
 
 # Floods
 
+@pytest.mark.alone
 @pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
 def test_others_connect_as_fast_while_one_source_opens_thousands(start, mode):
     daemon = start(limited(mode, connections_per_source=8))
     address, times = daemon.address(), []
     script = f"""
-import socket
+import resource, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (6000, 6000))
 held = []
 for _ in range(5000):
     sock = socket.socket(); sock.bind(("127.0.0.9", 0)); sock.connect({address!r})
     held.append(sock)
-    if len(held) > 500:
-        held.pop(0).close()
 """
     flood = subprocess.Popen(["/usr/bin/python3", "-c", script])
     while flood.poll() is None:
@@ -464,7 +464,8 @@ for _ in range(5000):
     times.sort()
     assert len(times) > 20
     assert times[len(times) * 99 // 100] <= 0.05 * SLOW, times[-10:]
-    daemon.until(lambda state: state["e"].refused >= 4900, "the others were refused")
+    daemon.until(lambda state: state["e"].accepted == 5000 + len(times), "all were looked at")
+    assert ended(daemon) == 4992
 
 
 @pytest.mark.parametrize("mode", ["threading", "fibers"])
@@ -477,9 +478,11 @@ def test_datagrams_of_a_flood_are_read_and_dropped(start, mode):
         sock.connect((host, port))
         for _ in range(sent):
             sock.send(b"x")
+    # the kernel may have had no room for one
     other = daemon.connect(source=(SOURCES[0], 0))
-    assert other.ask(b"y") == b"y"
+    daemon.until(lambda _: not other.send(b"y").is_silent(0.05), "another source is answered")
     assert client.is_silent(0)
+    other.everything()
     before = procfs.cpu_seconds(daemon.worker())
     assert other.is_silent(0.5)
     assert procfs.cpu_seconds(daemon.worker()) - before <= 0.025 * SLOW
