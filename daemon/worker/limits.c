@@ -22,9 +22,19 @@ worker_open_admission(struct worker *worker)
 		.prefix_ipv4 = limits->source_prefix_ipv4,
 		.prefix_ipv6 = limits->source_prefix_ipv6,
 	};
-	admission->sources = sources_of_board(worker->server.board, worker->settings.limit,
-					      limits->source_sets);
+	admission->sources =
+		sources_of_board(worker->server.board, worker->settings.limit, limits->source_sets);
 	if (admission->has_sources || (limits->rate != 0 && !admission->waits_for_rate))
 		admission->is_asked = true;
 	return sources_init(&admission->sources);
+}
+
+void
+worker_count_older(struct worker *worker)
+{
+	worker->server.admission.older = (struct sources_older){
+		.tables = worker->mode.older.tables,
+		.count = worker->mode.older.count,
+		.is_over = &worker->mode.older.is_over,
+	};
 }

@@ -493,11 +493,7 @@ serve_prepare(struct worker *worker)
 	r = concurrency_init(&worker->mode);
 	if (r >= 0)
 		r = serve_open_older(worker);
-	worker->server.admission.older = (struct sources_older){
-		.tables = worker->mode.older.tables,
-		.count = worker->mode.older.count,
-		.is_over = &worker->mode.older.is_over,
-	};
+	worker_count_older(worker);
 	if (r >= 0)
 		r = worker->mode.ops->prepare(&worker->mode);
 	if (r < 0) {

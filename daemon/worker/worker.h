@@ -52,6 +52,8 @@ void worker_fill_mode(struct worker *worker);
 bool worker_is_datagram(const struct worker_settings *settings);
 /* Who may come in, with what is counted in the scoreboard. In limits.c. */
 int worker_open_admission(struct worker *worker);
+/* What older generations serve counts for its source, once their scoreboards are there. */
+void worker_count_older(struct worker *worker);
 
 /* Serves until drained; returns the exit status. */
 int worker_serve(struct worker *worker);
