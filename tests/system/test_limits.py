@@ -242,6 +242,7 @@ def test_all_together_come_as_often_as_they_may(start, mode):
     for i in range(6):
         with daemon.connect(source=(SOURCES[i % 3], 0)) as client:
             served.append(is_served(client))
+        daemon.until(lambda state: state["e"].open == 0, "its flow is free")
     assert served == [True] * 3 + [False] * 3
     daemon.log.wait(r"refused: rate$")
 
