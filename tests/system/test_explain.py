@@ -251,8 +251,8 @@ def test_control_group_may_ask(start):
         return ctl("explain", "--control", daemon.control, "--json", "echo",
                    "127.0.0.1").returncode
 
-    assert as_user(NOBODY, NOBODY, [gid], ask) == "0"
-    assert as_user(NOBODY, NOBODY, [], ask) != "0"
+    assert as_user(7, 7, [gid], ask) == "0"
+    assert as_user(7, 7, [], ask) != "0"
 
 
 def test_options_are_offered():
