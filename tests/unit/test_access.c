@@ -545,23 +545,23 @@ END_TEST
 int
 main(void)
 {
-	TCase *tests = tcase_create("access");
+	TCase *cases = tcase_create("access");
 
-	tcase_set_timeout(tests, 60);
-	tcase_add_test(tests, random_tables_say_what_a_plain_search_says);
-	tcase_add_test(tests, the_longest_prefix_wins_and_a_tie_denies);
-	tcase_add_test(tests, who_is_not_named_may_come_in_unless_somebody_is_allowed);
-	tcase_add_test(tests, all_is_every_address_and_shorter_than_any);
-	tcase_add_test(tests, a_mapped_address_in_a_list_is_an_ipv4_address);
-	tcase_add_test(tests,
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, random_tables_say_what_a_plain_search_says);
+	tcase_add_test(cases, the_longest_prefix_wins_and_a_tie_denies);
+	tcase_add_test(cases, who_is_not_named_may_come_in_unless_somebody_is_allowed);
+	tcase_add_test(cases, all_is_every_address_and_shorter_than_any);
+	tcase_add_test(cases, a_mapped_address_in_a_list_is_an_ipv4_address);
+	tcase_add_test(cases,
 		       of_a_unix_peer_the_user_goes_before_the_groups_and_a_denied_group_decides);
-	tcase_add_test(tests, who_reads_meanwhile_sees_one_table_or_the_other);
-	tcase_add_test(tests, what_has_no_room_leaves_what_was);
-	tcase_add_test(tests, readers_can_neither_write_nor_shrink_it);
-	tcase_add_test(tests, another_execution_goes_on_with_it);
-	tcase_add_test(tests, a_schedule_turns_at_its_minutes);
-	tcase_add_test(tests, a_schedule_follows_the_zone_and_summer_time);
-	tcase_add_test(tests, a_schedule_agrees_with_the_clock_of_the_wall);
-	tcase_add_test(tests, times_are_published);
-	return unit_run("access", tests);
+	tcase_add_test(cases, who_reads_meanwhile_sees_one_table_or_the_other);
+	tcase_add_test(cases, what_has_no_room_leaves_what_was);
+	tcase_add_test(cases, readers_can_neither_write_nor_shrink_it);
+	tcase_add_test(cases, another_execution_goes_on_with_it);
+	tcase_add_test(cases, a_schedule_turns_at_its_minutes);
+	tcase_add_test(cases, a_schedule_follows_the_zone_and_summer_time);
+	tcase_add_test(cases, a_schedule_agrees_with_the_clock_of_the_wall);
+	tcase_add_test(cases, times_are_published);
+	return unit_run("access", cases);
 }

@@ -189,15 +189,15 @@ END_TEST
 int
 main(void)
 {
-	TCase *tests = tcase_create("prefix");
+	TCase *cases = tcase_create("prefix");
 
-	tcase_add_test(tests, prefixes_and_addresses_are_read_and_written);
-	tcase_add_test(tests, mapped_addresses_are_ipv4);
-	tcase_add_test(tests, host_bits_are_refused_with_both_meanings);
-	tcase_add_test(tests, what_is_no_address_is_refused_with_what_to_write);
-	tcase_add_test(tests, names_are_left_to_be_looked_up);
-	tcase_add_test(tests, words_are_ordered_as_addresses_are);
-	tcase_add_test(tests, parts_of_a_day_have_their_first_minute_and_not_their_last);
-	tcase_add_test(tests, what_is_no_part_of_a_day_is_refused);
-	return unit_run("prefix", tests);
+	tcase_add_test(cases, prefixes_and_addresses_are_read_and_written);
+	tcase_add_test(cases, mapped_addresses_are_ipv4);
+	tcase_add_test(cases, host_bits_are_refused_with_both_meanings);
+	tcase_add_test(cases, what_is_no_address_is_refused_with_what_to_write);
+	tcase_add_test(cases, names_are_left_to_be_looked_up);
+	tcase_add_test(cases, words_are_ordered_as_addresses_are);
+	tcase_add_test(cases, parts_of_a_day_have_their_first_minute_and_not_their_last);
+	tcase_add_test(cases, what_is_no_part_of_a_day_is_refused);
+	return unit_run("prefix", cases);
 }
