@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,20 +63,20 @@ root_name(const struct root *root)
 	return root->settings->root_directory;
 }
 
-/* Something below a directory, reached without a link. A descriptor for the place itself. */
+/* One component of a path, not followed if it is a link. Not openat2, which would take a whole
+ * path: a unit with RestrictSUIDSGID= has none. */
 static int
-root_open(int directory_fd, const char *path)
+root_open_one(int directory_fd, const char *name)
 {
-	struct open_how how = {
-		.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
-	};
-	long fd = syscall(SYS_openat2, directory_fd, path, &how, sizeof(how));
+	int fd;
 
-	return fd < 0 ? -errno : (int)fd;
+	if (strcmp(name, "..") == 0)
+		return -EINVAL;
+	fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
-/* Makes the last component of a path, unless something is there. */
+/* Makes a component of a path, unless something is there. */
 static int
 root_make_one(int directory_fd, const char *name, bool is_directory)
 {
@@ -105,12 +104,12 @@ root_make_point(const struct root *root, int directory_fd, const char *path, boo
 	while (fd >= 0 && (name = strsep(&rest, "/")) != NULL) {
 		int next_fd, r;
 
-		next_fd = root_open(fd, name);
+		next_fd = root_open_one(fd, name);
 		if (next_fd == -ENOENT) {
 			r = root_make_one(fd, name, rest != NULL || is_directory);
 			if (r < 0)
 				return r;
-			next_fd = root_open(fd, name);
+			next_fd = root_open_one(fd, name);
 		}
 		if (next_fd < 0)
 			return next_fd;
@@ -169,16 +168,24 @@ root_bind(const struct root *root, int directory_fd, const char *path, const cha
 }
 
 /* Whether the root directory has something there that is no empty file: a mount point of ours is
- * one. */
+ * one. A link on the way counts as something. */
 static bool
 root_has(const struct root *root, const char *path)
 {
-	CLEANUP_CLOSE int fd = root_open(root->fd, path + 1);
+	CLEANUP_FREE char *rest_of = memory_text(path + 1);
+	CLEANUP_CLOSE int fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0);
+	char *rest = rest_of, *name;
 	struct stat st;
 
-	if (fd < 0)
-		return fd != -ENOENT;
-	return fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0;
+	while (fd >= 0 && (name = strsep(&rest, "/")) != NULL) {
+		int next_fd = root_open_one(fd, name);
+
+		if (next_fd < 0)
+			return next_fd != -ENOENT;
+		(void)close(fd);
+		fd = next_fd;
+	}
+	return fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > 0;
 }
 
 /* /lib is a link to usr/lib, where the machine has it so; and then it is one inside. A link that is

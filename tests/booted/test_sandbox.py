@@ -100,3 +100,44 @@ def test_an_address_family_that_is_forbidden(service):
 def test_a_user_that_workers_cannot_become(service):
     service.drop_in("[Service]\nCapabilityBoundingSet=~CAP_SETUID CAP_SETGID\n")
     assert "CapabilityBoundingSet=" in refusal(service, listener())
+
+
+def test_workers_with_a_root_of_their_own(service):
+    """What the unit forbids of it is named step by step; with the drop-in that the documentation has, it serves."""
+    service.machine.run("mkdir -p /srv/jail && echo inside > /srv/jail/file")
+    entry = listener(root_directory='"/srv/jail"')
+    text = refusal(service, entry)
+    assert "CapabilityBoundingSet= must have it, RestrictNamespaces= must allow mnt, and " \
+        "SystemCallFilter= must have @mount" in text
+    service.drop_in("[Service]\nCapabilityBoundingSet=CAP_SYS_ADMIN\n")
+    text = refusal(service, entry)
+    assert "cannot make a mount namespace for root_directory '/srv/jail': Operation not permitted; in " \
+        "a systemd unit, RestrictNamespaces= must allow mnt" in text
+    service.drop_in("[Service]\nCapabilityBoundingSet=CAP_SYS_ADMIN\nRestrictNamespaces=mnt\n")
+    assert "SystemCallFilter= must have @mount" in refusal(service, entry)
+    service.drop_in("[Service]\nCapabilityBoundingSet=CAP_SYS_ADMIN\nRestrictNamespaces=mnt\n"
+                    "SystemCallFilter=@mount\n")
+    # the unit sees a system that is read-only
+    assert "cannot make the mount point '/usr' in root_directory '/srv/jail': Read-only file system" \
+        in refusal(service, entry)
+    service.machine.run("handlerd -t")
+    service.systemctl("start")
+    assert service.ask() == "hello"
+    status = service.machine.ask(f"cat /proc/{service.worker()}/status")
+    assert "CapPrm:\t0000000000000000" in status and "CapBnd:\t0000000000000000" in status
+    assert service.machine.ask(f"cat /proc/{service.worker()}/root/file") == "inside"
+    assert service.machine.ask("ls /srv/jail/usr") == ""
+
+
+def test_limits_and_priorities_of_a_listener(service):
+    """Under the unit's own capabilities and filter, without a drop-in."""
+    service.configure(listener(nice=-5, oom_score_adj=500, cpu_affinity='"0"', user='"daemon"',
+                               rlimits='{ nofile = 2000; fsize = "1MiB"; core = "0B"; }'))
+    service.systemctl("reload")
+    assert service.ask() == "hello"
+    pid = service.worker()
+    assert service.machine.ask(f"ps -o ni=,user= -p {pid}").split() == ["-5", "daemon"]
+    assert service.machine.ask(f"cat /proc/{pid}/oom_score_adj") == "500"
+    limits = service.machine.ask(f"cat /proc/{pid}/limits")
+    assert "Max open files            2000                 2000" in limits
+    assert "Max file size             1048576              1048576" in limits

@@ -150,7 +150,7 @@ def test_a_crash_is_told_with_the_handlers_functions(start, jail):
     daemon.expects_reports = True
     daemon.connect().send(b"segv\n")
     daemon.log.wait(r"worker of 'i' .* was killed by signal 11")
-    daemon.log.wait(r"handle")
+    daemon.log.wait(r": #\d+ crash_here\+0x[0-9a-f]+ \(sys_crash\.so\+0x[0-9a-f]+\)")
 
 
 def test_t_does_it_all_on_trial(place, jail):
