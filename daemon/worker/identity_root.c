@@ -211,7 +211,8 @@ root_link(const struct root *root, const char *path, bool *ret_is_done)
 	*ret_is_done = true;
 	identity_name_step(root->failure, "make the link '%s' in root_directory '%s'", path,
 			   root_name(root));
-	return symlinkat(target, root->fd, path + 1) < 0 ? -errno : 0;
+	/* another worker may be making the same root */
+	return symlinkat(target, root->fd, path + 1) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static int

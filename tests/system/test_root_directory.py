@@ -92,6 +92,14 @@ def test_each_worker_has_a_tmp_of_its_own(start, mode, jail):
     assert daemon.connect("i").ask("create /tmp/file") == "0"
 
 
+def test_many_workers_make_the_mount_points_of_one_root_at_once(start, jail):
+    names = [f"w{number}" for number in range(12)]
+    daemon = start(*[listener(name, "sys_process", user="nobody", root_directory=str(jail))
+                     for name in names])
+    for name in names:
+        assert daemon.connect(name).ask("read /data/file") == "inside"
+
+
 def test_a_second_start_finds_the_mount_points_and_adds_nothing(start, jail):
     def tree():
         return sorted((str(path), path.lstat().st_mode) for path in jail.rglob("*"))
