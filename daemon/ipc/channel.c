@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 int
 channel_open(int ret_ends[2])
@@ -15,6 +16,38 @@ channel_open(int ret_ends[2])
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret_ends) < 0)
 		return -errno;
 	return 0;
+}
+
+/* Room for one descriptor. */
+union channel_control {
+	struct cmsghdr header;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+/* With control, what it holds goes along. */
+static int
+channel_send_message(int fd, const struct protocol_header *header, const struct buf *payload,
+		     union channel_control *control)
+{
+	struct iovec iov[2] = {
+		{.iov_base = (void *)header, .iov_len = sizeof(*header)},
+		{.iov_base = payload != NULL ? payload->data : NULL,
+		 .iov_len = payload != NULL ? payload->length : 0},
+	};
+	struct msghdr msg = {
+		.msg_iov = iov,
+		.msg_iovlen = 2,
+		.msg_control = control,
+		.msg_controllen = control != NULL ? sizeof(*control) : 0,
+	};
+	ssize_t n;
+
+	if (iov[1].iov_len > PROTOCOL_MESSAGE_SIZE - sizeof(*header))
+		return -EMSGSIZE;
+	do {
+		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
 }
 
 int
@@ -26,26 +59,32 @@ channel_send_version(int fd, uint16_t version, uint32_t generation, enum protoco
 		.type = (uint16_t)type,
 		.generation = generation,
 	};
-	struct iovec iov[2] = {
-		{.iov_base = &header, .iov_len = sizeof(header)},
-		{.iov_base = payload != NULL ? payload->data : NULL,
-		 .iov_len = payload != NULL ? payload->length : 0},
-	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	ssize_t n;
 
-	if (iov[1].iov_len > PROTOCOL_MESSAGE_SIZE - sizeof(header))
-		return -EMSGSIZE;
-	do {
-		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return channel_send_message(fd, &header, payload, NULL);
 }
 
 int
 channel_send(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload)
 {
 	return channel_send_version(fd, PROTOCOL_VERSION, generation, type, payload);
+}
+
+int
+channel_send_fd(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload,
+		int passed_fd)
+{
+	struct protocol_header header = {
+		.version = PROTOCOL_VERSION,
+		.type = (uint16_t)type,
+		.generation = generation,
+	};
+	union channel_control control = {0};
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &passed_fd, sizeof(int));
+	return channel_send_message(fd, &header, payload, &control);
 }
 
 /* An empty packet reads like an end of file. */
@@ -57,17 +96,25 @@ channel_is_closed(int fd)
 	return poll(&row, 1, 0) > 0;
 }
 
-int
-channel_receive(int fd, struct channel_message *ret)
+/* Without control, descriptors do not get in; with it, *ret_size is how much of it was used. */
+static int
+channel_receive_message(int fd, struct channel_message *ret, union channel_control *control,
+			size_t *ret_size)
 {
 	struct protocol_header header;
 	struct iovec iov = {.iov_base = ret->bytes, .iov_len = sizeof(ret->bytes)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = control != NULL ? sizeof(*control) : 0,
+	};
 	ssize_t n;
 
 	do {
 		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
+	*ret_size = n < 0 ? 0 : msg.msg_controllen;
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	if (n == 0)
@@ -85,4 +132,32 @@ channel_receive(int fd, struct channel_message *ret)
 		.length = (size_t)n - sizeof(header),
 	};
 	return 1;
+}
+
+int
+channel_receive(int fd, struct channel_message *ret)
+{
+	size_t size;
+
+	return channel_receive_message(fd, ret, NULL, &size);
+}
+
+int
+channel_receive_fd(int fd, struct channel_message *ret, int *ret_fd)
+{
+	union channel_control control = {0};
+	size_t size;
+	int r = channel_receive_message(fd, ret, &control, &size);
+
+	*ret_fd = -1;
+	if (size < CMSG_LEN(sizeof(int)) || control.header.cmsg_level != SOL_SOCKET ||
+	    control.header.cmsg_type != SCM_RIGHTS ||
+	    control.header.cmsg_len != CMSG_LEN(sizeof(int)))
+		return r;
+	memcpy(ret_fd, CMSG_DATA(&control.header), sizeof(int));
+	if (r != 1) {
+		(void)close(*ret_fd);
+		*ret_fd = -1;
+	}
+	return r;
 }

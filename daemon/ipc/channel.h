@@ -20,6 +20,10 @@ int channel_send(int fd, uint32_t generation, enum protocol_type type, const str
 int channel_send_version(int fd, uint16_t version, uint32_t generation, enum protocol_type type,
 			 const struct buf *payload);
 
+/* The same with a descriptor, which stays the caller's. */
+int channel_send_fd(int fd, uint32_t generation, enum protocol_type type, const struct buf *payload,
+		    int passed_fd);
+
 struct channel_message {
 	uint16_t version; /* PROTOCOL_OLDEST to PROTOCOL_VERSION */
 	enum protocol_type type;
@@ -32,5 +36,8 @@ struct channel_message {
  * that is no message of a version we speak (it is consumed); another negative errno. Does not wait.
  */
 int channel_receive(int fd, struct channel_message *ret);
+
+/* As channel_receive, from one who may pass a descriptor: the caller's from now on; -1: none. */
+int channel_receive_fd(int fd, struct channel_message *ret, int *ret_fd);
 
 #endif

@@ -26,12 +26,15 @@ enum protocol_type {
 	PROTOCOL_FAILED, /* stage u32, file text, line u32, text: why it cannot serve; may repeat */
 	PROTOCOL_WARNING,     /* file text, line u32, text: found by a probe */
 	PROTOCOL_DESCRIPTION, /* text: a piece of what a handler says of itself */
-	PROTOCOL_CRASHED, /* status u32, as of waitpid(2): of a forked child; not of every one in a
-			     flood */
-	PROTOCOL_KILLED,  /* id u64: this worker had that connection, and ends it */
-	PROTOCOL_IDLE,	  /* answers RETIRE: serves nothing, and accepts nothing until ACCEPT */
-	PROTOCOL_STUCK,	  /* id u64: the handler does not give back that connection, so the worker
-			     ends itself */
+	PROTOCOL_CRASHED,  /* status u32, as of waitpid(2): of a forked child; not of every one in a
+			      flood */
+	PROTOCOL_KILLED,   /* id u64: this worker had that connection, and ends it */
+	PROTOCOL_IDLE,	   /* answers RETIRE: serves nothing, and accepts nothing until ACCEPT */
+	PROTOCOL_STUCK,	   /* id u64: the handler does not give back that connection, so the worker
+			      ends itself */
+	PROTOCOL_CONFINED, /* state u32, error u32: what has become of the filter of system calls;
+			      PROTOCOL_REPORTED has its descriptor with it. Once, before a line of
+			      the handler runs; a later one is ignored */
 
 	/* supervisor to worker */
 	PROTOCOL_ACCEPT = 64, /* begin to accept */
@@ -51,6 +54,14 @@ enum protocol_stage {
 	PROTOCOL_STAGE_LOAD,	 /* the handler file */
 	PROTOCOL_STAGE_OPTION,	 /* the listener's options */
 	PROTOCOL_STAGE_SERVE,	 /* server_start, threads, children */
+	PROTOCOL_STAGE_SANDBOX,	 /* what the listener's sandbox asks for */
+};
+
+/* What PROTOCOL_CONFINED tells. */
+enum protocol_filter {
+	PROTOCOL_NO_FILTER,
+	PROTOCOL_REPORTED,   /* refused calls come through the descriptor, and wait for an answer */
+	PROTOCOL_UNREPORTED, /* they fail by themselves; the error says why */
 };
 
 struct protocol_header {

@@ -198,6 +198,55 @@ START_TEST(other_side_that_does_not_read_makes_nobody_wait)
 }
 END_TEST
 
+static int
+next_fd(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	return fd;
+}
+
+START_TEST(descriptor_comes_with_its_message_to_who_asks_for_it)
+{
+	int passed[2], got = -1;
+	char byte = 'x';
+
+	ck_assert_int_eq(pipe(passed), 0);
+	ck_assert_int_eq(channel_send(ends[0], 7, PROTOCOL_HELLO, NULL), 0);
+	ck_assert_int_eq(channel_send_fd(ends[0], 7, PROTOCOL_CONFINED, NULL, passed[1]), 0);
+	(void)close(passed[1]);
+	ck_assert_int_eq(channel_receive_fd(ends[1], &message, &got), 1);
+	ck_assert_int_eq(got, -1);
+	ck_assert_int_eq(channel_receive_fd(ends[1], &message, &got), 1);
+	ck_assert_int_eq(message.type, PROTOCOL_CONFINED);
+	ck_assert_int_eq(fcntl(got, F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(write(got, &byte, 1), 1);
+	ck_assert_int_eq(read(passed[0], &byte, 1), 1);
+	(void)close(got);
+	/* it was not kept by the sender's side */
+	ck_assert_int_eq(read(passed[0], &byte, 1), 0);
+	(void)close(passed[0]);
+}
+END_TEST
+
+START_TEST(descriptor_of_what_is_no_message_does_not_stay)
+{
+	int free_fd = next_fd(), got = 7;
+
+	ck_assert_int_eq(channel_send_fd(ends[0], 1, PROTOCOL_CONFINED, NULL, STDERR_FILENO), 0);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
+	ck_assert_int_eq(next_fd(), free_fd);
+	send_raw("x", 1);
+	ck_assert_int_eq(channel_receive_fd(ends[1], &message, &got), -EBADMSG);
+	ck_assert_int_eq(got, -1);
+	ck_assert_int_eq(channel_receive_fd(ends[1], &message, &got), -EAGAIN);
+	ck_assert_int_eq(got, -1);
+	ck_assert_int_eq(next_fd(), free_fd);
+}
+END_TEST
+
 START_TEST(what_is_no_socket_is_an_error)
 {
 	ck_assert_int_eq(channel_receive(-1, &message), -EBADF);
@@ -219,6 +268,8 @@ main(void)
 	tcase_add_test(cases, empty_packet_is_no_end_of_file);
 	tcase_add_test(cases, unknown_type_is_passed_on_for_the_receiver_to_ignore);
 	tcase_add_test(cases, descriptors_that_come_along_do_not_stay);
+	tcase_add_test(cases, descriptor_comes_with_its_message_to_who_asks_for_it);
+	tcase_add_test(cases, descriptor_of_what_is_no_message_does_not_stay);
 	tcase_add_test(cases, end_of_file_comes_after_the_last_message);
 	tcase_add_test(cases, end_of_file_with_unread_messages_at_the_other_side_is_still_one);
 	tcase_add_test(cases, other_side_that_does_not_read_makes_nobody_wait);
