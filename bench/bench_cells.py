@@ -116,6 +116,11 @@ POLICIES = [
     ("policy-log-all", "log of connections, all logged",
      Daemon("threading", top='log = { connections = "all"; };'),
      Daemon("threading", top='log = { connections = "none"; };', title="no log"), {}),
+    ("policy-sandbox", "filter of system calls, standard", Daemon("threading"),
+     Daemon("threading", 'sandbox = { seccomp = "off"; };', title="no filter"), cpu(1.02)),
+    ("policy-sandbox-whole", "filter, no network, listed files", Daemon(
+        "threading", 'sandbox = { network = false; filesystem = [ "ro:/usr" ]; };'),
+     Daemon("threading", 'sandbox = { seccomp = "off"; };', title="no sandbox"), cpu(1.05)),
 ]
 
 CELLS = [
@@ -180,6 +185,9 @@ CELLS = [
       for name, title, load, mark in [("rr", "echo, 50 connections", RR_50, 1.02),
                                       ("crr", "connect, echo, close", CRR_50, 1.05)]
       if (concurrency, name) != ("forking", "rr")),
+    Cell("policy-sandbox-rr-50", "policy", "filter of system calls, echo, 50 connections", THREADING,
+         RR_50, [Against(Daemon("threading", 'sandbox = { seccomp = "off"; };', title="no filter"),
+                         cpu(1.02))], more_rounds=4),
 ]
 
 CROWDS = [

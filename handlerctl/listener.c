@@ -287,6 +287,29 @@ listener_print_datagrams(const json_t *listener)
 }
 
 static void
+listener_print_sandbox(const json_t *listener)
+{
+	const json_t *sandbox = json_object_get(listener, "sandbox");
+	const json_t *path;
+	size_t i;
+
+	if (!json_is_object(sandbox))
+		return;
+	if (field_is_there(sandbox, "seccomp")) {
+		listener_print_text("sandbox seccomp", sandbox, "seccomp");
+		(void)printf("sandbox network: %s\n",
+			     field_is_true(sandbox, "network") ? "yes" : "no");
+	}
+	json_array_foreach(json_object_get(sandbox, "filesystem"), i, path)
+	{
+		CLEANUP_FREE char *text = field_text_of(path);
+
+		(void)printf("sandbox filesystem: %s\n", listener_or_dash(text));
+	}
+	listener_print_number("calls refused", sandbox, "calls_refused");
+}
+
+static void
 listener_print_old(const json_t *listener)
 {
 	const json_t *old;
@@ -337,5 +360,6 @@ listener_print(const json_t *listener, bool is_leaving)
 	listener_print_connections(listener);
 	listener_print_ended(listener);
 	listener_print_datagrams(listener);
+	listener_print_sandbox(listener);
 	listener_print_old(listener);
 }

@@ -214,6 +214,7 @@ config_check(struct config *config, struct report *report)
 		check_environment(listener, report);
 		check_process(listener, report);
 		check_access(listener, report);
+		check_sandbox(listener, report);
 	}
 	check_overlaps(config, report);
 }

@@ -37,4 +37,6 @@ void check_access(struct conf_listener *listener, struct report *report);
 void check_socket_count(const struct conf_listener *listener, struct report *report);
 void check_overlaps(const struct config *config, struct report *report);
 
+void check_sandbox(const struct conf_listener *listener, struct report *report);
+
 #endif

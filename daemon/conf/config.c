@@ -152,6 +152,7 @@ conf_listener_free(struct conf_listener *listener)
 	free(listener->options);
 	free(listener->environment);
 	conf_texts_free(&listener->address_texts);
+	conf_texts_free(&listener->sandbox.filesystem);
 	free(listener->addresses);
 	free(listener->name);
 	free(listener->handler);

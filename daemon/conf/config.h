@@ -35,6 +35,12 @@ enum conf_start {
 	CONF_START_ON_DEMAND,
 };
 
+enum conf_seccomp {
+	CONF_SECCOMP_STANDARD,
+	CONF_SECCOMP_STRICT,
+	CONF_SECCOMP_OFF,
+};
+
 enum conf_log_target {
 	CONF_LOG_AUTO,
 	CONF_LOG_STDERR,
@@ -203,6 +209,13 @@ struct conf_access {
 	char *file; /* NULL: none */
 };
 
+/* What a handler may do. */
+struct conf_sandbox {
+	int64_t seccomp;	      /* enum conf_seccomp */
+	struct conf_texts filesystem; /* "ro:PATH" and "rw:PATH"; none: all that its user may */
+	bool network;		      /* connections to elsewhere */
+};
+
 struct conf_rollback {
 	int64_t crashes; /* 0: off */
 	int64_t within_ms;
@@ -242,6 +255,7 @@ struct conf_listener {
 	struct conf_rollback rollback;
 	struct conf_recycle recycle;
 	struct conf_access access;
+	struct conf_sandbox sandbox;
 	struct conf_socket socket;
 	struct conf_variable *environment;
 	size_t environment_count;

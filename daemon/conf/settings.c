@@ -41,6 +41,7 @@
 /* in the order of enum conf_protocol */
 static const char *const protocols[] = {"tcp", "udp", "unix", "unixgram", NULL};
 static const char *const concurrencies[] = {"threading", "forking", "serial", "fibers", NULL};
+static const char *const seccomp_modes[] = {"standard", "strict", "off", NULL};
 static const char *const starts[] = {"now", "on_demand", NULL};
 static const char *const log_targets[] = {"auto", "stderr", "journal", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -369,6 +370,25 @@ const struct setting settings[] = {
 	 .help = "Parts of the day, HH:MM-HH:MM in local time, outside of which nobody may come in: "
 		 "from the first minute on, up to the last, which is not in it. 22:00-06:00 goes over "
 		 "midnight. Unset: always."},
+
+	{SETTING_LISTENER, "", "sandbox", SETTING_GROUP, 0,
+	 .help = "What the listener's handler, and programs that it starts, may do."},
+	{SETTING_LISTENER, "sandbox", "seccomp", SETTING_CHOICE, LISTENER_AT(sandbox.seccomp),
+	 .default_text = "standard", .choices = seccomp_modes,
+	 .first_choice = CONF_SECCOMP_STANDARD,
+	 .help = "Which system calls there are. \"standard\" is what handlers need: others fail with "
+		 "EPERM and are told of in the log. \"strict\" has no execution of programs and no "
+		 "new sockets, and so no outgoing connections, either. \"off\": all."},
+	{SETTING_LISTENER, "sandbox", "filesystem", SETTING_TEXTS, LISTENER_AT(sandbox.filesystem),
+	 .flags = SETTING_OR_UNSET | SETTING_NOT_EMPTY,
+	 .help = "All files and directories that there are beside those that the C library needs: "
+		 "\"ro:PATH\" to read and execute, \"rw:PATH\" to read, write, make and remove, "
+		 "each with what lies below. The paths must be there. Unset: all that the user "
+		 "may."},
+	{SETTING_LISTENER, "sandbox", "network", SETTING_BOOL, LISTENER_AT(sandbox.network),
+	 .default_text = "true",
+	 .help = "Whether a handler may make connections of its own to anything but Unix sockets. "
+		 "Clients are accepted and answered either way."},
 
 	{SETTING_LISTENER, "", "socket", SETTING_GROUP, 0,
 	 .help = "What is set on the listener's sockets; socket(7), ip(7), tcp(7) and unix(7) tell "

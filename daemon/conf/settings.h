@@ -64,6 +64,7 @@ struct setting {
 #define SETTING_OR_UNSET 0x80U	    /* without a default: CONF_UNSET; of texts, no list at all */
 #define SETTING_OR_UNLIMITED 0x100U /* "unlimited" is taken too, as CONF_UNLIMITED */
 #define SETTING_OR_CONTROL 0x200U   /* a string that may have line ends and the like in it */
+#define SETTING_NOT_EMPTY 0x400U    /* a list that has something in it, where there is one */
 
 #define SETTING_FOR(protocol) (1U << (protocol))
 

@@ -172,7 +172,7 @@ value_set_texts(struct value_place *place)
 
 	if (value_is_list(place->node)) {
 		if (config_setting_length(place->node) == 0 &&
-		    (place->row->flags & SETTING_REQUIRED) != 0) {
+		    (place->row->flags & (SETTING_REQUIRED | SETTING_NOT_EMPTY)) != 0) {
 			value_error(place->values, place->node, "%s must not be an empty list",
 				    place->label);
 			return;

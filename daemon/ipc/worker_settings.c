@@ -100,6 +100,16 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->option_count);
 	for (uint32_t i = 0; i < settings->option_count; i++)
 		write_option(&settings->options[i], out);
+	buf_add_u32(out, settings->seccomp);
+	buf_add_u32(out, settings->filter_count);
+	for (uint32_t i = 0; i < settings->filter_count; i++)
+		buf_add_u64(out, settings->filter[i]);
+	buf_add_u32(out, settings->has_network);
+	buf_add_u32(out, settings->path_count);
+	for (uint32_t i = 0; i < settings->path_count; i++)
+		buf_add_text(out, settings->paths[i]);
+	buf_add_text(out, settings->sandbox_file);
+	buf_add_u32(out, settings->sandbox_line);
 }
 
 static void
@@ -117,6 +127,26 @@ read_option(struct buf_reader *reader, struct worker_option *option)
 	option->line = buf_read_u32(reader);
 	if (option->name == NULL)
 		reader->is_bad = true;
+}
+
+static void
+read_sandbox(struct buf_reader *reader, struct worker_settings *ret)
+{
+	ret->seccomp = buf_read_u32(reader);
+	ret->filter_count = buf_read_count(reader);
+	ret->filter = memory_zero(ret->filter_count, sizeof(*ret->filter));
+	for (uint32_t i = 0; i < ret->filter_count; i++)
+		ret->filter[i] = buf_read_u64(reader);
+	ret->has_network = buf_read_u32(reader) != 0;
+	ret->path_count = buf_read_count(reader);
+	ret->paths = memory_zero(ret->path_count, sizeof(*ret->paths));
+	for (uint32_t i = 0; i < ret->path_count; i++) {
+		ret->paths[i] = buf_read_text(reader);
+		if (ret->paths[i] == NULL)
+			reader->is_bad = true;
+	}
+	ret->sandbox_file = buf_read_text(reader);
+	ret->sandbox_line = buf_read_u32(reader);
 }
 
 int
@@ -200,6 +230,7 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->options = memory_zero(ret->option_count, sizeof(*ret->options));
 	for (uint32_t i = 0; i < ret->option_count; i++)
 		read_option(reader, &ret->options[i]);
+	read_sandbox(reader, ret);
 	if (reader->is_bad || reader->position != reader->length || ret->listener == NULL ||
 	    ret->handler == NULL || ret->handler_path == NULL) {
 		worker_settings_free(ret);
@@ -222,6 +253,11 @@ worker_settings_free(struct worker_settings *settings)
 		free(option->file);
 	}
 	free(settings->options);
+	for (uint32_t i = 0; i < settings->path_count; i++)
+		free(settings->paths[i]);
+	free(settings->paths);
+	free(settings->filter);
+	free(settings->sandbox_file);
 	free(settings->listener);
 	free(settings->handler);
 	free(settings->handler_path);

@@ -33,6 +33,12 @@ enum worker_protocol {
 	WORKER_UNIXGRAM,
 };
 
+enum worker_seccomp {
+	WORKER_SECCOMP_STANDARD,
+	WORKER_SECCOMP_STRICT,
+	WORKER_SECCOMP_OFF,
+};
+
 enum worker_log_connections {
 	WORKER_LOG_NO_CONNECTIONS,
 	WORKER_LOG_REFUSED,
@@ -134,6 +140,15 @@ struct worker_settings {
 
 	struct worker_option *options;
 	uint32_t option_count;
+
+	uint32_t seccomp; /* enum worker_seccomp */
+	uint64_t *filter; /* its program: instructions of linux/filter.h */
+	uint32_t filter_count;
+	bool has_network; /* may make connections */
+	char **paths;	  /* "ro:PATH" and "rw:PATH": all that there is; none: everything */
+	uint32_t path_count;
+	char *sandbox_file; /* where the paths were written, for messages; may be NULL */
+	uint32_t sandbox_line;
 };
 
 void worker_settings_write(const struct worker_settings *settings, struct buf *out);

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "conf/check.h"
 #include "ipc/protocol.h"
 #include "policy/sources.h"
 #include "supervisor/listener.h"
@@ -79,6 +80,28 @@ birth_on_limit(int64_t on_limit)
 	default:
 		return WORKER_WAIT;
 	}
+}
+
+static uint32_t
+birth_seccomp(int64_t seccomp)
+{
+	switch (seccomp) {
+	case CONF_SECCOMP_OFF:
+		return WORKER_SECCOMP_OFF;
+	case CONF_SECCOMP_STRICT:
+		return WORKER_SECCOMP_STRICT;
+	default:
+		return WORKER_SECCOMP_STANDARD;
+	}
+}
+
+static void
+birth_add_sandbox(const struct conf_listener *conf, struct worker_settings *settings)
+{
+	settings->seccomp = birth_seccomp(conf->sandbox.seccomp);
+	settings->has_network = conf->sandbox.network;
+	settings->paths = conf->sandbox.filesystem.items;
+	settings->path_count = (uint32_t)conf->sandbox.filesystem.count;
 }
 
 static struct worker_option *
@@ -280,6 +303,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 
 	birth_add_process(conf, &settings);
 	birth_add_limits(listener, &settings);
+	birth_add_sandbox(conf, &settings);
 	if (listener->world->log_level != 0 &&
 	    (listener->world->log_level_of == config || listener->own_config != NULL))
 		settings.log_level = (int32_t)listener->world->log_level;
@@ -295,6 +319,31 @@ listener_free_settings(struct worker_settings *settings)
 	free(settings->options);
 	free(settings->rlimits);
 	free(settings->cpus);
+}
+
+int
+listener_add_filter(const struct listener *listener, struct worker_settings *settings)
+{
+	const struct conf_listener *conf = listener->conf;
+	struct conf_origin origin = check_origin(conf, "sandbox", "filesystem");
+	struct filter_kind kind = {
+		.is_strict = conf->sandbox.seccomp == CONF_SECCOMP_STRICT,
+		.has_network = conf->sandbox.network,
+		.may_connect = conf->sandbox.network || filter_can_do_without_tcp(),
+	};
+	const struct filter *filter = NULL;
+	int r;
+
+	settings->sandbox_file = (char *)origin.file;
+	settings->sandbox_line = origin.line;
+	if (conf->sandbox.seccomp == CONF_SECCOMP_OFF)
+		return 0;
+	r = filters_find(&listener->world->filters, &kind, &filter);
+	if (r < 0)
+		return r;
+	settings->filter = filter->rows;
+	settings->filter_count = filter->count;
+	return 0;
 }
 
 /* Sets NAME=value in place of one of that name, or behind the last. */

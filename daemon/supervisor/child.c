@@ -45,7 +45,8 @@ child_note_failure(struct child *child, struct buf_reader *payload)
 		report_error(&child->failures, NULL, 0, "worker of '%s' (handler '%s'): %s",
 			     child->name, child->handler, text);
 	}
-	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION)
+	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION ||
+	    stage == PROTOCOL_STAGE_SANDBOX)
 		child->is_refusal = true;
 }
 
@@ -61,6 +62,25 @@ child_note_version(struct child *child, struct buf_reader *payload)
 		return;
 	(void)text_escape(version, strlen(version), escaped, sizeof(escaped));
 	child->version = memory_text(escaped);
+}
+
+static void
+child_note_confined(struct child *child, struct buf_reader *payload)
+{
+	uint32_t state = buf_read_u32(payload);
+	uint32_t error = buf_read_u32(payload);
+
+	if (state == PROTOCOL_UNREPORTED && child->owner->on_unreported != NULL)
+		child->owner->on_unreported(child, (int)error);
+}
+
+static void
+child_on_refusal(struct process *process, const struct refusal *refusal)
+{
+	struct child *child = CONTAINER_OF(process, struct child, process);
+
+	if (child->owner->on_refusal != NULL)
+		child->owner->on_refusal(child, refusal);
 }
 
 static void
@@ -88,6 +108,9 @@ child_on_message(struct process *process, struct channel_message *message)
 		break;
 	case PROTOCOL_IDLE:
 		child_handle(child, CHILD_SAID_IDLE);
+		break;
+	case PROTOCOL_CONFINED:
+		child_note_confined(child, &message->payload);
 		break;
 	case PROTOCOL_STUCK:
 		child->stuck_ns = clock_now_ns();
@@ -130,6 +153,7 @@ child_execute(struct child *child)
 	child->has_accepted = child->is_retiring = child->is_pausing = false;
 	child->process.on_message = child_on_message;
 	child->process.on_death = child_on_death;
+	child->process.on_refusal = child_on_refusal;
 	r = child->owner->start(child, child->generation);
 	if (r >= 0)
 		loop_arm(child->loop, &child->timer, clock_deadline_ns(child->start_timeout_ms));
@@ -407,6 +431,7 @@ child_attach(struct child *child)
 	child->timer.on_timer = child_on_timer;
 	child->process.on_message = child_on_message;
 	child->process.on_death = child_on_death;
+	child->process.on_refusal = child_on_refusal;
 	if (is_armed)
 		loop_arm(child->loop, &child->timer, child->timer.when_ns);
 	if (child->process.pid != 0)

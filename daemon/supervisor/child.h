@@ -100,6 +100,11 @@ struct child_owner {
 	bool (*may_accept)(const struct child *child);
 	/* As it was asked to, it has stopped accepting and has nothing to serve. */
 	void (*on_idle)(struct child *child);
+	/* A call of the worker, or of what it has started, was refused. */
+	void (*on_refusal)(struct child *child, const struct refusal *refusal);
+	/* Calls will be refused, but without a word: why, as a positive errno. NULL: nobody asks.
+	 */
+	void (*on_unreported)(struct child *child, int error);
 };
 
 struct child {

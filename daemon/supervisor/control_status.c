@@ -213,7 +213,35 @@ control_status_old(const struct listener *listener)
 }
 
 static json_t *
-control_status_listener(const struct listener *listener)
+control_status_paths(const struct conf_texts *paths)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < paths->count; i++)
+		(void)json_array_append_new(list, control_json_text(paths->items[i]));
+	return list;
+}
+
+/* What its entry says; one that is removed has none any more. */
+static json_t *
+control_status_sandbox(const struct listener *listener, bool is_leaving)
+{
+	const struct conf_sandbox *sandbox = is_leaving ? NULL : &listener->conf->sandbox;
+	const struct setting *row = setting_find(SETTING_LISTENER, "sandbox", "seccomp");
+	bool is_confined = sandbox != NULL && sandbox->filesystem.count > 0;
+
+	return json_pack("{s:o,s:o,s:o,s:o}", "seccomp",
+			 sandbox != NULL
+				 ? json_string(row->choices[sandbox->seccomp - row->first_choice])
+				 : json_null(),
+			 "filesystem",
+			 is_confined ? control_status_paths(&sandbox->filesystem) : json_null(),
+			 "network", sandbox != NULL ? json_boolean(sandbox->network) : json_null(),
+			 "calls_refused", control_status_count(listener->refusals.total));
+}
+
+static json_t *
+control_status_listener(const struct listener *listener, bool is_leaving)
 {
 	struct scoreboard_totals totals = listener_count(listener);
 	const struct child *child = listener->current;
@@ -240,17 +268,20 @@ control_status_listener(const struct listener *listener)
 	(void)json_object_set_new(result, "old", control_status_old(listener));
 	(void)json_object_set_new(result, "recycled",
 				  control_status_count(listener->recycle.count));
+	(void)json_object_set_new(result, "sandbox", control_status_sandbox(listener, is_leaving));
 	return result;
 }
 
 static json_t *
-control_status_listeners(struct listener *const *listeners, size_t count, const char *name)
+control_status_listeners(struct listener *const *listeners, size_t count, const char *name,
+			 bool is_leaving)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < count; i++) {
 		if (name == NULL || strcmp(listeners[i]->name, name) == 0)
-			(void)json_array_append_new(list, control_status_listener(listeners[i]));
+			(void)json_array_append_new(
+				list, control_status_listener(listeners[i], is_leaving));
 	}
 	return list;
 }
@@ -286,9 +317,9 @@ control_run_status(struct supervisor *supervisor, struct control_client *client,
 	struct listener *const *listeners =
 		is_start ? supervisor->reload.next : supervisor->listeners;
 	size_t count = is_start ? supervisor->reload.next_count : supervisor->listener_count;
-	json_t *shown = control_status_listeners(listeners, count, name);
-	json_t *leaving =
-		control_status_listeners(supervisor->leaving, supervisor->leaving_count, name);
+	json_t *shown = control_status_listeners(listeners, count, name, false);
+	json_t *leaving = control_status_listeners(supervisor->leaving, supervisor->leaving_count,
+						   name, true);
 	json_t *result;
 	char abi[16];
 

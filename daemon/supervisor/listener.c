@@ -107,6 +107,7 @@ listener_free(struct listener *listener)
 		listener->old = child->next;
 		listener_free_child(child);
 	}
+	refusal_log_end(&listener->refusals);
 	if (listener->vacancy_fd >= 0)
 		(void)close(listener->vacancy_fd);
 	pin_close(&listener->pin);
@@ -209,6 +210,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 	}
 	scoreboard_add(&listener->totals, &replaced->totals);
 	overload_take_over(listener, replaced);
+	listener->refusals.total += replaced->refusals.total;
 	fallback_keep(listener, replaced, generation);
 }
 

@@ -15,11 +15,13 @@
 #include "supervisor/child.h"
 #include "supervisor/demand.h"
 #include "supervisor/fallback.h"
+#include "supervisor/filter.h"
 #include "supervisor/names.h"
 #include "supervisor/overload.h"
 #include "supervisor/pin.h"
 #include "supervisor/places.h"
 #include "supervisor/recycle.h"
+#include "supervisor/refusal_log.h"
 #include "supervisor/sockets.h"
 #include "supervisor/stall.h"
 
@@ -37,6 +39,8 @@ struct listener_world {
 	/* Instead of what that configuration says; 0: nothing instead. */
 	int log_level;
 	const struct config *log_level_of; /* not owned, only compared */
+	struct filters filters;		   /* of system calls, for workers */
+	bool is_unreported_told;	   /* that refused calls are not told of */
 	bool is_once;
 	bool is_connection; /* --inetd: the only socket is the connection to be served */
 	/* Something about some child has changed: look again, soon. */
@@ -74,6 +78,7 @@ struct listener {
 	struct stall stall;
 	struct recycle recycle;
 	struct overload overload;
+	struct refusal_log refusals;
 
 	struct fallback fallback;  /* what it was before the reload that changed it */
 	struct config *own_config; /* held: that of one that went back; else NULL */
@@ -163,6 +168,10 @@ uint64_t listener_count_open(const struct listener *listener);
 struct worker_settings listener_settings(const struct listener *listener, uint32_t generation,
 					 enum worker_purpose purpose);
 void listener_free_settings(struct worker_settings *settings);
+
+/* The filter of system calls, which stays the world's, and what messages about the sandbox need. 0
+ * or a negative errno. */
+int listener_add_filter(const struct listener *listener, struct worker_settings *settings);
 
 /* The environment of a worker, NULL-terminated; freed with listener_free_environment. */
 char **listener_environment(const struct identity *identity, const struct conf_listener *conf);

@@ -209,14 +209,15 @@ listener_start_child(struct child *child, uint32_t generation)
 	uint32_t older_slots[LISTENER_MOST_OLDER + 1], older_sets[LISTENER_MOST_OLDER + 1];
 	CLEANUP_FREE int *fds =
 		memory_zero(settings.socket_count + COUNT_OF(older) + 1, sizeof(int));
-	int r;
+	int r = listener_add_filter(listener, &settings);
 
 	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;
 	settings.older_slots = older_slots;
 	settings.older_sets = older_sets;
 	settings.older_count = (uint32_t)listener_find_older(child, older, LISTENER_MOST_OLDER);
 	listener_note_files(child);
-	r = listener_open_board(child, settings.limit, settings.limits.source_sets);
+	if (r >= 0)
+		r = listener_open_board(child, settings.limit, settings.limits.source_sets);
 	if (r >= 0) {
 		listener_add_fds(listener, older, &settings, fds);
 		if (pin_was_overwritten(&listener->pin))
@@ -249,6 +250,29 @@ listener_on_killed(struct child *child, uint64_t id)
 		world->on_killed(world, id);
 }
 
+static void
+listener_on_refusal(struct child *child, const struct refusal *refusal)
+{
+	struct listener *listener = child->owner_data;
+
+	refusal_log_note(child, &listener->refusals, refusal);
+}
+
+static void
+listener_on_unreported(struct child *child, int error)
+{
+	struct listener_world *world = ((struct listener *)child->owner_data)->world;
+
+	if (world->is_unreported_told)
+		return;
+	world->is_unreported_told = true;
+	log_event(LOG_EVENT_REFUSALS_UNREPORTED, NULL,
+		  "system calls that sandboxes refuse are not told of: %s",
+		  error == EBUSY ? "a filter around this daemon takes the place, as containers "
+				   "have it"
+				 : "this kernel cannot (Linux 5.0 and later do)");
+}
+
 static bool
 listener_may_accept(const struct child *child)
 {
@@ -269,6 +293,8 @@ listener_own(struct listener *listener, struct child *child)
 		.on_killed = listener_on_killed,
 		.may_accept = listener_may_accept,
 		.on_idle = demand_on_idle,
+		.on_refusal = listener_on_refusal,
+		.on_unreported = listener_on_unreported,
 	};
 
 	child->owner = &owner;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #define PROBE_TIMEOUT_MS 10000
 #define PROBE_MOST_ENTRIES 200
@@ -35,7 +36,8 @@ probe_note(struct probe *probe, struct buf_reader *payload, bool is_warning)
 	text = buf_read_text(payload);
 	if (text != NULL && probe->report.count < PROBE_MOST_ENTRIES)
 		report_add(&probe->report, is_warning, file, line, NULL, text);
-	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION)
+	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION ||
+	    stage == PROTOCOL_STAGE_SANDBOX)
 		probe->is_refusal = true;
 }
 
@@ -63,6 +65,25 @@ probe_on_message(struct process *process, struct channel_message *message)
 	default:
 		break;
 	}
+}
+
+static void
+probe_on_refusal(struct process *process, const struct refusal *refusal)
+{
+	struct probe *probe = CONTAINER_OF(process, struct probe, process);
+	const struct conf_origin *origin = &probe->listener->conf->handler_origin;
+	char name[REFUSAL_TEXT_SIZE];
+	CLEANUP_FREE char *text =
+		memory_format("handler '%s' (%s) was refused %s by its sandbox while it was loaded",
+			      probe->listener->handler, probe->listener->pin.path,
+			      refusal_format(refusal, name, sizeof(name)));
+
+	for (size_t i = 0; i < probe->report.count; i++) {
+		if (strcmp(probe->report.entries[i].text, text) == 0)
+			return;
+	}
+	if (probe->report.count < PROBE_MOST_ENTRIES)
+		report_warning(&probe->report, origin->file, origin->line, "%s", text);
 }
 
 static void
@@ -123,11 +144,12 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 		.access_fd = -1,
 		.environment = environment,
 	};
-	int r;
+	int r = listener_add_filter(listener, &settings);
 
 	settings.log_target = LOG_TARGET_STDERR;
 	worker_settings_write(&settings, &image);
-	r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
+	if (r >= 0)
+		r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
 	birth.settings_fd = settings_fd;
 	if (r >= 0)
 		r = process_start(&probe->process, listener->world->loop, PROBE_GENERATION, &birth);
@@ -146,6 +168,7 @@ probe_start(struct probe *probe, const struct listener *listener, enum worker_pu
 	*probe = (struct probe){.listener = listener, .on_over = on_over};
 	probe->process.on_message = probe_on_message;
 	probe->process.on_death = probe_on_death;
+	probe->process.on_refusal = probe_on_refusal;
 	probe->timer.on_timer = probe_on_timer;
 	r = probe_execute(probe, purpose);
 	if (r < 0)

@@ -119,6 +119,52 @@ process_run_child(uint32_t generation, int channel_fd, const struct process_birt
 			   errno);
 }
 
+static void
+process_on_refusal(struct refusals *refusals, const struct refusal *refusal)
+{
+	struct process *process = CONTAINER_OF(refusals, struct process, refusals);
+
+	process->on_refusal(process, refusal);
+}
+
+/* What its sandbox has become, before a line of its handler runs. Once: a handler could say it too,
+ * and pass whatever descriptor it likes. Returns whether it counts. */
+static bool
+process_note_confined(struct process *process, struct buf_reader payload, int fd)
+{
+	if (process->is_confined)
+		return false;
+	process->is_confined = true;
+	if (buf_read_u32(&payload) != PROTOCOL_REPORTED || fd < 0 || !refusals_is_source(fd))
+		return true;
+	process->refusals = (struct refusals){
+		.source = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)},
+		.on_refusal = process_on_refusal,
+	};
+	/* what cannot be watched must not be waited for */
+	if (refusals_begin(&process->refusals, process->loop) < 0)
+		refusals_end(&process->refusals);
+	return true;
+}
+
+/* Receives one message, and keeps the descriptor that may come along with the one that has it. */
+static int
+process_receive(struct process *process, struct channel_message *message)
+{
+	CLEANUP_CLOSE int fd = -1;
+	int r = process->is_confined ? channel_receive(process->channel.fd, message)
+				     : channel_receive_fd(process->channel.fd, message, &fd);
+
+	if (r != 1)
+		return r;
+	if (message->generation != process->generation)
+		return -EBADMSG;
+	if (message->type == PROTOCOL_CONFINED &&
+	    !process_note_confined(process, message->payload, fd))
+		return -EBADMSG;
+	return 1;
+}
+
 /* Delivers what the process has said so far, up to `most` messages. Returns false at end of file.
  */
 static bool
@@ -127,9 +173,9 @@ process_read_channel(struct process *process, int most)
 	struct channel_message message;
 
 	for (int i = 0; i < most; i++) {
-		int r = channel_receive(process->channel.fd, &message);
+		int r = process_receive(process, &message);
 
-		if (r == -EBADMSG || (r == 1 && message.generation != process->generation))
+		if (r == -EBADMSG)
 			continue;
 		if (r != 1)
 			return r == -EAGAIN;
@@ -160,6 +206,7 @@ process_release(struct process *process)
 {
 	loop_remove(process->loop, &process->channel);
 	loop_remove(process->loop, &process->death);
+	refusals_end(&process->refusals);
 	(void)close(process->channel.fd);
 	if (process->death.fd >= 0)
 		(void)close(process->death.fd);
@@ -242,8 +289,11 @@ process_attach(struct process *process, struct loop *loop)
 		.fd = pidfd_open(process->pid, 0),
 		.on_event = process_on_death,
 	};
+	process->refusals.on_refusal = process_on_refusal;
 	r = process->death.fd < 0 ? -errno : loop_add(loop, &process->death, EPOLLIN);
-	return r < 0 ? r : loop_add(loop, &process->channel, EPOLLIN);
+	if (r >= 0)
+		r = loop_add(loop, &process->channel, EPOLLIN);
+	return r < 0 ? r : refusals_begin(&process->refusals, loop);
 }
 
 int
@@ -270,6 +320,8 @@ process_start(struct process *process, struct loop *loop, uint32_t generation,
 	process->generation = generation;
 	process->protocol = PROTOCOL_VERSION;
 	process->channel = (struct loop_source){.fd = ends[0]};
+	process->refusals = (struct refusals)REFUSALS_NONE;
+	process->is_confined = false;
 	r = process_attach(process, loop);
 	if (r < 0) {
 		process_destroy(process);

@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "ipc/channel.h"
+#include "supervisor/refusals.h"
 
 struct process {
 	pid_t pid;	/* 0: not running */
@@ -21,8 +22,12 @@ struct process {
 	struct loop *loop; /* not owned */
 	struct loop_source channel;
 	struct loop_source death;
+	struct refusals refusals;
+	bool is_confined; /* it has told of its sandbox; what comes later is not believed */
 	void (*on_message)(struct process *process, struct channel_message *message);
 	void (*on_death)(struct process *process, int status); /* as waitpid(2) gives it */
+	/* A call of it, or of what it has started, was refused. */
+	void (*on_refusal)(struct process *process, const struct refusal *refusal);
 };
 
 /* What a worker is born with. Descriptors and texts stay the caller's. */
@@ -39,13 +44,13 @@ struct process_birth {
 	char *const *environment; /* NULL-terminated */
 };
 
-/* Executes the program. on_message and on_death must be set. 0 or a negative errno. */
+/* Executes the program. The three functions must be set. 0 or a negative errno. */
 int process_start(struct process *process, struct loop *loop, uint32_t generation,
 		  const struct process_birth *birth);
 
 /* Goes on with one that another execution of this program has started: pid, generation, protocol,
- * the channel's descriptor, on_message and on_death must be set. What it said meanwhile, and its
- * death, are delivered from the loop. 0 or a negative errno. */
+ * the channel's and the refusals' descriptors and the three functions must be set. What it said
+ * meanwhile, and its death, are delivered from the loop. 0 or a negative errno. */
 int process_attach(struct process *process, struct loop *loop);
 
 /* In a child, before it executes something: every signal as a fresh process has it. */

@@ -92,6 +92,7 @@ supervisor_destroy(struct supervisor *supervisor)
 	if (supervisor->world.ports_reading_fd >= 0)
 		(void)close(supervisor->world.ports_reading_fd);
 	ports_close(supervisor->world.ports);
+	filters_free(&supervisor->world.filters);
 	stall_close(supervisor);
 	access_watch_close(supervisor);
 	overload_stop(supervisor);
@@ -396,6 +397,14 @@ serve_open_new(struct supervisor *supervisor)
 	return r;
 }
 
+/* What was left out of the log is told before its last line. */
+static void
+serve_end_refusals(struct listener **listeners, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		refusal_log_end(&listeners[i]->refusals);
+}
+
 int
 supervisor_serve(struct supervisor *supervisor)
 {
@@ -430,6 +439,8 @@ supervisor_serve(struct supervisor *supervisor)
 		supervisor->exit_status = EXIT_FAILURE;
 	}
 	reload_abandon(supervisor);
+	serve_end_refusals(supervisor->listeners, supervisor->listener_count);
+	serve_end_refusals(supervisor->leaving, supervisor->leaving_count);
 	if (supervisor->exit_status == 0 && supervisor->config != NULL)
 		log_event(LOG_EVENT_STOPPED, NULL, "stopped");
 	return supervisor->exit_status;

@@ -92,6 +92,7 @@ static const struct state_field listener_fields[] = {
 	STATE_ROW_NUMBER(struct listener, "memory_well", overload.memory_well, INT64_MIN,
 			 INT64_MAX),
 	STATE_ROW_NUMBER(struct listener, "recycled", recycle.count, 0, INT64_MAX),
+	STATE_ROW_NUMBER(struct listener, "calls_refused", refusals.total, 0, INT64_MAX),
 };
 TABLE(listener, "a listener");
 
@@ -135,6 +136,8 @@ static const struct state_field child_fields[] = {
 	STATE_ROW_NUMBER(struct child, "pid", process.pid, 0, INT32_MAX),
 	STATE_ROW_NUMBER(struct child, "protocol", process.protocol, 0, UINT16_MAX),
 	STATE_ROW_FD(struct child, "channel", process.channel.fd),
+	STATE_ROW_FD(struct child, "refusals", process.refusals.source.fd),
+	STATE_ROW_BOOL(struct child, "is_confined", process.is_confined),
 	STATE_ROW_BOOL(struct child, "is_on_demand", is_on_demand),
 	STATE_ROW_BOOL(struct child, "has_accepted", has_accepted),
 	STATE_ROW_BOOL(struct child, "is_retiring", is_retiring),

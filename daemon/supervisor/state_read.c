@@ -131,6 +131,9 @@ read_child(struct state_reader *reader, struct listener *listener, const json_t 
 	child->start_timeout_ms = listener->config != NULL ? listener->config->start_timeout_ms : 0;
 	child->board_fd = child->process.channel.fd = child->process.death.fd = -1;
 	child->process.protocol = PROTOCOL_VERSION;
+	child->process.refusals = (struct refusals)REFUSALS_NONE;
+	/* a version that knows nothing of it has workers that do not tell */
+	child->process.is_confined = true;
 	child->state = CHILD_GONE;
 	is_good = state_get(reader, &state_child_table, object, child) &&
 		  (backoff == NULL ||
@@ -421,6 +424,7 @@ read_let_go_child(struct child *child)
 		return;
 	child->process.pid = 0;
 	child->handler_fd = child->program_fd = -1;
+	child->process.refusals.source.fd = -1;
 	child->board = NULL;
 	child->timer.is_armed = false;
 	child->state = CHILD_GONE;

@@ -168,7 +168,7 @@ write_child(const struct child *child, struct state_fds *fds)
 
 	/* numbers of descriptors that were closed */
 	if (child->process.pid == 0)
-		copy.process.channel.fd = -1;
+		copy.process.channel.fd = copy.process.refusals.source.fd = -1;
 	if (child->board == NULL)
 		copy.board_fd = -1;
 	object = state_put(&state_child_table, &copy, fds);

@@ -20,6 +20,7 @@
 #include "base/memory.h"
 #include "worker/handler.h"
 #include "worker/identity.h"
+#include "worker/sandbox.h"
 #include "worker/worker.h"
 
 /* Settings are written by our own supervisor; this only bounds a mistake. */
@@ -128,9 +129,8 @@ worker_drop(struct worker *worker)
 				    failure.step, strerror(-r), failure.advice);
 		return false;
 	}
-	/* what narrows the process further stands here: it needs no_new_privs, and no line of the
-	 * handler has run yet */
-	return true;
+	/* needs no_new_privs, and no line of the handler has run yet */
+	return sandbox_enter(worker);
 }
 
 static bool

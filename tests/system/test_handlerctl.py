@@ -154,7 +154,9 @@ def test_status_of_one_listener_tells_everything(control):
         protocol="udp", addresses=["127.0.0.1:7", "[::1]:7"],
         datagrams={"dropped_by_kernel": 5, "dropped": {"longer than max_datagram": 3}},
         old=[{"generation": 2, "pid": 99, "state": "draining", "connections": 3,
-              "seconds_left": 12.5}])))
+              "seconds_left": 12.5}],
+        sandbox={"seccomp": "standard", "filesystem": ["ro:/usr", "rw:/var/lib/x"], "network": False,
+                 "calls_refused": 17})))
     says(ask(server, "status", "echo"), """\
 listener: echo
 protocol: udp
@@ -182,6 +184,11 @@ connections crashed: 0
 connections timed out: 4
 datagrams dropped by the kernel: 5
 datagrams dropped, longer than max_datagram: 3
+sandbox seccomp: standard
+sandbox network: no
+sandbox filesystem: ro:/usr
+sandbox filesystem: rw:/var/lib/x
+calls refused: 17
 old generation 2: pid 99, draining, 3 connections, 12s left
 """)
 

@@ -48,7 +48,7 @@ def check_status(status, user, who):
         assert status["CapBnd"] == NO_CAPS
     assert [status[name] for name in CAPS] == [NO_CAPS] * 4
     assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == "0"
+    assert status["Seccomp"] == "2"
 
 
 @pytest.mark.parametrize("mode", ["threading", "forking"])

@@ -278,3 +278,13 @@ def test_programs_can_be_executed_inside(start, mode, jail):
 def test_the_build_is_where_the_tests_think(jail):
     """The handlers of these tests stand outside of /usr, so that their directory has to be bound."""
     assert not BUILD.is_relative_to("/usr") and jail.is_dir()
+
+
+def test_the_files_of_a_sandbox_are_those_of_the_root(start, mode, jail):
+    (jail / "other").mkdir()
+    daemon = start(inside(jail, mode=mode, sandbox={"filesystem": ["ro:/data"], "network": False}))
+    client = daemon.connect()
+    assert client.ask("read /data/file") == "inside"
+    assert client.ask("create /data/new") == "-13"  # EACCES
+    assert client.ask("list /other") == "Permission denied"
+    assert client.ask("create /tmp/file") == "-13"

@@ -22,7 +22,8 @@ LISTENER = {
     "name": str, "protocol": str, "addresses": list, "handler": dict, "concurrency": str,
     "start": str, "state": str, "is_paused": bool, "is_rolled_back": bool, "generation": int,
     "pid": (int, NONE), "uptime_seconds": NUMBER + (NONE,), "crashes": int, "connections": dict,
-    "old": list, "recycled": int}
+    "old": list, "recycled": int, "sandbox": dict}
+SANDBOX = ["seccomp", "filesystem", "network", "calls_refused"]
 HANDLER = {"name": str, "path": str, "version": (str, NONE), "build_id": (str, NONE)}
 CONNECTIONS = {"now": int, "limit": int, "total": int, "finished": int, "refused": int,
                "failed": int, "crashed": int, "timed_out": int, "ended": dict}
@@ -47,12 +48,14 @@ def check_listener(row):
     is_datagram = row["protocol"] in ("udp", "unixgram")
     schema = dict(LISTENER)
     if is_datagram:
-        del schema["old"], schema["recycled"]
-        schema.update({"datagrams": dict, "old": list, "recycled": int})
+        del schema["old"], schema["recycled"], schema["sandbox"]
+        schema.update({"datagrams": dict, "old": list, "recycled": int, "sandbox": dict})
         check(row["datagrams"], DATAGRAMS)
     check(row, schema)
     check(row["handler"], HANDLER)
     check(row["connections"], CONNECTIONS)
+    assert list(row["sandbox"]) == SANDBOX
+    assert isinstance(row["sandbox"]["calls_refused"], int)
     assert row["state"] in STATES
     for old in row["old"]:
         check(old, OLD)

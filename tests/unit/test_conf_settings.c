@@ -279,7 +279,8 @@ START_TEST(row_is_in_what_is_written_out)
 		"cpu_affinity = \"0\"; oom_score_adj = 0; rlimits = { as = \"unlimited\"; core = "
 		"\"0B\"; cpu = \"1s\"; data = \"1GiB\"; fsize = \"0B\"; memlock = \"0B\"; msgqueue "
 		"= "
-		"\"0B\"; nofile = 100; nproc = 100; sigpending = 100; stack = \"1MiB\"; }; },\n"
+		"\"0B\"; nofile = 100; nproc = 100; sigpending = 100; stack = \"1MiB\"; }; "
+		"sandbox = { filesystem = [ \"ro:/usr\" ]; }; },\n"
 		"{ name = \"b\"; protocol = \"udp\"; address = \"*:1\"; handler = \"x\"; },\n"
 		"{ name = \"c\"; protocol = \"unix\"; address = \"@c\"; handler = \"x\"; "
 		"socket = { owner = \"nobody\"; group = \"nogroup\"; }; } );");

@@ -27,6 +27,14 @@ on_message(struct process *which, struct channel_message *message)
 }
 
 static void
+on_confined(struct process *which, struct channel_message *message)
+{
+	ck_assert_ptr_eq(which, &process);
+	ck_assert_int_eq(message->type, PROTOCOL_CONFINED);
+	heard++;
+}
+
+static void
 on_death(struct process *which, int status)
 {
 	ck_assert_ptr_eq(which, &process);
@@ -58,6 +66,7 @@ prepare(void)
 		.generation = 1,
 		.protocol = PROTOCOL_VERSION,
 		.channel = {.fd = ends[0]},
+		.refusals = REFUSALS_NONE,
 		.on_message = on_message,
 		.on_death = on_death,
 	};
@@ -96,6 +105,55 @@ START_TEST(what_it_said_last_is_heard_but_no_endless_talk_of_its_heirs)
 }
 END_TEST
 
+/* As one says it whose handler runs already, or who makes it up. */
+static void
+say_confined(int fd)
+{
+	struct buf payload = {0};
+
+	buf_add_u32(&payload, PROTOCOL_REPORTED);
+	buf_add_u32(&payload, 0);
+	ck_assert_int_eq(channel_send_fd(other_end, 1, PROTOCOL_CONFINED, &payload, fd), 0);
+	buf_free(&payload);
+}
+
+static int
+next_fd(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	(void)close(fd);
+	return fd;
+}
+
+START_TEST(no_descriptor_is_kept_but_one_of_refused_calls)
+{
+	int free_fd = next_fd();
+
+	process.on_message = on_confined;
+	say_confined(STDERR_FILENO);
+	ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_eq(heard, 1);
+	ck_assert(process.is_confined);
+	ck_assert_int_eq(process.refusals.source.fd, -1);
+	ck_assert_int_eq(next_fd(), free_fd);
+}
+END_TEST
+
+START_TEST(a_sandbox_is_told_of_once)
+{
+	int free_fd = next_fd();
+
+	process.on_message = on_confined;
+	for (int i = 0; i < 10; i++)
+		say_confined(STDERR_FILENO);
+	ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_eq(heard, 1);
+	ck_assert_int_eq(next_fd(), free_fd);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -104,5 +162,7 @@ main(void)
 	tcase_add_checked_fixture(cases, prepare, clean);
 	tcase_add_test(cases, one_that_never_stops_talking_leaves_time_for_others);
 	tcase_add_test(cases, what_it_said_last_is_heard_but_no_endless_talk_of_its_heirs);
+	tcase_add_test(cases, no_descriptor_is_kept_but_one_of_refused_calls);
+	tcase_add_test(cases, a_sandbox_is_told_of_once);
 	return unit_run("supervisor_process", cases);
 }

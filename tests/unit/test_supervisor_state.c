@@ -70,6 +70,8 @@ make_child(struct listener *listener, enum child_state state)
 	child->process.protocol = PROTOCOL_VERSION;
 	child->process.pid = is_alive ? 4000 + next_fd : 0;
 	child->process.channel.fd = is_alive ? next_fd++ : 4711;
+	child->process.refusals.source.fd = is_alive ? next_fd++ : 4712;
+	child->process.is_confined = state != CHILD_STARTING;
 	child->is_quiet = state == CHILD_DRAINING;
 	child->was_ready = true;
 	child->ready_ns = 1234567890123456789;
@@ -431,6 +433,9 @@ START_TEST(values_survive)
 	ck_assert_str_eq(b->conf->options[0].text, "\xff\x01 \" ");
 	ck_assert_int_eq(other.listeners[1]->current->state, CHILD_BACKOFF);
 	ck_assert_int_eq(other.listeners[1]->current->process.channel.fd, -1);
+	ck_assert_int_eq(b->current->process.refusals.source.fd,
+			 a->current->process.refusals.source.fd);
+	ck_assert_int_eq(other.listeners[1]->current->process.refusals.source.fd, -1);
 	ck_assert_str_eq(other.leaving[0]->name, "left");
 	ck_assert_uint_eq(other.world.next_serial, 18);
 	ck_assert(other.sockets.store.is_open);
@@ -549,6 +554,9 @@ START_TEST(field_that_is_missing_has_a_default)
 		"listeners.0.current.backoff",
 		"listeners.0.current.failures",
 		"listeners.0.current.protocol",
+		"listeners.0.current.refusals",
+		"listeners.0.current.is_confined",
+		"listeners.0.calls_refused",
 		"listeners.0.old",
 		"listeners.0.totals.failed",
 		"leaving",

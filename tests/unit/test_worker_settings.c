@@ -24,6 +24,9 @@ static struct worker_option options[] = {
 	{.name = TEXT("none"), .type = WORKER_OPTION_LIST},
 };
 
+static uint64_t filter[] = {1, UINT64_MAX, UINT64_C(0x7fc0000000000006)};
+static char *paths[] = {TEXT("ro:/usr"), TEXT("rw:/var/lib/x")};
+
 /* Every field differs from 0 and from its neighbours. */
 static const struct worker_settings full = {
 	.purpose = WORKER_DESCRIBE_JSON,
@@ -102,6 +105,14 @@ static const struct worker_settings full = {
 	.log_connections = WORKER_LOG_ALL,
 	.options = options,
 	.option_count = 5,
+	.seccomp = WORKER_SECCOMP_OFF,
+	.filter = filter,
+	.filter_count = 3,
+	.has_network = true,
+	.paths = paths,
+	.path_count = 2,
+	.sandbox_file = TEXT("/etc/handlerd/listeners.d/a.conf"),
+	.sandbox_line = 24,
 };
 
 static const struct worker_settings least = {
@@ -135,6 +146,21 @@ check_options(const struct worker_settings *a, const struct worker_settings *b)
 		check_text(x->file, y->file);
 		ck_assert_uint_eq(x->line, y->line);
 	}
+}
+
+static void
+check_sandbox(const struct worker_settings *a, const struct worker_settings *b)
+{
+	ck_assert_uint_eq(a->seccomp, b->seccomp);
+	ck_assert_uint_eq(a->filter_count, b->filter_count);
+	for (uint32_t i = 0; i < a->filter_count; i++)
+		ck_assert_uint_eq(a->filter[i], b->filter[i]);
+	ck_assert_int_eq(a->has_network, b->has_network);
+	ck_assert_uint_eq(a->path_count, b->path_count);
+	for (uint32_t i = 0; i < a->path_count; i++)
+		ck_assert_str_eq(a->paths[i], b->paths[i]);
+	check_text(a->sandbox_file, b->sandbox_file);
+	ck_assert_uint_eq(a->sandbox_line, b->sandbox_line);
 }
 
 static void
@@ -221,6 +247,7 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(log_connections);
 #undef SAME
 	check_options(a, b);
+	check_sandbox(a, b);
 }
 
 START_TEST(what_was_written_is_read_back)

@@ -5,6 +5,7 @@
 #include <handlerd/handler.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 HD_HANDLER(.name = "sys_constructor", .version = "1", .flags = HD_STREAM | HD_THREADS | HD_FIBERS);
@@ -20,6 +21,8 @@ misbehave(void)
 		exit(0);
 	if (strcmp(what, "abort") == 0)
 		abort();
+	if (strcmp(what, "keyctl") == 0)
+		(void)syscall(SYS_keyctl, -1);
 	if (strcmp(what, "hang") == 0)
 		for (;;)
 			(void)pause();

@@ -1,0 +1,264 @@
+/*
+ * filter_arguments.c - calls that are allowed or refused by an argument. libseccomp cannot say what
+ * is needed: the kernel looks at the low 32 bits of these arguments and at no others, whoever
+ * compares all 64 lets the same call through with a bit more, and of the low 32 there is no
+ * "unlike" in libseccomp. So these few instructions stand before its program.
+ *
+ * They return what refuses, or come to their end. Whatever call has nothing to do with them passes
+ * without a look at an argument, so that the kernel sees that it is always allowed.
+ */
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "supervisor/filter.h"
+
+/* Not of every C library's headers. */
+#define ARGUMENT_FAST_OPEN 0x20000000U
+#define ARGUMENT_NEW_CGROUP 0x02000000U
+#define ARGUMENT_NAMESPACES                                                                        \
+	((uint32_t)(CLONE_NEWNS | ARGUMENT_NEW_CGROUP | CLONE_NEWUTS | CLONE_NEWIPC |              \
+		    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
+
+/* More than there are. */
+#define ARGUMENT_MOST_ROWS 200
+
+enum argument_rule {
+	ARGUMENT_REFUSED_BITS,	 /* none of the mask may be set */
+	ARGUMENT_REFUSED_VALUES, /* of what the mask leaves */
+	ARGUMENT_ALLOWED_VALUES,
+};
+
+struct argument_check {
+	const char *call;
+	unsigned argument; /* counted from 0 */
+	enum argument_rule rule;
+	uint32_t mask;
+	uint32_t values[4];
+	size_t count;
+	bool is_connecting; /* looked at where connections are not to be made */
+};
+
+static const struct argument_check argument_checks[] = {
+	/* namespaces: a process in a new one is root in it */
+	{.call = "clone", .mask = ARGUMENT_NAMESPACES},
+	/* typing on the terminal that the daemon was started from */
+	{
+		.call = "ioctl",
+		.argument = 1,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {TIOCSTI, TIOCLINUX},
+		.count = 2,
+	},
+	/* 0 is Linux's own, and ~0 asks */
+	{
+		.call = "personality",
+		.rule = ARGUMENT_ALLOWED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {0, UINT32_MAX},
+		.count = 2,
+	},
+	/* devices, of a handler that is root */
+	{
+		.call = "mknod",
+		.argument = 1,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = S_IFMT,
+		.values = {S_IFCHR, S_IFBLK},
+		.count = 2,
+	},
+	{
+		.call = "mknodat",
+		.argument = 2,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = S_IFMT,
+		.values = {S_IFCHR, S_IFBLK},
+		.count = 2,
+	},
+	{
+		.call = "socketpair",
+		.rule = ARGUMENT_ALLOWED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {AF_UNIX},
+		.count = 1,
+	},
+	/* connects without connect(2), past Landlock: a client's socket that was disconnected, or
+	 * the listening one, shut down */
+	{
+		.call = "sendto",
+		.argument = 3,
+		.mask = ARGUMENT_FAST_OPEN,
+		.is_connecting = true,
+	},
+	{
+		.call = "sendmsg",
+		.argument = 2,
+		.mask = ARGUMENT_FAST_OPEN,
+		.is_connecting = true,
+	},
+	{
+		.call = "sendmmsg",
+		.argument = 3,
+		.mask = ARGUMENT_FAST_OPEN,
+		.is_connecting = true,
+	},
+};
+
+struct argument_program {
+	struct sock_filter rows[ARGUMENT_MOST_ROWS];
+	size_t count;
+};
+
+static void
+argument_add(struct argument_program *program, struct sock_filter row)
+{
+	CHECK(program->count < ARGUMENT_MOST_ROWS);
+	program->rows[program->count++] = row;
+}
+
+static void
+argument_load(struct argument_program *program, size_t offset)
+{
+	argument_add(program,
+		     (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+static void
+argument_jump(struct argument_program *program, int condition, uint32_t value, uint8_t if_so,
+	      uint8_t if_not)
+{
+	argument_add(program, (struct sock_filter)BPF_JUMP((uint16_t)(BPF_JMP | condition | BPF_K),
+							   value, if_so, if_not));
+}
+
+/* The low half of an argument, which the kernel goes by. */
+static void
+argument_load_low(struct argument_program *program, unsigned argument)
+{
+	size_t low = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? sizeof(uint32_t) : 0;
+
+	argument_load(program,
+		      offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t) + low);
+}
+
+static void
+argument_refuse(struct argument_program *program)
+{
+	argument_add(program,
+		     (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
+}
+
+/* What follows is for this call only; returns the jump over it, for argument_end. */
+static size_t
+argument_begin(struct argument_program *program, int number)
+{
+	argument_load(program, offsetof(struct seccomp_data, nr));
+	argument_jump(program, BPF_JEQ, (uint32_t)number, 0, 0);
+	return program->count - 1;
+}
+
+static void
+argument_end(struct argument_program *program, size_t begin)
+{
+	size_t length = program->count - begin - 1;
+
+	CHECK(length <= UINT8_MAX);
+	program->rows[begin].jf = (uint8_t)length;
+}
+
+static void
+argument_compare(struct argument_program *program, const struct argument_check *check)
+{
+	argument_load_low(program, check->argument);
+	if (check->rule == ARGUMENT_REFUSED_BITS) {
+		argument_jump(program, BPF_JSET, check->mask, 0, 1);
+		argument_refuse(program);
+		return;
+	}
+	if (check->mask != UINT32_MAX)
+		argument_add(program,
+			     (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, check->mask));
+	for (size_t i = 0; i < check->count; i++) {
+		/* over the others, and what refuses */
+		uint8_t over = (uint8_t)(check->count - i);
+
+		if (check->rule == ARGUMENT_ALLOWED_VALUES) {
+			argument_jump(program, BPF_JEQ, check->values[i], over, 0);
+		} else {
+			argument_jump(program, BPF_JEQ, check->values[i], 0, 1);
+			argument_refuse(program);
+		}
+	}
+	if (check->rule == ARGUMENT_ALLOWED_VALUES)
+		argument_refuse(program);
+}
+
+/* Families of sockets: of netlink, which tells of interfaces and routes, nothing but that. */
+static void
+argument_compare_family(struct argument_program *program, const struct filter_kind *kind)
+{
+	argument_load_low(program, 0);
+	if (!kind->has_network) {
+		argument_jump(program, BPF_JEQ, AF_UNIX, 1, 0);
+		argument_refuse(program);
+		return;
+	}
+	argument_jump(program, BPF_JEQ, AF_UNIX, 6, 0);
+	argument_jump(program, BPF_JEQ, AF_INET, 5, 0);
+	argument_jump(program, BPF_JEQ, AF_INET6, 4, 0);
+	argument_jump(program, BPF_JEQ, AF_NETLINK, 0, 2);
+	argument_load_low(program, 2);
+	argument_jump(program, BPF_JEQ, NETLINK_ROUTE, 1, 0);
+	argument_refuse(program);
+}
+
+int
+filter_find_argument(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(argument_checks); i++) {
+		if (strcmp(argument_checks[i].call, name) == 0)
+			return (int)argument_checks[i].argument;
+	}
+	return strcmp(name, "socket") == 0 ? 0 : -1;
+}
+
+void
+filter_add_arguments(const struct filter_kind *kind, uint32_t arch, struct buf *to)
+{
+	struct argument_program program = {.count = 0};
+	bool is_unconnected = kind->is_strict || !kind->has_network;
+	size_t begin;
+	int number;
+
+	/* numbers of another architecture mean something else: libseccomp's part refuses them */
+	argument_load(&program, offsetof(struct seccomp_data, arch));
+	argument_jump(&program, BPF_JEQ, arch, 1, 0);
+	argument_add(&program, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 0));
+	for (size_t i = 0; i < COUNT_OF(argument_checks); i++) {
+		const struct argument_check *check = &argument_checks[i];
+
+		number = seccomp_syscall_resolve_name_arch(arch, check->call);
+		if (number < 0 || (check->is_connecting && !is_unconnected))
+			continue;
+		begin = argument_begin(&program, number);
+		argument_compare(&program, check);
+		argument_end(&program, begin);
+	}
+	number = seccomp_syscall_resolve_name_arch(arch, "socket");
+	begin = argument_begin(&program, number);
+	argument_compare_family(&program, kind);
+	argument_end(&program, begin);
+	/* the jump at the beginning */
+	program.rows[2].k = (uint32_t)(program.count - 3);
+	buf_add(to, program.rows, program.count * sizeof(program.rows[0]));
+}

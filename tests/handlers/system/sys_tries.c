@@ -1,0 +1,426 @@
+/*
+ * sys_tries - does what its client names, and answers with what came of it: one line for each line,
+ * 0 or a positive number, or the name of an error. A call is made here, or by a `thread`, a `child`
+ * or a `program`, if one of these words stands before it.
+ */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <handlerd/handler.h>
+#include <ifaddrs.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tries.h"
+
+#define LINE 256
+
+static const struct hd_option options[] = {
+	HD_OPTION_STRING("at_start", "", "what server_start tries; its result is logged"),
+	HD_OPTION_STRING("helper", "/bin/false", "a program that makes the call it is given"),
+	HD_OPTION_END,
+};
+
+static int on_server_start(struct hd_server *server);
+
+HD_HANDLER(.name = "sys_tries", .version = "1",
+	   .flags = HD_STREAM | HD_DGRAM | HD_THREADS | HD_FIBERS, .options = options,
+	   .server_start = on_server_start);
+
+extern char **environ;
+
+#if defined(__x86_64__)
+/* The 32-bit way into the kernel, and x32's numbers: getpid of each. */
+static long
+try_int80(void)
+{
+	long r;
+
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(20L) : "memory", "r8", "r9", "r10", "r11");
+	return r > 0 ? 0 : r;
+}
+
+static long
+try_x32(void)
+{
+	return result(syscall(0x40000000 | SYS_getpid)) > 0 ? 0 : -errno;
+}
+#else
+static long
+try_int80(void)
+{
+	return -EPERM;
+}
+
+static long
+try_x32(void)
+{
+	return -EPERM;
+}
+#endif
+
+static void *
+idle_thread(void *argument)
+{
+	return argument;
+}
+
+static long
+try_pthread(void)
+{
+	pthread_t thread;
+	int r = pthread_create(&thread, NULL, idle_thread, NULL);
+
+	return r != 0 ? -r : -pthread_join(thread, NULL);
+}
+
+static long
+wait_for(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+static long
+try_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 ? -errno : wait_for(pid);
+}
+
+static long
+try_spawn(void)
+{
+	static char *const arguments[] = {"true", NULL};
+	pid_t pid;
+	int r = posix_spawn(&pid, "/bin/true", NULL, NULL, arguments, environ);
+
+	return r != 0 ? -r : wait_for(pid);
+}
+
+static long
+try_system(void)
+{
+	int status = system("exit 7");
+
+	return status < 0 ? -errno : WEXITSTATUS(status);
+}
+
+static long
+try_getaddrinfo(const char *name)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+	struct addrinfo *found;
+	int r = getaddrinfo(name, "http", &hints, &found);
+
+	if (r == 0)
+		freeaddrinfo(found);
+	return r == 0 ? 0 : -EHOSTUNREACH;
+}
+
+static long
+try_getifaddrs(void)
+{
+	struct ifaddrs *found;
+	long r = result(getifaddrs(&found));
+
+	if (r == 0)
+		freeifaddrs(found);
+	return r;
+}
+
+static long
+try_shared_memory(void)
+{
+	int fd = memfd_create("tries", MFD_CLOEXEC);
+	void *at;
+
+	if (fd < 0)
+		return -errno;
+	at = ftruncate(fd, 4096) < 0 ? MAP_FAILED
+				     : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	(void)close(fd);
+	return at == MAP_FAILED ? -errno : result(munmap(at, 4096));
+}
+
+static long
+try_pair(void)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return -errno;
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return 0;
+}
+
+static void
+fill_loopback(struct sockaddr_in *to, const char *port)
+{
+	*to = (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)atoi(port)),
+		.sin_addr = {htonl(INADDR_LOOPBACK)},
+	};
+}
+
+/* A client's own socket, or the listening one, is let go and used to connect elsewhere. */
+static long
+try_reuse(int fd, const char *port, int is_fast)
+{
+	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in to;
+
+	fill_loopback(&to, port);
+	(void)connect(fd, &none, sizeof(none));
+	if (is_fast)
+		return result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
+				     (struct sockaddr *)&to, sizeof(to)));
+	return result(connect(fd, (struct sockaddr *)&to, sizeof(to)));
+}
+
+/* The listener's own socket is easily found. */
+static long
+try_reuse_listening(const char *port, int is_fast)
+{
+	for (int fd = 0; fd < 100; fd++) {
+		int is_listening = 0;
+		socklen_t length = sizeof(is_listening);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &length) == 0 &&
+		    is_listening) {
+			(void)shutdown(fd, SHUT_RDWR);
+			return try_reuse(fd, port, is_fast);
+		}
+	}
+	return -ENOENT;
+}
+
+static long
+try_hd_connect(struct hd_request *req, const char *address)
+{
+	int error = 0;
+	struct hd_request *other = hd_connect(req, address, 2000, &error);
+
+	if (other == NULL)
+		return error < 0 ? error : -error;
+	return hd_close(other);
+}
+
+/* Files: `read PATH`, `write PATH`, `make PATH`, `list PATH`, `run PATH`, `remove PATH`. */
+static long
+try_file(const char *how, const char *path)
+{
+	int fd = -1;
+
+	if (strcmp(how, "read") == 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	else if (strcmp(how, "write") == 0)
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	else if (strcmp(how, "make") == 0)
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	else if (strcmp(how, "list") == 0)
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	else if (strcmp(how, "shorten") == 0)
+		return result(truncate(path, 0));
+	else if (strcmp(how, "remove") == 0)
+		return result(unlink(path));
+	else if (strcmp(how, "mkdir") == 0)
+		return result(mkdir(path, 0700));
+	else
+		return -ENOENT;
+	if (fd < 0)
+		return -errno;
+	(void)close(fd);
+	return 0;
+}
+
+static long
+try_run(const char *path)
+{
+	char *const arguments[] = {(char *)path, NULL};
+	pid_t pid;
+	int r = posix_spawn(&pid, path, NULL, NULL, arguments, environ);
+
+	return r != 0 ? -r : wait_for(pid);
+}
+
+struct job {
+	const char *what;
+	long result;
+};
+
+/* `flood NAME COUNT`, until the drain deadline at the latest; how many failed with EPERM. */
+static long
+try_flood(struct hd_request *req, const char *name, long count)
+{
+	long refused = 0;
+
+	for (long i = 0; i < count && (req == NULL || !hd_draining(req)); i++)
+		refused += try_call(name) == -EPERM;
+	return refused;
+}
+
+static long
+try_words(struct hd_request *req, char *what)
+{
+	char *argument = strchr(what, ' ');
+
+	if (argument != NULL)
+		*argument++ = '\0';
+	else
+		argument = "";
+	if (strcmp(what, "int80") == 0)
+		return try_int80();
+	if (strcmp(what, "x32") == 0)
+		return try_x32();
+	if (strcmp(what, "pthread_create") == 0)
+		return try_pthread();
+	if (strcmp(what, "fork") == 0)
+		return try_fork();
+	if (strcmp(what, "posix_spawn") == 0)
+		return try_spawn();
+	if (strcmp(what, "system") == 0)
+		return try_system();
+	if (strcmp(what, "getaddrinfo") == 0)
+		return try_getaddrinfo(argument);
+	if (strcmp(what, "getifaddrs") == 0)
+		return try_getifaddrs();
+	if (strcmp(what, "memfd") == 0)
+		return try_shared_memory();
+	if (strcmp(what, "socketpair") == 0)
+		return try_pair();
+	if (strcmp(what, "hd_connect") == 0)
+		return try_hd_connect(req, argument);
+	if (strcmp(what, "reuse_client") == 0)
+		return try_reuse(hd_fd(req), argument, 0);
+	if (strcmp(what, "reuse_client_fast") == 0)
+		return try_reuse(hd_fd(req), argument, 1);
+	if (strcmp(what, "reuse_listening") == 0)
+		return try_reuse_listening(argument, 0);
+	if (strcmp(what, "reuse_listening_fast") == 0)
+		return try_reuse_listening(argument, 1);
+	if (strcmp(what, "run") == 0)
+		return try_run(argument);
+	if (strcmp(what, "dlopen") == 0)
+		return dlopen(argument, RTLD_NOW | RTLD_LOCAL) != NULL ? 0 : -ENOEXEC;
+	if (strcmp(what, "flood") == 0) {
+		char *count = strchr(argument, ' ');
+
+		if (count == NULL)
+			return -EINVAL;
+		*count++ = '\0';
+		return try_flood(req, argument, atol(count));
+	}
+	if (*argument != '\0')
+		return try_file(what, argument);
+	return try_call(what);
+}
+
+static void *
+thread_main(void *argument)
+{
+	struct job *job = argument;
+
+	job->result = try_call(job->what);
+	return NULL;
+}
+
+static long
+in_thread(const char *what)
+{
+	struct job job = {.what = what};
+	pthread_t thread;
+	int r = pthread_create(&thread, NULL, thread_main, &job);
+
+	if (r != 0)
+		return -r;
+	(void)pthread_join(thread, NULL);
+	return job.result;
+}
+
+static long
+in_child(const char *what)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit((int)-try_call(what));
+	return pid < 0 ? -errno : -wait_for(pid);
+}
+
+/* The program makes the call and exits with its errno. */
+static long
+in_program(const char *helper, const char *what)
+{
+	char *const arguments[] = {(char *)helper, (char *)what, NULL};
+	pid_t pid;
+	int r = posix_spawn(&pid, helper, NULL, NULL, arguments, environ);
+
+	return r != 0 ? -r : -wait_for(pid);
+}
+
+static long
+try_line(struct hd_request *req, char *line)
+{
+	if (strncmp(line, "thread ", 7) == 0)
+		return in_thread(line + 7);
+	if (strncmp(line, "child ", 6) == 0)
+		return in_child(line + 6);
+	if (strncmp(line, "program ", 8) == 0)
+		return in_program(hd_option_string(hd_request_server(req), "helper"), line + 8);
+	return try_words(req, line);
+}
+
+static int
+on_server_start(struct hd_server *server)
+{
+	const char *what = hd_option_string(server, "at_start");
+
+	if (*what != '\0') {
+		long r = try_call(what);
+
+		hd_server_log(server, HD_LOG_NOTICE, "at start %s: %s", what,
+			      r < 0 ? strerrorname_np((int)-r) : "0");
+	}
+	return 0;
+}
+
+int
+handle(struct hd_request *req)
+{
+	char line[LINE];
+	ssize_t n;
+	int r = 0;
+
+	while (r >= 0 && (n = hd_readline(req, line, sizeof(line))) > 0) {
+		long answer;
+
+		line[strcspn(line, "\n")] = '\0';
+		answer = try_line(req, line);
+		if (answer < 0)
+			r = hd_printf(req, "%s\n", strerrorname_np((int)-answer));
+		else
+			r = hd_printf(req, "%ld\n", answer);
+	}
+	return r;
+}
