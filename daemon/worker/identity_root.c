@@ -392,17 +392,19 @@ root_enter(const struct root *root)
 static int
 root_fill(const struct root *root)
 {
-	CLEANUP_CLOSE int tmp_fd = -1;
-	int r = root_bind_places(root);
+	int r = root_bind_places(root), tmp_fd;
 
 	if (r >= 0)
 		r = root_make_devices(root);
-	if (r >= 0)
-		r = tmp_fd =
-			root_mount_tmpfs(root, root->fd, "/tmp", "10%", "1777",
-					 MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (r < 0)
+		return r;
+	tmp_fd = root_mount_tmpfs(root, root->fd, "/tmp", "10%", "1777",
+				  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (tmp_fd < 0)
+		return tmp_fd;
+	(void)close(tmp_fd);
 	/* after /tmp, below which it may be */
-	return r < 0 ? r : root_bind_handler(root);
+	return root_bind_handler(root);
 }
 
 int
