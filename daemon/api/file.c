@@ -24,6 +24,8 @@
 /* The same where somebody asks how much the client has taken: the kernel sends pieces of 64 KiB,
  * and waits for room for each. */
 #define FILE_TELL_MOST ((size_t)256 * 1024)
+/* What a stream takes: the C library's buffer, mostly. */
+#define FILE_STREAM_MEMORY ((size_t)BUFSIZ)
 /* On the stack, of which a fiber has little. */
 #define FILE_COPY_SIZE 8192
 /* _IO_IN_BACKUP of glibc */
@@ -103,6 +105,7 @@ file_reader_close(void *cookie)
 	struct hd_request *req = cookie;
 
 	(void)file_put_back_ahead(req);
+	request_give_memory(req, FILE_STREAM_MEMORY);
 	req->reader = NULL;
 	req->buffered &= ~REQUEST_HAS_READER;
 	return 0;
@@ -113,6 +116,7 @@ file_writer_close(void *cookie)
 {
 	struct hd_request *req = cookie;
 
+	request_give_memory(req, FILE_STREAM_MEMORY);
 	req->writer = NULL;
 	req->buffered &= ~REQUEST_HAS_WRITER;
 	return 0;
@@ -133,6 +137,11 @@ hd_makefile(struct hd_request *req, const char *mode)
 
 	if (!is_read && strcmp(mode, "w") != 0) {
 		errno = EINVAL;
+		return NULL;
+	}
+	if ((is_read ? req->reader : req->writer) == NULL &&
+	    !request_take_memory(req, FILE_STREAM_MEMORY)) {
+		errno = ENOMEM;
 		return NULL;
 	}
 	if (is_read && req->reader == NULL) {
@@ -292,6 +301,12 @@ hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 		size_t want = count - sent < most ? (size_t)(count - sent) : most;
 		ssize_t n;
 
+		if (req->is_paced) {
+			n = pace_wait(req, PACE_OUT, want);
+			if (n < 0)
+				return n;
+			want = (size_t)n;
+		}
 		request_show_waits(req, SCOREBOARD_WAITS_OUTPUT);
 		n = file_send_some(req, fd, offset < 0 ? NULL : &at, want);
 		request_show_waits(req, 0);
@@ -308,6 +323,8 @@ hd_sendfile(struct hd_request *req, int fd, int64_t offset, uint64_t count)
 		if (n == 0)
 			break;
 		request_count_out(req, (uint64_t)n);
+		if (req->is_paced)
+			pace_spend(req, PACE_OUT, (size_t)n);
 		sent += (uint64_t)n;
 	}
 	return sent < count && !is_to_end ? -ENODATA : (int64_t)sent;

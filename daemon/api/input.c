@@ -51,8 +51,9 @@ stream_note_input(struct hd_request *req)
 
 /* Makes room for `before` bytes in front of the input and `behind` after it. */
 static int
-stream_reserve(struct request_buffer *in, size_t before, size_t behind)
+stream_reserve(struct hd_request *req, size_t before, size_t behind)
 {
+	struct request_buffer *in = &req->input;
 	size_t length = in->end - in->start, room;
 	unsigned char *data;
 
@@ -65,9 +66,13 @@ stream_reserve(struct request_buffer *in, size_t before, size_t behind)
 		memmove(in->data + before, in->data + in->start, length);
 	} else {
 		room = room < STREAM_INPUT_SIZE ? STREAM_INPUT_SIZE : room;
-		data = malloc(room);
-		if (data == NULL)
+		if (!request_take_memory(req, room - in->room))
 			return -ENOMEM;
+		data = malloc(room);
+		if (data == NULL) {
+			request_give_memory(req, room - in->room);
+			return -ENOMEM;
+		}
 		if (length > 0)
 			memcpy(data + before, in->data + in->start, length);
 		free(in->data);
@@ -86,7 +91,7 @@ stream_put_back(struct hd_request *req, const void *buf, size_t size)
 
 	if (size == 0)
 		return 0;
-	if (stream_reserve(in, size, 0) < 0)
+	if (stream_reserve(req, size, 0) < 0)
 		return -ENOMEM;
 	in->start -= size;
 	memcpy(in->data + in->start, buf, size);
@@ -134,7 +139,7 @@ stream_fill(struct hd_request *req, size_t most)
 		return stream_receive(req, NULL, 0);
 	if (req->kind == REQUEST_PEER)
 		most = req->server->max_datagram;
-	if (stream_reserve(in, 0, most) < 0)
+	if (stream_reserve(req, 0, most) < 0)
 		return -ENOMEM;
 	n = stream_receive(req, in->data + in->end, most);
 	if (n > 0) {

@@ -142,10 +142,15 @@ reply_add(struct hd_request *req, const struct iovec *iov, int count)
 		return -EMSGSIZE;
 	if (size > reply->room - reply->end) {
 		size_t room = reply->end + size < 2048 ? 2048 : DATAGRAM_MOST;
-		unsigned char *data = realloc(reply->data, room);
+		unsigned char *data;
 
-		if (data == NULL)
+		if (!request_take_memory(req, room - reply->room))
 			return -ENOMEM;
+		data = realloc(reply->data, room);
+		if (data == NULL) {
+			request_give_memory(req, room - reply->room);
+			return -ENOMEM;
+		}
 		reply->data = data;
 		reply->room = room;
 	}

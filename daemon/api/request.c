@@ -47,6 +47,7 @@ request_destroy(struct hd_request *req)
 {
 	server_remove_request(req->server, req);
 	request_free_memory(req);
+	request_give_memory(req, req->memory);
 	free(req->chunks);
 	free(req->input.data);
 	free(req->output.data);
@@ -92,6 +93,7 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	req->is_end_seen = req->is_write_shut = false;
 	req->has_name = req->has_local = false;
 	req->bytes_in = req->bytes_out = 0;
+	req->memory = 0;
 	req->data = NULL;
 	if (client_length > sizeof(req->client))
 		client_length = sizeof(req->client);
@@ -195,6 +197,9 @@ request_open(struct hd_request *req, int fd, const struct sockaddr_storage *clie
 	/* of Unix sockets a call also takes less where descriptors were passed */
 	req->runs_dry = req->server->waiter->parks &&
 			(req->client.ss_family == AF_INET || req->client.ss_family == AF_INET6);
+	/* one of hd_connect has no slot */
+	req->is_paced = req->server->is_paced && req->slot != NULL;
+	req->pace_full_ns[PACE_IN] = req->pace_full_ns[PACE_OUT] = 0;
 	request_show(req, fd);
 	request_publish(req, fd);
 }
@@ -264,11 +269,14 @@ request_leave(struct hd_request *req)
 	admission_leave(&req->server->admission, source);
 }
 
+/* What is kept would be the next one's, whose memory is counted from nothing. */
 static void
-request_shrink(struct request_buffer *buffer)
+request_shrink(const struct hd_request *req, struct request_buffer *buffer)
 {
+	size_t kept = req->server->request_memory == 0 ? REQUEST_KEEP_BUFFER : 0;
+
 	buffer->start = buffer->end = 0;
-	if (buffer->room > REQUEST_KEEP_BUFFER) {
+	if (buffer->room > kept) {
 		free(buffer->data);
 		*buffer = (struct request_buffer){0};
 	}
@@ -292,9 +300,13 @@ request_close(struct hd_request *req)
 	if (fd >= 0 && req->kind == REQUEST_STREAM)
 		(void)close(fd);
 	req->buffered = 0;
-	request_shrink(&req->input);
-	request_shrink(&req->reply);
-	request_shrink(&req->output);
+	/* that of a datagram is exchanged for the next one's */
+	if (req->kind == REQUEST_DATAGRAM && req->input.room <= REQUEST_KEEP_BUFFER)
+		req->input.start = req->input.end = 0;
+	else
+		request_shrink(req, &req->input);
+	request_shrink(req, &req->reply);
+	request_shrink(req, &req->output);
 }
 
 void
@@ -303,7 +315,8 @@ request_free_memory(struct hd_request *req)
 	struct request_chunk *chunk = req->chunks;
 
 	/* the first of the usual size is kept for the next connection */
-	if (chunk != NULL && chunk->next == NULL && chunk->room <= REQUEST_KEEP_CHUNK) {
+	if (chunk != NULL && chunk->next == NULL && chunk->room <= REQUEST_KEEP_CHUNK &&
+	    req->server->request_memory == 0) {
 		chunk->used = 0;
 		return;
 	}

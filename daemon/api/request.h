@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/pace.h"
 #include "api/wait.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -65,6 +66,7 @@ struct hd_request {
 	_Atomic bool is_cancelled;
 	bool is_dry;   /* of a mode that parks: nothing more is to be read until the kernel tells */
 	bool runs_dry; /* likewise: after less than was asked for, that is so */
+	bool is_paced; /* limits.send_rate or limits.receive_rate */
 	uint32_t share; /* system calls without waiting until others have their turn */
 
 	/* And, in a mode that parks, the next one. */
@@ -90,6 +92,8 @@ struct hd_request {
 	_Atomic int wake_fd;	   /* eventfd for hd_poll; kept from request to request; owned */
 	_Atomic int cancel_fd;	   /* eventfd for every wait, likewise: this one is cancelled */
 
+	int64_t pace_full_ns[PACE_WAYS]; /* see pace.c */
+	size_t memory; /* bytes that it and its own connections have taken, where that is limited */
 	uint32_t source;     /* for admission_leave */
 	unsigned broken;     /* REQUEST_RESET ... */
 	bool was_reset;	     /* by the client, before anybody cancelled it */
@@ -152,6 +156,11 @@ void request_close(struct hd_request *req);
 /* The source that its client was admitted from; and: that client has left. */
 void request_enter(struct hd_request *req, uint32_t source);
 void request_leave(struct hd_request *req);
+
+/* Whether it may take so many bytes more of memory, which are counted if so; and gives them back.
+ * In memory.c. */
+bool request_take_memory(struct hd_request *req, size_t size);
+void request_give_memory(struct hd_request *req, size_t size);
 
 /* Frees what hd_alloc gave. */
 void request_free_memory(struct hd_request *req);

@@ -127,9 +127,13 @@ hd_alloc(struct hd_request *req, size_t size)
 
 		if (__builtin_add_overflow(room, sizeof(*chunk), &whole))
 			return NULL;
-		chunk = malloc(whole);
-		if (chunk == NULL)
+		if (!request_take_memory(req, whole))
 			return NULL;
+		chunk = malloc(whole);
+		if (chunk == NULL) {
+			request_give_memory(req, whole);
+			return NULL;
+		}
 		chunk->used = 0;
 		chunk->room = room;
 		chunk->next = req->chunks;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "api/option.h"
+#include "api/pace.h"
 #include "base/elf.h"
 #include "base/log.h"
 #include "ipc/ports.h"
@@ -56,8 +57,11 @@ struct hd_server {
 	struct admission admission;
 	bool logs_refused;
 	bool logs_connections;
-	size_t max_datagram;	/* bytes */
-	uint32_t amplification; /* answer to question, in thousandths; 0: any */
+	size_t max_datagram;		/* bytes */
+	bool is_paced;			/* one of the next two is not 0 */
+	uint64_t pace_rates[PACE_WAYS]; /* bytes for a second, of one connection; 0: any */
+	size_t request_memory;		/* bytes; 0: any */
+	uint32_t amplification;		/* answer to question, in thousandths; 0: any */
 	bool answers_low_ports;
 	/* Of timeouts that ask what the client takes: how often a flow that waits for that tells;
 	 * 0: there are none. */

@@ -125,9 +125,17 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 	}
 	if (req->kind != REQUEST_STREAM)
 		return stream_receive_datagram(req, buf, size);
+	if (req->is_paced) {
+		n = pace_wait(req, PACE_IN, size);
+		if (n < 0)
+			return n;
+		size = (size_t)n;
+	}
 	request_show_waits(req, SCOREBOARD_WAITS_INPUT);
 	n = stream_receive_bytes(req, buf, size);
 	request_show_waits(req, 0);
+	if (req->is_paced && n > 0)
+		pace_spend(req, PACE_IN, (size_t)n);
 	return n;
 }
 
@@ -166,6 +174,34 @@ stream_send_bytes(struct hd_request *req, const struct iovec *iov, int count)
 	}
 }
 
+/* As much as limits.send_rate allows now: so many of the pieces, or a part of the first. */
+static ssize_t
+stream_send_paced(struct hd_request *req, const struct iovec *iov, int count)
+{
+	struct iovec first = iov[0];
+	size_t size = 0;
+	ssize_t n;
+	int whole = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (__builtin_add_overflow(size, iov[i].iov_len, &size))
+			size = SIZE_MAX / 2;
+	}
+	n = pace_wait(req, PACE_OUT, size);
+	if (n < 0)
+		return n;
+	for (size = (size_t)n; whole < count && iov[whole].iov_len <= size; whole++)
+		size -= iov[whole].iov_len;
+	if (whole == 0)
+		first.iov_len = size;
+	request_show_waits(req, SCOREBOARD_WAITS_OUTPUT);
+	n = whole > 0 ? stream_send_bytes(req, iov, whole) : stream_send_bytes(req, &first, 1);
+	request_show_waits(req, 0);
+	if (n > 0)
+		pace_spend(req, PACE_OUT, (size_t)n);
+	return n;
+}
+
 ssize_t
 stream_send(struct hd_request *req, const struct iovec *iov, int count)
 {
@@ -174,6 +210,8 @@ stream_send(struct hd_request *req, const struct iovec *iov, int count)
 	if (req->kind != REQUEST_STREAM)
 		return req->kind == REQUEST_PEER ? reply_send(req, iov, count)
 						 : reply_add(req, iov, count);
+	if (req->is_paced)
+		return stream_send_paced(req, iov, count);
 	request_show_waits(req, SCOREBOARD_WAITS_OUTPUT);
 	n = stream_send_bytes(req, iov, count);
 	request_show_waits(req, 0);
@@ -332,9 +370,13 @@ stream_vprintf(struct hd_request *req, const char *format, va_list args)
 			return r;
 	}
 	if (out->data == NULL) {
-		out->data = malloc(STREAM_OUTPUT_SIZE);
-		if (out->data == NULL)
+		if (!request_take_memory(req, STREAM_OUTPUT_SIZE))
 			return -ENOMEM;
+		out->data = malloc(STREAM_OUTPUT_SIZE);
+		if (out->data == NULL) {
+			request_give_memory(req, STREAM_OUTPUT_SIZE);
+			return -ENOMEM;
+		}
 		out->room = STREAM_OUTPUT_SIZE;
 	}
 	va_copy(again, args);
@@ -343,8 +385,13 @@ stream_vprintf(struct hd_request *req, const char *format, va_list args)
 	if (n < 0)
 		return -errno;
 	if ((size_t)n >= out->room - out->end) {
-		if ((size_t)n >= out->room)
-			return stream_print_long(req, format, args);
+		if ((size_t)n >= out->room && !request_take_memory(req, (size_t)n + 1))
+			return -ENOMEM;
+		if ((size_t)n >= out->room) {
+			r = stream_print_long(req, format, args);
+			request_give_memory(req, (size_t)n + 1);
+			return r;
+		}
 		r = stream_flush_output(req);
 		if (r < 0)
 			return r;

@@ -352,6 +352,16 @@ wait_for(struct hd_request *req, struct pollfd *fds, unsigned count, bool is_wak
 }
 
 int
+wait_until(struct hd_request *req, int64_t until_ns)
+{
+	int r = 0;
+
+	while (r >= 0 && clock_ms_until(until_ns) > 0)
+		r = wait_for(req, NULL, 0, false, clock_ms_until(until_ns));
+	return r < 0 ? r : 0;
+}
+
+int
 hd_sleep(struct hd_request *req, unsigned ms)
 {
 	int64_t deadline_ns = clock_now_ns() + (int64_t)ms * CLOCK_NS_PER_MS;
@@ -360,9 +370,7 @@ hd_sleep(struct hd_request *req, unsigned ms)
 	/* to wait for no time is to let others run */
 	if (r >= 0 && ms == 0)
 		req->server->waiter->yield(req);
-	while (r >= 0 && clock_ms_until(deadline_ns) > 0)
-		r = wait_for(req, NULL, 0, false, clock_ms_until(deadline_ns));
-	return r < 0 ? r : 0;
+	return r < 0 ? r : wait_until(req, deadline_ns);
 }
 
 int

@@ -64,6 +64,9 @@ int wait_for_output(struct hd_request *req);
  * asks. */
 void wait_bound_output(struct hd_request *req);
 
+/* Waits for that moment. 0 or -ECANCELED. */
+int wait_until(struct hd_request *req, int64_t until_ns);
+
 /* Has the flow used up its share of system calls that did not wait, others get their turn. */
 void wait_spend(struct hd_request *req);
 

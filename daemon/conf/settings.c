@@ -17,6 +17,7 @@
 #define MS_PER_H (3600 * MS_PER_S)
 #define MS_PER_D (24 * MS_PER_H)
 /* a million in a second */
+#define BYTE_RATE_MAX (1024 * GIB)
 #define RATE_MAX (1000000 * INT64_C(3600))
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
@@ -324,6 +325,21 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "limits", "rate_per_source_burst", SETTING_INT,
 	 LISTENER_AT(limits.rate_per_source_burst), .min = 0, .max = 1000000, .default_text = "0",
 	 .help = "The same as rate_burst, for each source."},
+	{SETTING_LISTENER, "limits", "send_rate", SETTING_BYTE_RATE, LISTENER_AT(limits.send_rate),
+	 .min = 1, .max = BYTE_RATE_MAX, .default_text = "none", .protocols = FOR_STREAMS,
+	 .flags = SETTING_OR_NONE,
+	 .help = "How fast bytes leave for one client. A handler that sends faster waits; nothing is "
+		 "lost, and it is not the client that is late."},
+	{SETTING_LISTENER, "limits", "receive_rate", SETTING_BYTE_RATE,
+	 LISTENER_AT(limits.receive_rate), .min = 1, .max = BYTE_RATE_MAX, .default_text = "none",
+	 .protocols = FOR_STREAMS, .flags = SETTING_OR_NONE,
+	 .help = "How fast bytes are taken from one client. One that sends faster has to wait, as it "
+		 "has for any slow reader."},
+	{SETTING_LISTENER, "limits", "request_memory", SETTING_SIZE,
+	 LISTENER_AT(limits.request_memory), .min = 16 * KIB, .max = 64 * GIB,
+	 .default_text = "0B", .flags = SETTING_OR_NONE,
+	 .help = "What hd_alloc and the buffers of one connection, session or datagram may take "
+		 "together. Beyond it, hd_alloc gives NULL and other calls -ENOMEM. \"0B\": any."},
 	{SETTING_LISTENER, "limits", "on_limit", SETTING_CHOICE, LISTENER_AT(limits.on_limit),
 	 .default_text = "wait", .choices = on_limits, .first_choice = CONF_LIMIT_WAIT,
 	 .help = "What becomes of a client beyond max_connections or rate: it waits in the kernel's "

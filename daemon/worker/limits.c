@@ -26,6 +26,10 @@ worker_open_admission(struct worker *worker)
 		sources_of_board(worker->server.board, worker->settings.limit, limits->source_sets);
 	if (admission->has_sources || (limits->rate != 0 && !admission->waits_for_rate))
 		admission->is_asked = true;
+	worker->server.pace_rates[PACE_IN] = limits->receive_rate;
+	worker->server.pace_rates[PACE_OUT] = limits->send_rate;
+	worker->server.is_paced = limits->receive_rate != 0 || limits->send_rate != 0;
+	worker->server.request_memory = limits->request_memory;
 	return sources_init(&admission->sources);
 }
 

@@ -56,8 +56,9 @@ HD_API_ int hd_is_datagram(const struct hd_request *req);
 HD_API_ void hd_set_data(struct hd_request *req, void *data);
 HD_API_ void *hd_data(const struct hd_request *req);
 
-/* Zeroed memory, aligned for any type, freed after handle_error. NULL when there is none. A size
- * of 0 gives a pointer that must not be read through. */
+/* Zeroed memory, aligned for any type, freed after handle_error. NULL when there is none, or the
+ * request has as much as the listener's limits.request_memory allows. A size of 0 gives a pointer
+ * that must not be read through. */
 HD_API_ void *hd_alloc(struct hd_request *req, size_t size);
 
 /* 1 once the worker is about to go (reload or stop): end soon, at the next natural point. */

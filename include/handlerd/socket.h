@@ -66,7 +66,8 @@ HD_API_ ssize_t hd_recvall(struct hd_request *req, void *buf, size_t size);
 
 /* Receives one line with its '\n' and adds a NUL; size counts the NUL. Returns the line's length
  * without the NUL (a line may hold NUL bytes), 0 at the end of the input; the last line may lack
- * the '\n'. -EMSGSIZE when there is no '\n' within size - 1 bytes; -EINVAL when size is below 2.
+ * the '\n'. -EMSGSIZE when there is no '\n' within size - 1 bytes; -ENOMEM when there is no memory
+ * for what was read ahead; -EINVAL when size is below 2.
  * On any error nothing is consumed. The last line of a datagram may lack the '\n', too; in a
  * session a line goes on in the next datagram. [waits] */
 HD_API_ ssize_t hd_readline(struct hd_request *req, char *buf, size_t size);
@@ -129,7 +130,9 @@ HD_API_ FILE *hd_makefile(struct hd_request *req, const char *mode);
  * is somebody else's, and what is sent through it goes past the listener's rules. Does not wait. */
 HD_API_ int hd_fd(struct hd_request *req);
 
-/* Waiting. */
+/* Waiting. Calls that send and receive also wait where the listener's limits.send_rate and
+ * limits.receive_rate have them; then they return less than they might, or -ETIMEDOUT if they may
+ * not wait. */
 
 /* How long each wait may last, in milliseconds: -1 for ever (the default), 0 not at all. Returns 0;
  * -EINVAL for ms below -1. In a session it is for waits for input, on a datagram for hd_sendto.

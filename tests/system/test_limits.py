@@ -440,6 +440,104 @@ def test_a_reset_has_no_banner(start):
     assert how_it_ends(daemon) == "reset"
 
 
+# The rate of bytes
+
+RATE = 64 * 1024
+BURST = RATE // 4
+
+
+def in_time(took, size):
+    """Not faster than it may be, and not much slower."""
+    least = (size - BURST) / RATE
+    assert least * 0.95 <= took <= least * 1.3 + 0.3 * SLOW, (took, least)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "unix"])
+@pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])
+@pytest.mark.parametrize("how", ["flood 1", "sendzeros 96", "long 98304"])
+def test_bytes_leave_as_fast_as_they_may(start, mode, protocol, how):
+    if protocol == "unix" and how != "flood 1":
+        pytest.skip("the same calls as for tcp")
+    daemon = start(listener("s", "sys_stream", mode, protocol=protocol,
+                            limits={"send_rate": "64KiB/s"}))
+    size, client = 96 * 1024, daemon.connect()
+    began = time.monotonic()
+    client.send(how + "\n")
+    assert len(client.exactly(size)) == size
+    in_time(time.monotonic() - began, size)
+
+
+@pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])
+def test_bytes_are_taken_as_fast_as_they_may_be(start, mode):
+    daemon = start(echo(mode, limits={"receive_rate": "64KiB/s"},
+                        timeouts={"idle": "300ms", "min_rate": "10B/s", "grace": "300ms"}))
+    size, client = 96 * 1024, daemon.connect()
+    began = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(lambda: client.send(b"x" * size).half_close())
+        assert client.rest() == b"x" * size
+        sent.result()
+    in_time(time.monotonic() - began, size)
+
+
+def test_a_rate_holds_for_each_connection_and_holds_up_no_other_fiber(start):
+    daemon = start(listener("s", "sys_stream", "fibers", limits={"send_rate": "4KiB/s"}))
+    slow = daemon.connect().send("flood 1\n")
+    assert len(slow.exactly(1500)) == 1500
+    began = time.monotonic()
+    for _ in range(20):
+        with daemon.connect() as other:
+            assert other.ask("send hello") == "hello5"
+    assert time.monotonic() - began < 0.5 * SLOW
+
+
+@pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
+def test_who_waits_for_his_rate_is_cancelled_at_the_deadline(start, mode):
+    daemon = start(listener("s", "sys_stream", mode, limits={"send_rate": "1B/s"}),
+                   top={"drain_timeout": "200ms"})
+    assert len(daemon.connect().send("flood 1\n").exactly(1)) == 1
+    began = time.monotonic()
+    assert daemon.stop() == 0
+    assert 0.15 <= time.monotonic() - began <= 1.0 * SLOW
+
+
+def test_a_handler_that_may_not_wait_is_told_so(start):
+    daemon = start(listener("s", "sys_stream", limits={"send_rate": "1KiB/s"}))
+    text = "x" * 500
+    line = daemon.connect().ask(f"timeout 0;send {text};send y;timeout -1")
+    assert line == f"{'x' * 256}256 {-errno.ETIMEDOUT}"
+
+
+# Memory
+
+@pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])
+def test_a_request_has_as_much_memory_as_it_may(start, mode):
+    daemon = start(listener("s", "sys_stream", mode, limits={"request_memory": "32KiB"}))
+    for _ in range(3):
+        with daemon.connect() as client:
+            assert client.ask("alloc 10000;alloc 10000;alloc 10000;alloc 10") == "1 1 0 1"
+            assert client.ask("long 40000;alloc 40000") == f"{-errno.ENOMEM} 0"
+    daemon = start(listener("s", "sys_stream", mode))
+    assert daemon.connect().ask("alloc 10000;alloc 10000;alloc 10000") == "1 1 1"
+
+
+def test_a_line_that_takes_too_much_memory_is_told_so(start):
+    daemon = start(listener("s", "sys_stream", limits={"request_memory": "16KiB"}))
+    client = daemon.connect()
+    assert client.ask("alloc 9000") == "1"
+    assert client.send("readline 8000\n" + "x" * 7000).line() == str(-errno.ENOMEM)
+
+
+@pytest.mark.parametrize("mode", ["serial", "threading"])
+def test_a_datagram_has_as_much_memory_as_it_may(start, mode):
+    daemon = start(listener("s", "sys_stream", mode, protocol="udp",
+                            limits={"request_memory": "16KiB", "amplification": 0}))
+    client = daemon.connect()
+    for _ in range(3):
+        assert client.ask_text("alloc 6000;alloc 11000") == "1 0"
+        assert client.ask_text("long 20000") == str(-errno.ENOMEM)
+
+
 # Floods
 
 @pytest.mark.alone

@@ -224,6 +224,25 @@ op_sendpipe(struct script *script, char *argument)
 	(void)close(ends[0]);
 }
 
+/* A file of so many KiB. */
+static void
+op_sendzeros(struct script *script, char *argument)
+{
+	int fd = memfd_create("zeros", MFD_CLOEXEC);
+	int64_t size = atoi(argument) * INT64_C(1024);
+
+	if (ftruncate(fd, size) == 0 && hd_sendfile(script->req, fd, 0, (uint64_t)size) != size)
+		script_say(script, "sendfile failed ");
+	(void)close(fd);
+}
+
+/* Whether there are so many bytes of memory. */
+static void
+op_alloc(struct script *script, char *argument)
+{
+	script_say_number(script, hd_alloc(script->req, (size_t)atol(argument)) != NULL);
+}
+
 static void
 op_flush(struct script *script, char *argument)
 {
@@ -325,6 +344,8 @@ handle(struct hd_request *req)
 		{"sendto", op_sendto},
 		{"sendfile", op_sendfile},
 		{"sendpipe", op_sendpipe},
+		{"sendzeros", op_sendzeros},
+		{"alloc", op_alloc},
 		{"flush", op_flush},
 		{"shutdown", op_shutdown},
 		{"sleep", op_sleep},
