@@ -204,6 +204,34 @@ def test_a_flood_of_who_may_not_come_in_leaves_nothing_behind(start, mode):
     daemon.check_rest(before)
 
 
+@pytest.mark.parametrize("keys", [
+    {"address": ["127.0.0.1:0", "127.0.0.2:0"]}, {"address": "*:0"}, {"start": "on_demand"},
+    {"protocol": "udp"}, {"protocol": "udp", "udp": {"session_timeout": "10s"}},
+    {"protocol": "udp", "address": "*:0"}])
+@pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])
+def test_no_way_in_goes_around_the_rules(start, mode, keys):
+    """Whatever the protocol, however many addresses, however the worker was started."""
+    if "udp" in keys and mode in ("serial", "forking"):
+        pytest.skip("sessions are for threads and fibers")
+    daemon = start(listener("echo", mode=mode, access={"deny": [f"{SOURCE}/32"]}, **keys))
+    daemon.checks_balance = "udp" not in keys  # a session goes on for a while
+    is_datagram = keys.get("protocol") == "udp"
+    make = Datagrams if is_datagram else Client
+    addresses = {("127.0.0.1" if host == "*" else host, int(port)) for host, _, port in
+                 (text.rpartition(":") for text in daemon.addresses())}
+    for address in addresses:
+        with make(address, source=(SOURCE, 0)) as denied, \
+                make(address, source=("127.0.0.9", 0)) as welcome:
+            if is_datagram:
+                denied.send(b"x")
+                assert welcome.send(b"y").receive() == b"y"
+                assert denied.everything() == []
+            else:
+                assert denied.is_at_end()
+                assert welcome.send(b"y").exactly(1) == b"y"
+    daemon.until(lambda state: state["echo"].refused == len(addresses), "all were refused")
+
+
 # Clients that do not take their answer
 
 @pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
