@@ -23,6 +23,7 @@ enum {
 	OPTION_NOW,
 	OPTION_TIMEOUT,
 	OPTION_GID,
+	OPTION_CLEAR,
 	OPTION_HELP,
 };
 
@@ -42,6 +43,8 @@ static const struct ask_line_option {
 	 "wait so long, 30s by default; \"none\" waits for ever"},
 	{"gid", OPTION_GID, required_argument, VERB_GID, "--gid NUMBERS",
 	 "groups of a Unix client, the primary one first: 100 or 100,27"},
+	{"clear", OPTION_CLEAR, no_argument, VERB_CLEAR, "--clear",
+	 "end the ban of ADDRESS, or all of them"},
 	{"verbose", OPTION_VERBOSE, no_argument, VERB_VERBOSE, "-v, --verbose",
 	 "all addresses of every listener"},
 	{"control", OPTION_CONTROL, required_argument, 0, "--control PATH",
@@ -96,6 +99,9 @@ ask_line_take_option(struct ask_line *line, int option)
 		return 0;
 	case OPTION_DRY_RUN:
 		line->is_dry_run = true;
+		return 0;
+	case OPTION_CLEAR:
+		line->is_clear = true;
 		return 0;
 	case OPTION_NOW:
 		line->is_now = true;

@@ -20,6 +20,7 @@ struct ask_line {
 	bool is_verbose;
 	bool is_dry_run;
 	bool is_now;
+	bool is_clear;
 	bool is_help;
 };
 

@@ -23,8 +23,8 @@ _handlerctl_ids()
 
 _handlerctl()
 {
-	local commands='status reload stop pause drain resume connections explain kill log-level wait
-		upgrade send'
+	local commands='status reload stop pause drain resume connections explain bans kill log-level
+		wait upgrade send'
 	local word=${COMP_WORDS[COMP_CWORD]} before='' command='' control='' options i
 	COMPREPLY=()
 
@@ -68,6 +68,7 @@ _handlerctl()
 		reload) options+=' --dry-run' ;;
 		stop) options+=' --now' ;;
 		explain) options+=' --gid' ;;
+		bans) options+=' --clear' ;;
 		wait) options+=' --timeout' ;;
 		esac
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

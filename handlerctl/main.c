@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/memory.h"
 #include "base/suggest.h"
+#include "handlerctl/bans.h"
 #include "handlerctl/connections.h"
 #include "handlerctl/ctl.h"
 #include "handlerctl/explain.h"
@@ -33,6 +34,7 @@ static const struct verb verbs[] = {
 	{"connections", "[LISTENER]", connections_run, "show what is open", 0},
 	{"explain", "LISTENER ADDRESS", explain_run, "tell whether a client may come in, and why",
 	 VERB_GID},
+	{"bans", "[ADDRESS]", bans_run, "show whom sensors have banned, or end that", VERB_CLEAR},
 	{"kill", "ID", orders_kill, "end a connection", 0},
 	{"log-level", "[LEVEL]", orders_log_level, "show or set how much is logged", 0},
 	{"wait", "ready", orders_wait, "wait until all listeners serve", VERB_TIMEOUT},

@@ -11,6 +11,7 @@ enum verb_option {
 	VERB_NOW = 1 << 2,
 	VERB_TIMEOUT = 1 << 3,
 	VERB_GID = 1 << 4,
+	VERB_CLEAR = 1 << 5,
 };
 
 struct verb {

@@ -110,6 +110,20 @@ check_access_times(const struct conf_listener *listener, struct report *report)
 				   report);
 }
 
+static void
+check_access_excepts(const struct conf_listener *listener, struct report *report)
+{
+	const struct conf_texts *texts = &listener->access.sensor_except;
+
+	for (size_t i = 0; i < texts->count; i++) {
+		CLEANUP_FREE char *reason = NULL;
+		struct prefix prefix;
+
+		if (prefix_parse(texts->items[i], &prefix, &reason) < 0)
+			check_access_error(listener, "sensor_except", texts, i, reason, report);
+	}
+}
+
 void
 check_access(struct conf_listener *listener, struct report *report)
 {
@@ -119,6 +133,7 @@ check_access(struct conf_listener *listener, struct report *report)
 	check_access_list(listener, "allow", &access->allow, report);
 	check_access_list(listener, "deny", &access->deny, report);
 	check_access_times(listener, report);
+	check_access_excepts(listener, report);
 	if (access->file == NULL || access->file[0] == '/')
 		return;
 	reason = memory_format("'%s' must be an absolute path, beginning with /", access->file);

@@ -159,6 +159,7 @@ conf_listener_free(struct conf_listener *listener)
 	conf_texts_free(&listener->access.allow);
 	conf_texts_free(&listener->access.deny);
 	conf_texts_free(&listener->access.times);
+	conf_texts_free(&listener->access.sensor_except);
 	free(listener->access.file);
 	free(listener->socket.device);
 	free(listener->socket.congestion);

@@ -206,7 +206,9 @@ struct conf_access {
 	struct conf_texts allow;
 	struct conf_texts deny;
 	struct conf_texts times;
-	char *file; /* NULL: none */
+	char *file;	   /* NULL: none */
+	int64_t sensor_ms; /* PARSE_NONE: it is none */
+	struct conf_texts sensor_except;
 };
 
 /* What a handler may do. */

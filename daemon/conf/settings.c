@@ -71,7 +71,8 @@ const struct setting settings[] = {
 		 "string: none. A reload cannot change it."},
 	{SETTING_TOP, "", "control_group", SETTING_TEXT, TOP_AT(control_group),
 	 .help = "A group whose members may ask handlerctl what there is to see (status, "
-		 "connections, explain, wait), and change nothing. It may not be a group of any worker."},
+		 "connections, explain, bans, wait), and change nothing. It may not be a group of any "
+		 "worker."},
 	{SETTING_TOP, "", "start_timeout", SETTING_DURATION, TOP_AT(start_timeout_ms),
 	 .min = 100, .max = MS_PER_H, .default_text = "10s",
 	 .help = "A worker that is not ready by then has failed."},
@@ -386,6 +387,16 @@ const struct setting settings[] = {
 	 .help = "Parts of the day, HH:MM-HH:MM in local time, outside of which nobody may come in: "
 		 "from the first minute on, up to the last, which is not in it. 22:00-06:00 goes over "
 		 "midnight. Unset: always."},
+	{SETTING_LISTENER, "access", "sensor", SETTING_DURATION, LISTENER_AT(access.sensor_ms),
+	 .min = MS_PER_S, .max = 365 * MS_PER_D, .default_text = "none", .none = PARSE_NONE,
+	 .protocols = FOR_TCP, .flags = SETTING_OR_NONE,
+	 .help = "Nobody has business with this listener: whoever connects to it is refused by all "
+		 "listeners of the daemon for so long, and no handler serves him here. Of IPv6, the "
+		 "/64 that he comes from. The loopback is excepted."},
+	{SETTING_LISTENER, "access", "sensor_except", SETTING_TEXTS,
+	 LISTENER_AT(access.sensor_except), .protocols = FOR_TCP,
+	 .help = "Addresses and blocks of them that the sensor does nothing to; the handler serves "
+		 "them."},
 
 	{SETTING_LISTENER, "", "sandbox", SETTING_GROUP, 0,
 	 .help = "What the listener's handler, and programs that it starts, may do."},

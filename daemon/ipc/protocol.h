@@ -35,6 +35,7 @@ enum protocol_type {
 	PROTOCOL_CONFINED, /* state u32, error u32: what has become of the filter of system calls;
 			      PROTOCOL_REPORTED has its descriptor with it. Once, before a line of
 			      the handler runs; a later one is ignored */
+	PROTOCOL_SENSED, /* hi u64, lo u64: an address, as bans.h has it, has touched the sensor */
 
 	/* supervisor to worker */
 	PROTOCOL_ACCEPT = 64, /* begin to accept */
@@ -82,7 +83,8 @@ enum {
 	WORKER_FD_LOG = 7,	  /* journal socket or standard error */
 	WORKER_FD_PORTS = 8, /* what the daemon serves by datagrams; only for workers that do too */
 	WORKER_FD_ACCESS = 9,	/* who may come in, read-only; only where there are rules */
-	WORKER_FD_SOCKETS = 10, /* the first socket of the listener; behind the last one an event
+	WORKER_FD_BANS = 10,	/* who may come nowhere, read-only; not for Unix sockets */
+	WORKER_FD_SOCKETS = 11, /* the first socket of the listener; behind the last one an event
 				  that    all generations of the listener share, and the scoreboards
 				  of the older ones */
 };

@@ -117,6 +117,8 @@ struct scoreboard {
 	struct crash_record crash;
 	/* How many came to their end for which reason; seldom enough for one place. */
 	_Alignas(64) _Atomic uint64_t ended[CLOSE_REASONS];
+	_Atomic int64_t sensor_window_ns; /* a sensor's: when this second of reports began */
+	_Atomic uint32_t sensor_reports;  /* in it */
 	struct scoreboard_slot slots[];
 };
 

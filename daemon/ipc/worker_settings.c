@@ -93,6 +93,10 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	for (uint32_t i = 0; i < settings->older_count; i++)
 		buf_add_u32(out, settings->older_sets[i]);
 	worker_limits_write(&settings->limits, out);
+	buf_add_u64(out, settings->sensor_ms);
+	buf_add_u32(out, settings->sensor_except_count);
+	for (uint32_t i = 0; i < settings->sensor_except_count; i++)
+		buf_add_text(out, settings->sensor_excepts[i]);
 	buf_add_u32(out, settings->log_target);
 	buf_add_u32(out, settings->log_is_json);
 	buf_add_u32(out, (uint32_t)settings->log_level);
@@ -222,6 +226,11 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	for (uint32_t i = 0; i < ret->older_count; i++)
 		ret->older_sets[i] = buf_read_u32(reader);
 	worker_limits_read(reader, &ret->limits);
+	ret->sensor_ms = buf_read_u64(reader);
+	ret->sensor_except_count = buf_read_count(reader);
+	ret->sensor_excepts = memory_zero(ret->sensor_except_count, sizeof(*ret->sensor_excepts));
+	for (uint32_t i = 0; i < ret->sensor_except_count; i++)
+		ret->sensor_excepts[i] = buf_read_text(reader);
 	ret->log_target = buf_read_u32(reader);
 	ret->log_is_json = buf_read_u32(reader) != 0;
 	ret->log_level = (int32_t)buf_read_u32(reader);
@@ -269,5 +278,8 @@ worker_settings_free(struct worker_settings *settings)
 	free(settings->older_slots);
 	free(settings->older_sets);
 	worker_limits_free(&settings->limits);
+	for (uint32_t i = 0; i < settings->sensor_except_count; i++)
+		free(settings->sensor_excepts[i]);
+	free(settings->sensor_excepts);
 	*settings = (struct worker_settings){0};
 }

@@ -131,6 +131,10 @@ struct worker_settings {
 	uint32_t *older_sets; /* of their tables of sources, as many */
 	struct worker_limits limits;
 
+	uint64_t sensor_ms; /* whoever connects is banned for so long; 0: the listener is no sensor
+			     */
+	char **sensor_excepts; /* prefixes */
+	uint32_t sensor_except_count;
 	bool has_access; /* WORKER_FD_ACCESS is there */
 
 	uint32_t log_target; /* enum log_target */

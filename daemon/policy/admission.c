@@ -74,6 +74,25 @@ admission_ask_access(const struct access *access, const struct admission_peer *p
 	return ret->is_allowed ? CLOSE_NONE : CLOSE_ACCESS;
 }
 
+static bool
+admission_is_caught(const struct admission *admission, const struct admission_peer *peer)
+{
+	uint64_t hi, lo;
+
+	return admission->sensor.ban_ns > 0 &&
+	       bans_address_to_words(peer->address, peer->length, &hi, &lo) &&
+	       sensor_catches(&admission->sensor, hi, lo);
+}
+
+static bool
+admission_is_banned(const struct admission *admission, const struct admission_peer *peer)
+{
+	struct bans_key key;
+
+	return bans_key_of(peer->address, peer->length, &key) &&
+	       bans_find(admission->bans, &key) > clock_now_ns();
+}
+
 enum close_reason
 admission_ask(const struct admission *admission, enum admission_step step,
 	      const struct admission_peer *peer, uint32_t *ret_rule)
@@ -83,6 +102,14 @@ admission_ask(const struct admission *admission, enum admission_step step,
 	enum close_reason reason = CLOSE_NONE;
 
 	switch (step) {
+	case ADMISSION_SENSOR:
+		if (admission_is_caught(admission, peer))
+			reason = CLOSE_BANNED;
+		break;
+	case ADMISSION_BANS:
+		if (bans_are_there(admission->bans) && admission_is_banned(admission, peer))
+			reason = CLOSE_BANNED;
+		break;
 	case ADMISSION_OVERLOAD:
 		if (board != NULL &&
 		    atomic_load_explicit(&board->is_shedding, memory_order_relaxed) != 0)
@@ -191,6 +218,15 @@ admission_judge_limits(struct admission *admission, const struct admission_peer 
 	return CLOSE_RATE;
 }
 
+static void
+admission_report(const struct admission *admission, const struct admission_peer *peer)
+{
+	uint64_t hi, lo;
+
+	if (admission->bans != NULL && bans_address_to_words(peer->address, peer->length, &hi, &lo))
+		sensor_report(&admission->sensor, admission->bans, admission->board, hi, lo);
+}
+
 enum close_reason
 admission_judge(struct admission *admission, const struct admission_peer *peer,
 		uint32_t *ret_source)
@@ -201,6 +237,8 @@ admission_judge(struct admission *admission, const struct admission_peer *peer,
 	for (enum admission_step step = 0; step < ADMISSION_STEPS; step++) {
 		enum close_reason reason = admission_ask(admission, step, peer, &rule);
 
+		if (reason != CLOSE_NONE && step == ADMISSION_SENSOR)
+			admission_report(admission, peer);
 		if (reason != CLOSE_NONE)
 			return reason;
 	}

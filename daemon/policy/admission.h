@@ -12,9 +12,11 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "ipc/bans.h"
 #include "ipc/close_reason.h"
 #include "ipc/scoreboard.h"
 #include "policy/access.h"
+#include "policy/sensor.h"
 #include "policy/sources.h"
 
 /* Who asks. */
@@ -29,9 +31,11 @@ struct admission_peer {
 
 /* The rules of one listener in one worker: written while that starts, read-only afterwards. */
 struct admission {
-	bool is_asked;		  /* there is anything to ask at all */
-	struct scoreboard *board; /* not owned */
-	struct access access;	  /* who may come in, and when */
+	bool is_asked;		      /* there is anything to ask at all */
+	struct scoreboard *board;     /* not owned */
+	struct access access;	      /* who may come in, and when */
+	const struct bans_page *bans; /* NULL: they do not concern it; not owned */
+	struct sensor sensor;
 
 	/* limits: of sources, and of all together */
 	bool has_sources;
@@ -45,6 +49,8 @@ struct admission {
 
 /* The rules that a client cannot use up, in the order in which they are asked. */
 enum admission_step {
+	ADMISSION_SENSOR,   /* access.sensor, of this listener */
+	ADMISSION_BANS,	    /* access.sensor, of any */
 	ADMISSION_OVERLOAD, /* limits.overload */
 	ADMISSION_ACCESS,   /* access.allow, access.deny, access.file */
 	ADMISSION_TIMES,    /* access.times */
@@ -59,11 +65,11 @@ enum admission_step {
 enum close_reason admission_ask(const struct admission *admission, enum admission_step step,
 				const struct admission_peer *peer, uint32_t *ret_rule);
 
-/* Whether anybody has to be asked; two loads where nobody has. */
+/* Whether anybody has to be asked; three loads where nobody has. */
 static inline bool
 admission_is_needed(const struct admission *admission)
 {
-	return admission->is_asked ||
+	return admission->is_asked || bans_are_there(admission->bans) ||
 	       atomic_load_explicit(&admission->board->is_shedding, memory_order_relaxed) != 0;
 }
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "policy/sensor.h"
 
 /* A worker ends itself 1 s after the drain deadline; one that does not is killed a little later. */
 #define CHILD_GRACE_NS (CLOCK_NS_PER_S + 200 * CLOCK_NS_PER_MS)
@@ -64,6 +65,22 @@ child_note_version(struct child *child, struct buf_reader *payload)
 	child->version = memory_text(escaped);
 }
 
+/* However much it says: a flood of reports would drive out those that are there. */
+static void
+child_note_sensed(struct child *child, struct buf_reader *payload)
+{
+	uint64_t hi = buf_read_u64(payload), lo = buf_read_u64(payload);
+	int64_t now_ns = clock_now_ns();
+
+	if (now_ns - child->sensed_ns >= CLOCK_NS_PER_S) {
+		child->sensed_ns = now_ns;
+		child->sensed = 0;
+	}
+	if (!payload->is_bad && child->sensed++ < SENSOR_MOST_REPORTS &&
+	    child->owner->on_sensed != NULL)
+		child->owner->on_sensed(child, hi, lo);
+}
+
 static void
 child_note_confined(struct child *child, struct buf_reader *payload)
 {
@@ -102,6 +119,9 @@ child_on_message(struct process *process, struct channel_message *message)
 		break;
 	case PROTOCOL_KILLED:
 		child->owner->on_killed(child, buf_read_u64(&message->payload));
+		break;
+	case PROTOCOL_SENSED:
+		child_note_sensed(child, &message->payload);
 		break;
 	case PROTOCOL_QUIET:
 		child_handle(child, CHILD_SAID_QUIET);

@@ -96,6 +96,8 @@ struct child_owner {
 	void (*on_end)(struct child *child, bool was_asked);
 	/* The worker had the connection with this id, and ends it. */
 	void (*on_killed)(struct child *child, uint64_t id);
+	/* The worker says that this address, as bans.h has it, has touched its sensor. */
+	void (*on_sensed)(struct child *child, uint64_t hi, uint64_t lo);
 	/* Whether it is to accept when it is ready; NULL: it is. */
 	bool (*may_accept)(const struct child *child);
 	/* As it was asked to, it has stopped accepting and has nothing to serve. */
@@ -137,6 +139,9 @@ struct child {
 	struct death death; /* the last */
 	int64_t stuck_ns;   /* when it said that it ends itself for a stuck handler; 0: never */
 	bool is_timeout;    /* the last death was that one: no crash */
+
+	int64_t sensed_ns; /* when this second of reports of its sensor began */
+	uint32_t sensed;   /* in it */
 
 	struct report failures; /* what the worker said of itself before it failed */
 	bool is_refusal;	/* one of them is about the handler file or its options */

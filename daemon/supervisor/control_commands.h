@@ -36,6 +36,8 @@ void control_run_status(struct supervisor *supervisor, struct control_client *cl
 void control_run_connections(struct supervisor *supervisor, struct control_client *client,
 			     const json_t *request);
 
+void control_run_bans(struct supervisor *supervisor, struct control_client *client,
+		      const json_t *request);
 void control_run_explain(struct supervisor *supervisor, struct control_client *client,
 			 const json_t *request);
 void control_run_reload(struct supervisor *supervisor, struct control_client *client,

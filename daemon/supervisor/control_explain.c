@@ -17,6 +17,7 @@
 
 #include "base/access_entry.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/parse.h"
 #include "conf/settings.h"
@@ -76,6 +77,47 @@ explain_listener(struct explain *explain, uint32_t rule, struct explain_row *ret
 	} else {
 		ret->text = memory_format("the listener is %s", state);
 	}
+}
+
+static void
+explain_sensor(struct explain *explain, uint32_t rule, struct explain_row *ret)
+{
+	const struct conf_listener *conf = explain->listener->conf;
+	const struct setting *row = setting_find(SETTING_LISTENER, "access", "sensor");
+	char how_long[32];
+
+	(void)rule;
+	if (explain->listener->sensor.ban_ns == 0) {
+		ret->text = memory_text("the listener is no sensor");
+		return;
+	}
+	ret->text = memory_format(
+		ret->says == EXPLAIN_REFUSES ? "who connects is banned by all listeners for %s"
+					     : "the sensor (%s) excepts this client",
+		parse_format_duration(conf->access.sensor_ms, how_long, sizeof(how_long)));
+	if (conf->origins != NULL) {
+		ret->file = conf->origins[row - settings].file;
+		ret->line = conf->origins[row - settings].line;
+	}
+}
+
+static void
+explain_bans(struct explain *explain, uint32_t rule, struct explain_row *ret)
+{
+	int64_t left_ns = 0;
+	struct bans_key key;
+	char left[32];
+
+	(void)rule;
+	if (ret->says == EXPLAIN_REFUSES &&
+	    bans_key_of(explain->peer.address, explain->peer.length, &key))
+		left_ns = bans_find(explain->admission.bans, &key) - clock_now_ns();
+	if (left_ns > 0)
+		ret->text = memory_format(
+			"it has touched a sensor; its ban ends in %s",
+			parse_format_duration(left_ns / CLOCK_NS_PER_MS, left, sizeof(left)));
+	else
+		ret->text = memory_text("it is not banned");
 }
 
 static void
@@ -203,6 +245,8 @@ explain_limit(struct explain *explain, uint32_t rule, struct explain_row *ret)
 
 static const struct explain_step explain_steps[] = {
 	{.name = "listener", .explain = explain_listener},
+	{"sensor", true, ADMISSION_SENSOR, explain_sensor},
+	{"bans", true, ADMISSION_BANS, explain_bans},
 	{"overload", true, ADMISSION_OVERLOAD, explain_overload},
 	{"access", true, ADMISSION_ACCESS, explain_access},
 	{"times", true, ADMISSION_TIMES, explain_times},
@@ -351,6 +395,8 @@ control_run_explain(struct supervisor *supervisor, struct control_client *client
 	}
 	if (explain.listener->current != NULL)
 		explain.admission.board = explain.listener->current->board;
+	explain.admission.sensor = explain.listener->sensor;
+	explain.admission.bans = supervisor->world.bans.page;
 	if (explain.listener->access != NULL)
 		explain.admission.access = explain.listener->access->writer.view;
 	explain.rules = json_array();

@@ -27,6 +27,15 @@ listener_copy_identity(struct identity *to, const struct identity *from)
 	to->home = memory_text(from->home);
 }
 
+void
+listener_open_sensor(struct listener *listener)
+{
+	const struct conf_access *access = &listener->conf->access;
+
+	sensor_open(&listener->sensor, access->sensor_ms, access->sensor_except.items,
+		    access->sensor_except.count);
+}
+
 struct listener *
 listener_make(struct listener_world *world, struct config *config, const struct conf_listener *conf)
 {
@@ -43,6 +52,7 @@ listener_make(struct listener_world *world, struct config *config, const struct 
 	listener->limit = conf_listener_limit(conf);
 	listener->pin = PIN_NONE;
 	listener->fallback = FALLBACK_NONE;
+	listener_open_sensor(listener);
 	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return listener;
 }
@@ -100,6 +110,7 @@ listener_free(struct listener *listener)
 		return;
 	demand_stop(listener);
 	recycle_stop(listener);
+	sensor_close(&listener->sensor);
 	listener_free_child(listener->current);
 	while (listener->old != NULL) {
 		struct child *child = listener->old;

@@ -11,7 +11,9 @@
 #include "base/loop.h"
 #include "conf/config.h"
 #include "ipc/worker_settings.h"
+#include "policy/sensor.h"
 #include "supervisor/access_lists.h"
+#include "supervisor/ban_list.h"
 #include "supervisor/child.h"
 #include "supervisor/demand.h"
 #include "supervisor/fallback.h"
@@ -33,6 +35,7 @@ struct listener_world {
 	int ports_fd;	      /* the page of UDP ports that are served; -1: none */
 	int ports_reading_fd; /* the same, for workers */
 	struct port_page *ports;
+	struct ban_list bans;
 	uint64_t next_serial; /* of workers, ever */
 	/* Tables of sources are made with it: random, and the same as long as there are workers. */
 	int64_t source_key[2];
@@ -77,6 +80,7 @@ struct listener {
 	struct scoreboard_totals totals; /* of workers that are gone */
 	struct stall stall;
 	struct recycle recycle;
+	struct sensor sensor;
 	struct overload overload;
 	struct refusal_log refusals;
 
@@ -93,6 +97,9 @@ struct listener *listener_new(struct listener_world *world, struct config *confi
 /* The first step of making one: without handler file, identity and image. */
 struct listener *listener_make(struct listener_world *world, struct config *config,
 			       const struct conf_listener *conf);
+
+/* What its reports are judged by; as listener_make does. */
+void listener_open_sensor(struct listener *listener);
 
 /* This listener is to replace a running one: their connections count together. */
 void listener_set_replaces(struct listener *listener, struct listener *running);

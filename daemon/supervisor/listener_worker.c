@@ -169,6 +169,7 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
 		.ports_fd = conf_protocol_is_datagram(listener->protocol) ? world->ports_reading_fd
 									  : -1,
+		.bans_fd = conf_protocol_is_unix(listener->protocol) ? -1 : world->bans.reading_fd,
 		.access_fd = listener->access != NULL ? listener->access->writer.reading_fd : -1,
 		.more_fds = fds,
 		.more_count = settings->socket_count + 1 + settings->older_count,
@@ -273,6 +274,14 @@ listener_on_unreported(struct child *child, int error)
 				 : "this kernel cannot (Linux 5.0 and later do)");
 }
 
+static void
+listener_on_sensed(struct child *child, uint64_t hi, uint64_t lo)
+{
+	struct listener *listener = child->owner_data;
+
+	ban_list_on_report(&listener->world->bans, listener, hi, lo);
+}
+
 static bool
 listener_may_accept(const struct child *child)
 {
@@ -291,6 +300,7 @@ listener_own(struct listener *listener, struct child *child)
 		.on_crash = listener_on_crash,
 		.on_end = listener_on_end,
 		.on_killed = listener_on_killed,
+		.on_sensed = listener_on_sensed,
 		.may_accept = listener_may_accept,
 		.on_idle = demand_on_idle,
 		.on_refusal = listener_on_refusal,

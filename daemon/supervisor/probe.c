@@ -142,6 +142,7 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 		.log_fd = STDERR_FILENO,
 		.ports_fd = -1,
 		.access_fd = -1,
+		.bans_fd = -1,
 		.environment = environment,
 	};
 	int r = listener_add_filter(listener, &settings);

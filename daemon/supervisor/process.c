@@ -50,7 +50,7 @@ static int
 process_place_fds(const struct process_birth *birth, int *channel_fd, int *program_fd)
 {
 	int fixed[] = {*channel_fd,   birth->settings_fd, birth->scoreboard_fd, birth->handler_fd,
-		       birth->log_fd, birth->ports_fd,	  birth->access_fd};
+		       birth->log_fd, birth->ports_fd,	  birth->access_fd,	birth->bans_fd};
 	int above = WORKER_FD_SOCKETS + (int)birth->more_count + 8;
 	CLEANUP_FREE int *more = memory_zero(birth->more_count, sizeof(int));
 

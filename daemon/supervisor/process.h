@@ -39,6 +39,7 @@ struct process_birth {
 	int log_fd;
 	int ports_fd;	     /* -1: none */
 	int access_fd;	     /* -1: none */
+	int bans_fd;	     /* -1: none */
 	const int *more_fds; /* from WORKER_FD_SOCKETS on */
 	size_t more_count;
 	char *const *environment; /* NULL-terminated */

@@ -215,6 +215,8 @@ resume(struct supervisor *supervisor, int state_fd)
 	if (r >= 0)
 		r = resume_open_ports(&supervisor->world);
 	if (r >= 0)
+		r = ban_list_resume(&supervisor->world.bans);
+	if (r >= 0)
 		r = resume_all_access(supervisor);
 	if (r < 0) {
 		state_let_go(supervisor);

@@ -55,6 +55,7 @@ supervisor_init(struct supervisor *supervisor, const struct cmdline *cmdline)
 	}
 	supervisor->world.loop = &supervisor->loop;
 	supervisor->world.places = &supervisor->places;
+	ban_list_init(&supervisor->world.bans, &supervisor->loop);
 	supervisor->world.is_once = cmdline->is_once || cmdline->is_inetd;
 	supervisor->world.is_connection = cmdline->is_inetd;
 	if (getrandom(supervisor->world.source_key, sizeof(supervisor->world.source_key), 0) < 0) {
@@ -93,6 +94,7 @@ supervisor_destroy(struct supervisor *supervisor)
 		(void)close(supervisor->world.ports_reading_fd);
 	ports_close(supervisor->world.ports);
 	filters_free(&supervisor->world.filters);
+	ban_list_close(&supervisor->world.bans);
 	stall_close(supervisor);
 	access_watch_close(supervisor);
 	overload_stop(supervisor);
@@ -392,6 +394,8 @@ serve_open_new(struct supervisor *supervisor)
 	if (r >= 0)
 		r = supervisor->world.ports_reading_fd =
 			ports_open_for_reading(supervisor->world.ports_fd);
+	if (r >= 0)
+		r = ban_list_open(&supervisor->world.bans);
 	if (r < 0)
 		(void)fprintf(stderr, "handlerd: cannot start: %s\n", strerror(-r));
 	return r;

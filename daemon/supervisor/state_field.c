@@ -33,6 +33,7 @@ static const struct state_field supervisor_fields[] = {
 	STATE_ROW_BOOL(struct supervisor, "has_store", sockets.store.is_open),
 	STATE_ROW_FD(struct supervisor, "journal", world.journal_fd),
 	STATE_ROW_FD(struct supervisor, "ports", world.ports_fd),
+	STATE_ROW_FD(struct supervisor, "bans", world.bans.fd),
 };
 TABLE(supervisor, "the supervisor");
 

@@ -320,8 +320,10 @@ read_fill_listener(struct state_reader *reader, struct supervisor *supervisor,
 		(void)state_refuse(reader, "listener '%s' is not whole", listener->name);
 		return;
 	}
-	if (!is_leaving)
+	if (!is_leaving) {
+		listener_open_sensor(listener);
 		listener_make_image(listener);
+	}
 	for (size_t i = 0; i < json_array_size(sockets) && reader->reason == NULL; i++)
 		(void)read_socket(reader, &supervisor->sockets, listener,
 				  json_array_get(sockets, i));
@@ -346,6 +348,18 @@ read_listeners(struct state_reader *reader, struct supervisor *supervisor, const
 		(*list)[(*count)++] = listener;
 		read_fill_listener(reader, supervisor, listener, json_array_get(array, i),
 				   is_leaving);
+	}
+}
+
+/* Their numbers are in the page of bans. */
+static void
+read_ban_reporters(struct state_reader *reader, const json_t *array, struct ban_list *to)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		CLEANUP_FREE char *name = state_get_text(json_array_get(array, i));
+
+		if (name == NULL || ban_list_find_reporter(to, name) != i)
+			(void)state_refuse(reader, "'ban_reporters' is not what it can be");
 	}
 }
 
@@ -398,6 +412,8 @@ state_read(const char *text, size_t length, struct supervisor *supervisor,
 			    &supervisor->last_reload)) &&
 		 state_get_config(&reader, supervisor, json_object_get(state, "configuration"),
 				  &supervisor->config)) {
+		read_ban_reporters(&reader, json_object_get(state, "ban_reporters"),
+				   &supervisor->world.bans);
 		read_listeners(&reader, supervisor, json_object_get(state, "listeners"), false);
 		read_listeners(&reader, supervisor, json_object_get(state, "leaving"), true);
 		(void)read_control(&reader, json_object_get(state, "control"),
@@ -460,4 +476,5 @@ state_let_go(struct supervisor *supervisor)
 		supervisor->sockets.items[i]->fd = -1;
 	supervisor->sockets.store.is_open = false;
 	supervisor->world.journal_fd = supervisor->world.ports_fd = -1;
+	supervisor->world.bans.fd = -1;
 }

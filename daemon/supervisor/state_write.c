@@ -285,6 +285,16 @@ write_listeners(struct listener *const *listeners, size_t count, struct state_fd
 }
 
 static json_t *
+write_texts(char *const *texts, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		write_append(array, state_put_text(texts[i]));
+	return array;
+}
+
+static json_t *
 write_control(const struct control *control, struct state_fds *fds)
 {
 	struct control_state state;
@@ -319,6 +329,9 @@ state_write(const struct supervisor *supervisor, int64_t began_ns, size_t *ret_l
 		  write_listeners(supervisor->listeners, supervisor->listener_count, ret_fds));
 	write_set(state, "leaving",
 		  write_listeners(supervisor->leaving, supervisor->leaving_count, ret_fds));
+	write_set(state, "ban_reporters",
+		  write_texts(supervisor->world.bans.reporters,
+			      supervisor->world.bans.reporter_count));
 	write_set(state, "control", write_control(&supervisor->control, ret_fds));
 	text = json_dumps(state, JSON_COMPACT);
 	json_decref(state);

@@ -352,6 +352,7 @@ static int
 serve_take_sockets(struct worker *worker)
 {
 	const struct worker_settings *settings = &worker->settings;
+	int r;
 
 	worker->sockets = calloc(settings->socket_count + 1, sizeof(*worker->sockets));
 	if (worker->sockets == NULL)
@@ -361,13 +362,9 @@ serve_take_sockets(struct worker *worker)
 	worker->server.max_datagram = settings->max_datagram;
 	worker->server.amplification = settings->amplification;
 	worker->server.answers_low_ports = settings->answers_low_ports;
-	if (settings->has_access) {
-		int r = access_map(WORKER_FD_ACCESS, &worker->server.admission.access);
-
-		if (r < 0)
-			return r;
-		worker->server.admission.is_asked = true;
-	}
+	r = worker_open_rules(worker);
+	if (r < 0)
+		return r;
 	if (!worker_is_datagram(settings))
 		return 0;
 	worker->server.ports = ports_map(WORKER_FD_PORTS);

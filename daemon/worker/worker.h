@@ -42,6 +42,9 @@ void worker_send_report(const struct worker *worker, enum protocol_stage stage,
 void worker_send_failure(const struct worker *worker, enum protocol_stage stage, const char *format,
 			 ...) __attribute__((format(printf, 3, 4)));
 
+/* Maps what tells who may come in. 0 or a negative errno. In admit.c. */
+int worker_open_rules(struct worker *worker);
+
 /* Maps the scoreboard, and sees to it that a crash is written there. 0 or a negative errno. In
  * serve.c, as what follows. */
 int worker_open_board(struct worker *worker);

@@ -18,14 +18,14 @@ def _call(name, *arguments):
 
 
 @contextlib.contextmanager
-def namespace():
-    """What is started inside sees two more addresses, which are not those of the loopback, and
-    nobody else."""
+def namespace(*more):
+    """What is started inside sees two more addresses, which are not those of the loopback, and what
+    more lines for ip(8) add, and nobody else."""
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     _call("unshare", CLONE_NEWNET)
     try:
         for words in (f"addr add {FAR}/32 dev lo", f"addr add {FARTHER}/32 dev lo",
-                      "link set lo up"):
+                      "link set lo up", *more):
             subprocess.run(["ip", *words.split()], check=True,
                            env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
         yield

@@ -50,6 +50,7 @@ blank(struct supervisor *blank_one)
 	*blank_one = (struct supervisor){.loop.epoll_fd = -1};
 	blank_one->world.journal_fd = blank_one->world.ports_fd = -1;
 	blank_one->world.ports_reading_fd = blank_one->signals.fd = -1;
+	ban_list_init(&blank_one->world.bans, NULL);
 	control_init(&blank_one->control);
 	stall_init(&blank_one->stalls);
 	blank_one->upgrade.program_fd = blank_one->places.worker_fd = -1;
@@ -228,6 +229,7 @@ make_state(void)
 	supervisor.control.group = (struct control_group){.is_given = true, .gid = 12};
 	supervisor.world.journal_fd = next_fd++;
 	supervisor.world.ports_fd = next_fd++;
+	supervisor.world.bans.fd = next_fd++;
 	supervisor.listeners = memory_zero(2, sizeof(struct listener *));
 	supervisor.listeners[0] = listener = make_listener(0);
 	listener->current = make_child(listener, CHILD_SERVING);

@@ -1,0 +1,40 @@
+/*
+ * sensor.h - access.sensor: a listener that nobody has business with. Whoever connects to it is
+ * reported to the supervisor, which has all listeners refuse him for a while (ipc/bans.h).
+ */
+#ifndef POLICY_SENSOR_H
+#define POLICY_SENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/prefix.h"
+#include "ipc/bans.h"
+#include "ipc/scoreboard.h"
+
+/* So many reports of one worker in a second are sent, and taken. */
+#define SENSOR_MOST_REPORTS 10
+
+struct sensor {
+	int64_t ban_ns; /* 0: the listener is none */
+	struct prefix *excepts;
+	size_t except_count;
+	uint32_t generation; /* of the worker, for its reports */
+};
+
+/* `excepts` are what prefix_parse takes; others are left out. */
+void sensor_open(struct sensor *sensor, int64_t ban_ms, char *const *excepts, size_t count);
+void sensor_close(struct sensor *sensor);
+
+/* Whether this client, whose address is two numbers as bans.h has them, falls for it: the loopback
+ * and those that are excepted do not. */
+bool sensor_catches(const struct sensor *sensor, uint64_t hi, uint64_t lo);
+
+/* A worker's, from any of its flows: tells the supervisor, unless that has banned him for as long
+ * already, or was told much in this second. Never waits. */
+void sensor_report(const struct sensor *sensor, const struct bans_page *page,
+		   struct scoreboard *board, uint64_t hi, uint64_t lo);
+
+#endif
