@@ -3,6 +3,7 @@ import grp
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from asking import ask as control
 from asking import ask_as
 from client import Client, Datagrams
 from ctl import ctl
-from harness import SLOW, config, listener
+from harness import SLOW, WAIT_S, config, listener
 from installing import upgrade
 
 pytestmark = pytest.mark.root
@@ -24,11 +25,25 @@ WHO, OTHER, WHO6, NEAR6, OTHER6 = "192.0.2.1", "192.0.2.2", "2001:db8:1::1", "20
     "2001:db8:2::1"
 
 
+def _wait_route(address):
+    """The kernel brings the route of an IPv6 address into force a little later."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((address, 0))
+                return probe.connect((address, 9))
+            except OSError:
+                assert time.monotonic() < deadline, f"{address} cannot be reached"
+
+
 @pytest.fixture(autouse=True)
 def ours():
     """A network with addresses that are not the loopback's."""
     with network.namespace(f"addr add {WHO6}/128 dev lo nodad", f"addr add {NEAR6}/128 dev lo nodad",
                            f"addr add {OTHER6}/128 dev lo nodad"):
+        for address in (WHO6, NEAR6, OTHER6, "::1"):
+            _wait_route(address)
         yield
 
 
