@@ -51,7 +51,7 @@ status_log_ended(const struct listener *listener, const struct scoreboard_totals
 				       close_reason_text((enum close_reason)i), totals->ended[i]);
 	}
 	if (text.length > 0)
-		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' ended: %.*s",
+		log_event(LOG_EVENT_STATUS, listener->name, "status: '%s' reasons of ending: %.*s",
 			  listener->name, (int)text.length, (const char *)text.data);
 	buf_free(&text);
 }
