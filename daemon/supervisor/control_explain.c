@@ -23,6 +23,7 @@
 #include "conf/settings.h"
 #include "policy/admission.h"
 #include "supervisor/control_commands.h"
+#include "supervisor/control_explain.h"
 #include "supervisor/supervisor.h"
 
 #define EXPLAIN_MOST_GROUPS 32
@@ -39,21 +40,6 @@ struct explain {
 	json_t *rules;
 	enum close_reason reason; /* of the first rule that refuses */
 	bool is_waiting;	  /* until something is over */
-};
-
-enum explain_says {
-	EXPLAIN_PASSES,
-	EXPLAIN_REFUSES,
-	EXPLAIN_WAITS,	 /* the client would wait */
-	EXPLAIN_UNKNOWN, /* nobody is there who could tell */
-};
-
-/* What one rule says, and why. */
-struct explain_row {
-	enum explain_says says;
-	char *text;	  /* owned */
-	const char *file; /* where that was written; NULL: nowhere */
-	unsigned line;
 };
 
 struct explain_step {
@@ -232,15 +218,31 @@ explain_times(struct explain *explain, uint32_t rule, struct explain_row *ret)
 }
 
 static void
+explain_sources(struct explain *explain, uint32_t rule, struct explain_row *ret)
+{
+	(void)rule;
+	explain_source_connections(explain->listener, &explain->peer, ret);
+}
+
+static void
+explain_source_tokens(struct explain *explain, uint32_t rule, struct explain_row *ret)
+{
+	(void)rule;
+	explain_source_rate(explain->listener, &explain->peer, ret);
+}
+
+static void
+explain_all_tokens(struct explain *explain, uint32_t rule, struct explain_row *ret)
+{
+	(void)rule;
+	explain_rate(explain->listener, ret);
+}
+
+static void
 explain_limit(struct explain *explain, uint32_t rule, struct explain_row *ret)
 {
-	uint64_t open = listener_count_open(explain->listener);
-	int64_t limit = explain->listener->limit;
-
 	(void)rule;
-	if (limit > 0 && open >= (uint64_t)limit)
-		ret->says = EXPLAIN_WAITS;
-	ret->text = memory_format("%" PRIu64 " of %" PRId64 " connections are open", open, limit);
+	explain_max_connections(explain->listener, ret);
 }
 
 static const struct explain_step explain_steps[] = {
@@ -250,6 +252,9 @@ static const struct explain_step explain_steps[] = {
 	{"overload", true, ADMISSION_OVERLOAD, explain_overload},
 	{"access", true, ADMISSION_ACCESS, explain_access},
 	{"times", true, ADMISSION_TIMES, explain_times},
+	{.name = "connections_per_source", .explain = explain_sources},
+	{.name = "rate_per_source", .explain = explain_source_tokens},
+	{.name = "rate", .explain = explain_all_tokens},
 	{.name = "max_connections", .explain = explain_limit},
 };
 
@@ -272,6 +277,8 @@ explain_add(struct explain *explain, const struct explain_step *step)
 	if (reason != CLOSE_NONE)
 		row.says = EXPLAIN_REFUSES;
 	step->explain(explain, rule, &row);
+	if (row.reason != CLOSE_NONE)
+		reason = row.reason;
 	if (explain->reason == CLOSE_NONE)
 		explain->reason = reason;
 	explain->is_waiting |= row.says == EXPLAIN_WAITS;

@@ -2,17 +2,18 @@
 becomes of those that are too many, under each concurrency and protocol."""
 import concurrent.futures
 import errno
+import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import time
 
 import pytest
 
 import procfs
-from harness import SLOW, TEST_HANDLERS, config, listener
+from ctl import ctl
+from harness import SLOW, TEST_HANDLERS, config, listener, run
 from network import namespace
 
 SOURCES = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
@@ -402,14 +403,10 @@ def test_a_paused_listener_refuses_nobody(start):
     daemon = start(limited("threading", at_once=1, on_limit="close"))
     assert is_served(daemon.connect())
     assert how_it_ends(daemon) == "closed"
-    os.environ["HANDLERD_CONTROL"] = str(daemon.control)
-    import ctl  # pylint: disable=import-outside-toplevel
-    assert subprocess.run([str(ctl.PROGRAM), "--control", str(daemon.control), "pause", "e"],
-                          check=False).returncode == 0
+    assert ctl("pause", "--control", daemon.control, "e").returncode == 0
     waiting = daemon.connect()
     assert waiting.is_silent(0.1)
-    assert subprocess.run([str(ctl.PROGRAM), "--control", str(daemon.control), "resume", "e"],
-                          check=False).returncode == 0
+    assert ctl("resume", "--control", daemon.control, "e").returncode == 0
     assert waiting.is_at_end()
 
 
@@ -538,6 +535,39 @@ def test_a_datagram_has_as_much_memory_as_it_may(start, mode):
         assert client.ask_text("long 20000") == str(-errno.ENOMEM)
 
 
+# What handlerctl tells of them
+
+def explain(daemon, address):
+    """What is said of a client: the decision, its reason, and the text of each rule."""
+    result = ctl("explain", "--control", daemon.control, "--json", "e", address)
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    return answer["decision"], answer["reason"], {row["rule"]: row for row in answer["rules"]}
+
+
+def test_explain_tells_what_is_left_of_the_limits(start):
+    daemon = start(limited(connections_per_source=2, rate_per_source="1/h",
+                           rate_per_source_burst=3, rate="1/h", rate_burst=4, on_limit="close"))
+    clients = [daemon.connect(source=(SOURCES[0], 0)) for _ in range(2)]
+    assert all(is_served(client) for client in clients)
+    decision, reason, rules = explain(daemon, SOURCES[0])
+    assert (decision, reason) == ("refused", "source_connections")
+    row = rules["connections_per_source"]
+    assert row["text"] == "its source has 2 of 2 connections" and row["says"] == "refuses"
+    assert row["file"] == str(daemon.file) and row["line"] > 0
+    assert rules["rate_per_source"]["text"] == "its source has 1 of 3 left, and gets 1/h"
+    assert rules["rate"]["text"] == "the listener has 2 of 4 left, and gets 1/h"
+    assert explain(daemon, SOURCES[1])[0] == "accepted"
+    clients[0].close()
+    daemon.until(lambda state: state["e"].open == 1, "one is over")
+    assert is_served(daemon.connect(source=(SOURCES[0], 0)))
+    clients[1].close()
+    daemon.until(lambda state: state["e"].open == 1, "one is over")
+    assert explain(daemon, SOURCES[0])[:2] == ("refused", "source_rate")
+    assert is_served(daemon.connect(source=(SOURCES[1], 0)))
+    assert explain(daemon, SOURCES[2])[:2] == ("refused", "rate")
+
+
 # Floods
 
 @pytest.mark.alone
@@ -613,7 +643,6 @@ def test_a_limit_that_holds_costs_no_time(start, mode, limits):
     ("source_prefix", {"ipv4": 33}, "limits.source_prefix.ipv4 must be from 1 to 32"),
 ])
 def test_values_that_cannot_be_are_refused(place, key, value, told):
-    from harness import run  # pylint: disable=import-outside-toplevel
     file = place / "handlerd.conf"
     file.write_text(config(echo(limits={key: value})))
     result = run("-t", "-c", file)
