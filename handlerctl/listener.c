@@ -240,10 +240,15 @@ listener_print_connections(const json_t *listener)
 	static const struct {
 		const char *key, *field;
 	} rows[] = {
-		{"connections now", "now"},	    {"connections limit", "limit"},
-		{"connections total", "total"},	    {"connections finished", "finished"},
-		{"connections refused", "refused"}, {"connections failed", "failed"},
-		{"connections crashed", "crashed"}, {"connections timed out", "timed_out"},
+		{"connections now", "now"},
+		{"connections limit", "limit"},
+		{"connections total", "total"},
+		{"connections finished", "finished"},
+		{"connections refused", "refused"},
+		{"connections failed", "failed"},
+		{"connections crashed", "crashed"},
+		{"connections timed out", "timed_out"},
+		{"connections not logged", "unlogged"},
 	};
 	const json_t *connections = json_object_get(listener, "connections");
 

@@ -16,6 +16,7 @@
 #include "api/pace.h"
 #include "base/elf.h"
 #include "base/log.h"
+#include "ipc/connection_log.h"
 #include "ipc/ports.h"
 #include "ipc/scoreboard.h"
 #include "policy/admission.h"
@@ -37,7 +38,7 @@ struct server_handler {
  * in memory that children share. */
 struct server_limiters {
 	struct log_limiter errors;   /* of the handler */
-	struct log_limiter refusals; /* by verify */
+	struct log_limiter ends;     /* of connections, and clients that were turned away */
 	struct log_limiter accepts;  /* that failed */
 	struct log_limiter spawns;   /* of threads and children, that failed */
 	struct log_limiter timeouts; /* of requests that take too long */
@@ -55,8 +56,7 @@ struct hd_server {
 	const struct waiter_ops *waiter;
 	struct scoreboard *board; /* not owned */
 	struct admission admission;
-	bool logs_refused;
-	bool logs_connections;
+	struct connection_log connection_log;
 	size_t max_datagram;		/* bytes */
 	bool is_paced;			/* one of the next two is not 0 */
 	uint64_t pace_rates[PACE_WAYS]; /* bytes for a second, of one connection; 0: any */

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,7 +36,6 @@
 #define SESSION_LINGER_NS CLOCK_NS_PER_S
 
 #define SESSION_ERRORS_LOGGED 10
-#define SESSION_REFUSALS_LOGGED 100
 
 /* Reads until the client's end of file. A reset would take the last answer away from it. */
 static void
@@ -107,50 +107,56 @@ session_reason(const struct hd_request *req, int result)
 	return req->is_end_seen && req->kind == REQUEST_STREAM ? CLOSE_BY_CLIENT : CLOSE_DONE;
 }
 
-static const char *const session_kinds[] = {
-	[REQUEST_STREAM] = "connection",
-	[REQUEST_DATAGRAM] = "datagram",
-	[REQUEST_PEER] = "session",
+static const enum connection_kind session_kinds[] = {
+	[REQUEST_STREAM] = CONNECTION_STREAM,
+	[REQUEST_DATAGRAM] = CONNECTION_DATAGRAM,
+	[REQUEST_PEER] = CONNECTION_SESSION,
 };
+
+static void
+session_log_record(const struct hd_request *req, enum close_reason reason, const char *why)
+{
+	struct hd_server *server = req->server;
+	struct log_context context;
+	struct connection_end end = {
+		.kind = session_kinds[req->kind],
+		.reason = reason,
+		.opened_ns = req->opened_ns,
+		.bytes_in = req->bytes_in,
+		.bytes_out = req->bytes_out,
+		.why = why,
+	};
+
+	uint64_t left_out;
+
+	if (!connection_log_may(&server->connection_log, &server->limiters->ends,
+				&server->board->unlogged, reason, &left_out))
+		return;
+	context = request_log_context(req);
+	connection_log_write(&context, &end, left_out);
+}
 
 static void
 session_log_end(const struct hd_request *req, enum close_reason reason)
 {
-	struct log_context context;
-	int64_t duration_us;
-
-	if (!req->server->logs_connections)
-		return;
-	context = request_log_context(req);
-	context.event = LOG_EVENT_CONNECTION_ENDED;
-	duration_us = (clock_now_ns() - req->opened_ns) / 1000;
-	log_write(LOG_LEVEL_INFO, &context,
-		  "%s ended: %s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64
-		  ".%03" PRId64 " ms",
-		  session_kinds[req->kind], close_reason_text(reason), req->bytes_in,
-		  req->bytes_out, duration_us / 1000, duration_us % 1000);
+	if (req->server->connection_log.has_all)
+		session_log_record(req, reason, NULL);
 }
 
 static void
 session_refuse(struct hd_request *req, int error)
 {
 	struct hd_server *server = req->server;
-	uint64_t suppressed = 0;
 
-	if (server->logs_refused &&
-	    log_limit(&server->limiters->refusals, SESSION_REFUSALS_LOGGED, &suppressed)) {
-		struct log_context context = request_log_context(req);
+	if (server->connection_log.has_refused) {
+		char why[128];
 
-		context.event = LOG_EVENT_REFUSED;
-		log_write(LOG_LEVEL_INFO, &context, "refused by the handler's verify: %s",
-			  text_error(error));
-		if (suppressed > 0)
-			log_write(LOG_LEVEL_INFO, &context,
-				  "%" PRIu64 " more were refused and not logged", suppressed);
+		(void)snprintf(why, sizeof(why), "by the handler's verify: %s", text_error(error));
+		session_log_record(req, CLOSE_VERIFY, why);
 	}
+	scoreboard_end(server->board, CLOSE_VERIFY, 1);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->refused);
-	scoreboard_end(server->board, CLOSE_VERIFY, 1);
 	if (req->kind == REQUEST_STREAM)
 		(void)shutdown(req->fd, SHUT_WR);
 }
@@ -201,11 +207,12 @@ session_run_handler(struct hd_request *req)
 		session_fail(req, where, r);
 	request_show_phase(req, SCOREBOARD_CLOSE);
 	session_close(req, r);
+	reason = session_reason(req, r);
+	session_log_end(req, reason);
+	/* who sees that it has finished finds its reason and its record */
+	scoreboard_end(req->server->board, reason, 1);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->finished);
-	reason = session_reason(req, r);
-	scoreboard_end(req->server->board, reason, 1);
-	session_log_end(req, reason);
 }
 
 /* Forgets the connection. */
@@ -225,11 +232,12 @@ session_abandon(struct hd_request *req)
 {
 	file_close_streams(req);
 	connect_close_all(req);
+	session_log_end(req, CLOSE_HANDLER_ERROR);
+	scoreboard_end(req->server->board, CLOSE_HANDLER_ERROR, 1);
 	if (req->slot != NULL) {
 		scoreboard_count(&req->slot->failed);
 		scoreboard_count(&req->slot->finished);
 	}
-	scoreboard_end(req->server->board, CLOSE_HANDLER_ERROR, 1);
 	session_end(req);
 }
 

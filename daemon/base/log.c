@@ -182,17 +182,29 @@ log_add_escaped(struct log_record *record, const char *text, bool is_json)
 				  : text_escape(text, strlen(text), at, left);
 }
 
+const char *
+log_format_time(int64_t realtime_ns, char *buf, size_t size)
+{
+	time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S);
+	struct tm tm;
+
+	buf[0] = '\0';
+	if (gmtime_r(&seconds, &tm) != NULL)
+		(void)snprintf(buf, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
+			       tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+			       (int)(realtime_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS));
+	return buf;
+}
+
 static void
 log_add_time(struct log_record *record)
 {
+	char text[LOG_TIME_SIZE];
 	struct timespec now;
-	struct tm tm;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	if (gmtime_r(&now.tv_sec, &tm) == NULL)
-		return;
-	log_add(record, "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
-		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, now.tv_nsec / 1000000);
+	log_add(record, "%s",
+		log_format_time(now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec, text, sizeof(text)));
 }
 
 static void
@@ -231,6 +243,15 @@ log_add_json(struct log_record *record, const char *name, const char *value)
 }
 
 static void
+log_add_json_field(struct log_record *record, const struct log_field *field)
+{
+	if (field->is_number)
+		log_add(record, ",\"%s\":%s", field->member, field->value);
+	else
+		log_add_json(record, field->member, field->value);
+}
+
+static void
 log_format_json(struct log_record *record, int level, const struct log_context *context,
 		const char *message)
 {
@@ -246,6 +267,8 @@ log_format_json(struct log_record *record, int level, const struct log_context *
 			log_add(record, ",\"connection_id\":%" PRIu64, context->connection_id);
 		if (context->generation != 0)
 			log_add(record, ",\"generation\":%" PRIu32, context->generation);
+		for (size_t i = 0; i < context->field_count; i++)
+			log_add_json_field(record, &context->fields[i]);
 	}
 	log_add(record, ",\"message\":\"");
 	/* the message comes last: cut, the record is still closed */
@@ -271,6 +294,11 @@ log_format_journal(struct log_record *record, int level, const struct log_contex
 			log_add(record, "HANDLERD_CONN_ID=%" PRIu64 "\n", context->connection_id);
 		if (context->generation != 0)
 			log_add(record, "HANDLERD_GENERATION=%" PRIu32 "\n", context->generation);
+		for (size_t i = 0; i < context->field_count; i++) {
+			log_add(record, "HANDLERD_%s=", context->fields[i].field);
+			log_add_escaped(record, context->fields[i].value, false);
+			log_add(record, "\n");
+		}
 	}
 	log_add(record, "MESSAGE=");
 	if (context != NULL && context->is_prefix && context->listener != NULL) {
@@ -428,11 +456,18 @@ log_event(enum log_event event, const char *listener, const char *format, ...)
 bool
 log_limit(struct log_limiter *limiter, uint32_t most, uint64_t *ret_suppressed)
 {
-	int64_t now_ns = clock_now_ns();
-	int64_t window_ns = atomic_load(&limiter->window_ns);
+	return log_limit_in(limiter, most, LOG_REPEAT_NS, ret_suppressed);
+}
 
-	if ((window_ns == 0 || now_ns - window_ns >= LOG_REPEAT_NS) &&
-	    atomic_compare_exchange_strong(&limiter->window_ns, &window_ns, now_ns))
+bool
+log_limit_in(struct log_limiter *limiter, uint64_t most, int64_t window_ns,
+	     uint64_t *ret_suppressed)
+{
+	int64_t now_ns = clock_now_ns();
+	int64_t began_ns = atomic_load(&limiter->window_ns);
+
+	if ((began_ns == 0 || now_ns - began_ns >= window_ns) &&
+	    atomic_compare_exchange_strong(&limiter->window_ns, &began_ns, now_ns))
 		atomic_store(&limiter->count, 0);
 	if (atomic_fetch_add(&limiter->count, 1) >= most) {
 		(void)atomic_fetch_add(&limiter->suppressed, 1);

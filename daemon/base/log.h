@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* syslog's numbers */
@@ -34,6 +35,14 @@ enum log_target {
 	LOG_TARGET_STREAM, /* standard error that the journal reads: text with priorities only */
 };
 
+/* Something that a record tells beside its message, under a name of its own: a member in JSON, a
+ * field in the journal. */
+struct log_field {
+	const char *member, *field; /* the latter without HANDLERD_ */
+	const char *value;
+	bool is_number;
+};
+
 /* What a record is about. NULL and 0 mean: not known. */
 struct log_context {
 	const char *listener;
@@ -42,6 +51,8 @@ struct log_context {
 	uint64_t connection_id;
 	uint32_t generation;
 	enum log_event event;
+	const struct log_field *fields; /* in JSON and in the journal; not owned */
+	size_t field_count;
 	bool is_prefix; /* the text form names listener, id and peer before the message */
 };
 
@@ -77,12 +88,19 @@ void log_event(enum log_event event, const char *listener, const char *format, .
 /* Keeps one cause from filling the log. Zeroed at first; any thread may use it. */
 struct log_limiter {
 	_Atomic int64_t window_ns;
-	_Atomic uint32_t count;
+	_Atomic uint64_t count;
 	_Atomic uint64_t suppressed;
 };
 
 /* At most `most` records in 10 s: true if one may be written now; *ret_suppressed is how many were
  * not, since the last that was. */
 bool log_limit(struct log_limiter *limiter, uint32_t most, uint64_t *ret_suppressed);
+/* The same in so long a time. */
+bool log_limit_in(struct log_limiter *limiter, uint64_t most, int64_t window_ns,
+		  uint64_t *ret_suppressed);
+
+/* A moment of the wall clock as records have it: "2024-01-02T03:04:05.678Z". Returns buf. */
+#define LOG_TIME_SIZE 32
+const char *log_format_time(int64_t realtime_ns, char *buf, size_t size);
 
 #endif

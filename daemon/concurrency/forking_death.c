@@ -110,6 +110,31 @@ forking_log_death(struct forking *forking, const struct forking_death *death)
 }
 
 void
+forking_log_end(struct forking *forking, const struct forking_death *death,
+		enum close_reason reason)
+{
+	const struct concurrency *mode = forking->mode;
+	const struct hd_server *server = mode->server;
+	struct connection_end end = {
+		.kind = mode->is_datagram ? CONNECTION_DATAGRAM : CONNECTION_STREAM,
+		.reason = death->last.reason != CLOSE_NONE ? death->last.reason : reason,
+		.opened_ns = death->last.opened_ns,
+		.bytes_in = death->last.bytes_in,
+		.bytes_out = death->last.bytes_out,
+	};
+	struct log_context context;
+	char peer[PEER_NAME_SIZE];
+	uint64_t left_out;
+
+	scoreboard_end(mode->board, end.reason, 1);
+	if (!connection_log_may(&server->connection_log, &server->limiters->ends,
+				&mode->board->unlogged, end.reason, &left_out))
+		return;
+	context = timeouts_context(mode, &death->last, peer);
+	connection_log_write(&context, &end, left_out);
+}
+
+void
 forking_log_early_death(struct forking *forking, const struct forking_death *death)
 {
 	const struct hd_server *server = forking->mode->server;

@@ -3,40 +3,54 @@
  */
 #include "concurrency/turn_away.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/peer.h"
 
-/* In 10 s, of all flows together. */
-#define TURN_AWAY_LOGGED 100
 /* Of 4 KiB each, of what a client has sent. */
 #define TURN_AWAY_READS 16
 
+/* The client in numbers; of a Unix socket the kernel knows who is at the other end. */
+static uint32_t
+turn_away_find_peer(int fd, const struct sockaddr_storage *client, uint64_t ret_words[2],
+		    uint32_t *ret_scope)
+{
+	pid_t pid;
+	uid_t uid;
+
+	if (client->ss_family == AF_INET || client->ss_family == AF_INET6)
+		return peer_to_words(client, ret_words, ret_scope);
+	if (fd < 0 || peer_credentials(fd, &pid, &uid, NULL) < 0)
+		return 0;
+	return peer_to_words_unix(pid, uid, ret_words);
+}
+
 static void
-turn_away_note(const struct concurrency *mode, const struct sockaddr_storage *client,
+turn_away_note(const struct concurrency *mode, int fd, const struct sockaddr_storage *client,
 	       enum close_reason reason)
 {
 	struct hd_server *server = mode->server;
 	struct log_context context;
-	uint64_t words[2] = {0}, suppressed = 0;
+	struct connection_end end = {
+		.kind = mode->session_timeout_ns > 0 ? CONNECTION_SESSION
+			: mode->is_datagram	     ? CONNECTION_DATAGRAM
+						     : CONNECTION_STREAM,
+		.reason = reason,
+	};
+	uint64_t words[2] = {0}, left_out;
 	uint32_t scope = 0, kind;
 	char peer[PEER_NAME_SIZE];
 
 	scoreboard_end(mode->board, reason, 1);
-	if (!server->logs_refused ||
-	    !log_limit(&server->limiters->refusals, TURN_AWAY_LOGGED, &suppressed))
+	if (!connection_log_may(&server->connection_log, &server->limiters->ends,
+				&mode->board->unlogged, reason, &left_out))
 		return;
 	context = server_log_context(server);
-	kind = peer_to_words(client, words, &scope);
+	kind = turn_away_find_peer(fd, client, words, &scope);
 	context.peer = peer_format_words(kind, scope, words, peer, sizeof(peer));
-	context.event = LOG_EVENT_REFUSED;
-	log_write(LOG_LEVEL_INFO, &context, "refused: %s", close_reason_text(reason));
-	if (suppressed > 0)
-		log_write(LOG_LEVEL_INFO, &context, "%" PRIu64 " more were refused and not logged",
-			  suppressed);
+	connection_log_write(&context, &end, left_out);
 }
 
 /* What has arrived and nobody has read would make the close a reset, which takes away from the
@@ -81,7 +95,7 @@ void
 turn_away_connection(const struct concurrency *mode, int fd, const struct sockaddr_storage *client,
 		     enum close_reason reason)
 {
-	turn_away_note(mode, client, reason);
+	turn_away_note(mode, fd, client, reason);
 	if (turn_away_resets(mode, reason)) {
 		turn_away_reset(fd);
 	} else if (mode->banner != NULL && turn_away_is_limit(reason)) {
@@ -97,5 +111,5 @@ void
 turn_away_datagram(const struct concurrency *mode, const struct sockaddr_storage *client,
 		   enum close_reason reason)
 {
-	turn_away_note(mode, client, reason);
+	turn_away_note(mode, -1, client, reason);
 }

@@ -288,10 +288,11 @@ struct config {
 	int64_t start_timeout_ms;
 	int64_t drain_timeout_ms;
 	int64_t max_generations;
-	int64_t log_target;	 /* enum conf_log_target */
-	int64_t log_level;	 /* 3 err .. 7 debug */
-	int64_t log_format;	 /* enum conf_log_format */
-	int64_t log_connections; /* enum conf_log_connections */
+	int64_t log_target;	     /* enum conf_log_target */
+	int64_t log_level;	     /* 3 err .. 7 debug */
+	int64_t log_format;	     /* enum conf_log_format */
+	int64_t log_connections;     /* enum conf_log_connections */
+	int64_t log_connection_rate; /* in an hour; 0: any number */
 	struct conf_listener *listeners;
 	size_t listener_count;
 	struct conf_origin handler_path_origin;

@@ -99,7 +99,11 @@ const struct setting settings[] = {
 	{SETTING_TOP, "log", "connections", SETTING_CHOICE, TOP_AT(log_connections),
 	 .default_text = "refused", .choices = log_connections,
 	 .first_choice = CONF_LOG_CONNECTIONS_NONE,
-	 .help = "Which connections get a line of their own."},
+	 .help = "Which connections, datagrams and sessions get a record of their own, at their end."},
+	{SETTING_TOP, "log", "connection_rate", SETTING_RATE, TOP_AT(log_connection_rate),
+	 .min = 1, .max = RATE_MAX, .default_text = "10000/s", .none = 0, .flags = SETTING_OR_NONE,
+	 .help = "How many such records each worker writes in a time; of those that are left out the "
+		 "next one tells the number. With log.connections \"refused\" the bound is 100 in 10 s."},
 
 	{SETTING_TOP, "", "defaults", SETTING_DEFAULTS, 0,
 	 .help = "Keys for every listener that does not have them itself; groups are merged key by "

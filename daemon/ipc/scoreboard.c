@@ -129,6 +129,7 @@ scoreboard_sum(const struct scoreboard *board, size_t slot_count)
 		totals.failed += atomic_load_explicit(&slot->failed, memory_order_relaxed);
 		totals.crashed += atomic_load_explicit(&slot->crashed, memory_order_relaxed);
 	}
+	totals.unlogged = atomic_load_explicit(&board->unlogged, memory_order_relaxed);
 	totals.timed_out = atomic_load_explicit(&board->timed_out, memory_order_relaxed);
 	for (size_t i = 0; i < SCOREBOARD_DROPS; i++)
 		totals.dropped[i] = atomic_load_explicit(&board->dropped[i], memory_order_relaxed);
@@ -151,6 +152,7 @@ scoreboard_add(struct scoreboard_totals *to, const struct scoreboard_totals *mor
 	to->failed += more->failed;
 	to->crashed += more->crashed;
 	to->timed_out += more->timed_out;
+	to->unlogged += more->unlogged;
 	for (size_t i = 0; i < SCOREBOARD_DROPS; i++)
 		to->dropped[i] += more->dropped[i];
 	for (size_t i = 0; i < CLOSE_REASONS; i++)

@@ -117,6 +117,7 @@ struct scoreboard {
 	struct crash_record crash;
 	/* How many came to their end for which reason; seldom enough for one place. */
 	_Alignas(64) _Atomic uint64_t ended[CLOSE_REASONS];
+	_Atomic uint64_t unlogged; /* of those: log.connection_rate has left them out */
 	_Atomic int64_t sensor_window_ns; /* a sensor's: when this second of reports began */
 	_Atomic uint32_t sensor_reports;  /* in it */
 	struct scoreboard_slot slots[];
@@ -124,7 +125,7 @@ struct scoreboard {
 
 /* Sums over the slots. */
 struct scoreboard_totals {
-	uint64_t accepted, finished, refused, failed, crashed, timed_out;
+	uint64_t accepted, finished, refused, failed, crashed, timed_out, unlogged;
 	uint64_t dropped[SCOREBOARD_DROPS];
 	uint64_t ended[CLOSE_REASONS]; /* those that were turned away are in accepted and refused */
 };

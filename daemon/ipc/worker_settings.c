@@ -101,6 +101,7 @@ worker_settings_write(const struct worker_settings *settings, struct buf *out)
 	buf_add_u32(out, settings->log_is_json);
 	buf_add_u32(out, (uint32_t)settings->log_level);
 	buf_add_u32(out, settings->log_connections);
+	buf_add_u64(out, settings->log_connection_rate);
 	buf_add_u32(out, settings->option_count);
 	for (uint32_t i = 0; i < settings->option_count; i++)
 		write_option(&settings->options[i], out);
@@ -235,6 +236,7 @@ worker_settings_read(struct buf_reader *reader, struct worker_settings *ret)
 	ret->log_is_json = buf_read_u32(reader) != 0;
 	ret->log_level = (int32_t)buf_read_u32(reader);
 	ret->log_connections = buf_read_u32(reader);
+	ret->log_connection_rate = buf_read_u64(reader);
 	ret->option_count = buf_read_count(reader);
 	ret->options = memory_zero(ret->option_count, sizeof(*ret->options));
 	for (uint32_t i = 0; i < ret->option_count; i++)

@@ -140,7 +140,8 @@ struct worker_settings {
 	uint32_t log_target; /* enum log_target */
 	bool log_is_json;
 	int32_t log_level;
-	uint32_t log_connections; /* enum worker_log_connections */
+	uint32_t log_connections;     /* enum worker_log_connections */
+	uint64_t log_connection_rate; /* in an hour; 0: any number */
 
 	struct worker_option *options;
 	uint32_t option_count;

@@ -300,6 +300,7 @@ listener_settings(const struct listener *listener, uint32_t generation, enum wor
 		.log_is_json = config->log_format == CONF_LOG_JSON,
 		.log_level = (int32_t)config->log_level,
 		.log_connections = (uint32_t)config->log_connections,
+		.log_connection_rate = (uint64_t)config->log_connection_rate,
 		.options = birth_options(conf, is_whole),
 		.option_count = (uint32_t)conf->option_count,
 	};

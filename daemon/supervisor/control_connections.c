@@ -62,6 +62,10 @@ control_list_add_connection(struct control_list *list, const struct listener *li
 			    const struct scoreboard_connection *connection)
 {
 	char row[CONTROL_ROW_SIZE], name[PEER_NAME_SIZE], peer[CONTROL_PEER_SIZE] = "null";
+	const char *waits = scoreboard_waits_name(connection->waits);
+	/* it ends already, as soon as its handler returns */
+	const char *reason =
+		connection->reason != CLOSE_NONE ? close_reason_name(connection->reason) : NULL;
 	int64_t age_ns = 0;
 	int length;
 
@@ -73,18 +77,21 @@ control_list_add_connection(struct control_list *list, const struct listener *li
 	}
 	if (connection->opened_ns > 0 && connection->opened_ns < list->now_ns)
 		age_ns = list->now_ns - connection->opened_ns;
-	length =
-		snprintf(row, sizeof(row),
-			 "%s{\"id\":%" PRIu64 ",\"listener\":\"%s\",\"generation\":%" PRIu32
-			 ",\"peer\":%s,\"age_seconds\":%" PRId64 ".%03" PRId64
-			 ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 ",\"state\":\"%s\"}",
-			 list->has_rows ? "," : "", control_connection_clamp(connection->id),
-			 listener->name, child->generation, peer, age_ns / CLOCK_NS_PER_S,
-			 age_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS,
-			 control_connection_clamp(connection->bytes_in),
-			 control_connection_clamp(connection->bytes_out),
-			 child->state == CHILD_DRAINING ? "draining"
-							: scoreboard_phase_name(connection->phase));
+	length = snprintf(row, sizeof(row),
+			  "%s{\"id\":%" PRIu64 ",\"listener\":\"%s\",\"generation\":%" PRIu32
+			  ",\"peer\":%s,\"age_seconds\":%" PRId64 ".%03" PRId64
+			  ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64
+			  ",\"state\":\"%s\",\"waits_for\":%s%s%s,\"reason\":%s%s%s}",
+			  list->has_rows ? "," : "", control_connection_clamp(connection->id),
+			  listener->name, child->generation, peer, age_ns / CLOCK_NS_PER_S,
+			  age_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS,
+			  control_connection_clamp(connection->bytes_in),
+			  control_connection_clamp(connection->bytes_out),
+			  child->state == CHILD_DRAINING ? "draining"
+							 : scoreboard_phase_name(connection->phase),
+			  waits != NULL ? "\"" : "", waits != NULL ? waits : "null",
+			  waits != NULL ? "\"" : "", reason != NULL ? "\"" : "",
+			  reason != NULL ? reason : "null", reason != NULL ? "\"" : "");
 	if (length < 0 || (size_t)length >= sizeof(row))
 		return;
 	if (list->length + (size_t)length + CONTROL_LIST_END > list->most ||

@@ -157,14 +157,15 @@ static json_t *
 control_status_connections(const struct listener *listener, const struct scoreboard_totals *totals)
 {
 	return json_pack(
-		"{s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "now",
+		"{s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "now",
 		control_status_count(control_status_open(totals)), "limit",
 		(json_int_t)listener->limit, "total", control_status_count(totals->accepted),
 		"finished", control_status_count(totals->finished), "refused",
 		control_status_count(totals->refused), "failed",
 		control_status_count(totals->failed), "crashed",
 		control_status_count(totals->crashed), "timed_out",
-		control_status_count(totals->timed_out), "ended", control_status_ended(totals));
+		control_status_count(totals->timed_out), "unlogged",
+		control_status_count(totals->unlogged), "ended", control_status_ended(totals));
 }
 
 static json_t *

@@ -78,6 +78,7 @@ struct listener {
 	struct demand demand;
 	struct child *old;		 /* draining, the newest first */
 	struct scoreboard_totals totals; /* of workers that are gone */
+	struct log_limiter ends;	 /* of connections that have ended with their worker */
 	struct stall stall;
 	struct recycle recycle;
 	struct sensor sensor;

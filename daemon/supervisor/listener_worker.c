@@ -17,6 +17,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "ipc/connection_log.h"
+#include "ipc/connections.h"
+#include "net/peer.h"
 #include "policy/sources.h"
 
 /* More old workers than a configuration may allow (max_generations). */
@@ -90,6 +93,64 @@ listener_on_crash(struct child *child, int status)
 		fallback_note_crash(listener);
 }
 
+static void
+listener_log_end(struct listener *listener, const struct child *child,
+		 const struct scoreboard_connection *last, enum close_reason reason)
+{
+	const struct conf_listener *conf = listener->conf;
+	const struct config *config = listener->config;
+	struct connection_log log = {
+		.has_refused = config->log_connections != CONF_LOG_CONNECTIONS_NONE,
+		.has_all = config->log_connections == CONF_LOG_CONNECTIONS_ALL,
+		.rate_per_hour = (uint64_t)config->log_connection_rate,
+	};
+	struct connection_end end = {
+		.kind = !conf_protocol_is_datagram(conf->protocol) ? CONNECTION_STREAM
+			: conf->protocol == CONF_UDP && conf->udp.session_timeout_ms >= 0
+				? CONNECTION_SESSION
+				: CONNECTION_DATAGRAM,
+		.reason = reason,
+		.opened_ns = last->opened_ns,
+		.bytes_in = last->bytes_in,
+		.bytes_out = last->bytes_out,
+	};
+	struct log_context context = {
+		.listener = child->name,
+		.handler = child->handler,
+		.generation = child->generation,
+		.connection_id = last->id,
+		.is_prefix = true,
+	};
+	char peer[PEER_NAME_SIZE];
+	uint64_t left_out;
+
+	if (!connection_log_may(&log, &listener->ends, &child->board->unlogged, reason, &left_out))
+		return;
+	context.peer = scoreboard_format_peer(last, peer, sizeof(peer));
+	connection_log_write(&context, &end, left_out);
+}
+
+/* Those that did not come to an end with their worker: each for the reason that it was being ended
+ * for, else for this one. */
+static void
+listener_end_connections(struct listener *listener, const struct child *child,
+			 enum close_reason reason, uint64_t lost, struct scoreboard_totals *sum)
+{
+	struct scoreboard_connection last;
+	size_t slot = 0;
+
+	while (lost > 0 && connections_next(child->board, child->board_slots, &slot, &last)) {
+		enum close_reason own = last.reason != CLOSE_NONE ? last.reason : reason;
+
+		sum->ended[own]++;
+		lost--;
+		listener_log_end(listener, child, &last, own);
+	}
+	/* what is accepted and not shown yet */
+	sum->ended[reason] += lost;
+	sum->unlogged = atomic_load(&child->board->unlogged);
+}
+
 /* Adds the numbers of a worker that is gone. Connections that did not come to an end ended with it;
  * after an orderly end there are none. */
 static void
@@ -108,7 +169,8 @@ listener_on_end(struct child *child, bool was_asked)
 	sum = scoreboard_sum(child->board, child->board_slots);
 	lost = scoreboard_count_open(child->board, child->board_slots);
 	sum.crashed += lost;
-	sum.ended[child->is_timeout ? CLOSE_HANDLER_TIMEOUT : CLOSE_CRASH] += lost;
+	listener_end_connections(listener, child, was_asked ? CLOSE_DRAIN : CLOSE_CRASH, lost,
+				 &sum);
 	scoreboard_add(&listener->totals, &sum);
 	/* the younger generation counts them from the same board */
 	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);

@@ -113,6 +113,7 @@ static const struct state_field totals_fields[] = {
 	STATE_ROW_NUMBER(struct scoreboard_totals, "failed", failed, INT64_MIN, INT64_MAX),
 	STATE_ROW_NUMBER(struct scoreboard_totals, "crashed", crashed, INT64_MIN, INT64_MAX),
 	STATE_ROW_NUMBER(struct scoreboard_totals, "timed_out", timed_out, INT64_MIN, INT64_MAX),
+	STATE_ROW_NUMBER(struct scoreboard_totals, "unlogged", unlogged, INT64_MIN, INT64_MAX),
 };
 TABLE(totals, "the totals of a listener");
 

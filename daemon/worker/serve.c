@@ -471,8 +471,11 @@ serve_prepare(struct worker *worker)
 		return false;
 	}
 	worker_choose_mode(worker);
-	worker->server.logs_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS;
-	worker->server.logs_connections = worker->settings.log_connections == WORKER_LOG_ALL;
+	worker->server.connection_log = (struct connection_log){
+		.has_refused = worker->settings.log_connections != WORKER_LOG_NO_CONNECTIONS,
+		.has_all = worker->settings.log_connections == WORKER_LOG_ALL,
+		.rate_per_hour = worker->settings.log_connection_rate,
+	};
 	worker->deadline.on_timer = serve_on_deadline;
 	worker->fresh.on_timer = serve_on_fresh;
 	worker->service.on_timer = serve_on_service;

@@ -12,7 +12,7 @@ LISTENER = {
     "concurrency": "threading", "start": "now", "state": "serving", "is_paused": False,
     "is_rolled_back": False, "generation": 3, "pid": 123, "uptime_seconds": 11520.5, "crashes": 0,
     "connections": {"now": 3, "limit": 1024, "total": 1234567, "finished": 1234564, "refused": 1,
-                    "failed": 2, "crashed": 0, "timed_out": 4},
+                    "failed": 2, "crashed": 0, "timed_out": 4, "unlogged": 5},
     "old": [],
 }
 
@@ -24,7 +24,8 @@ STATUS = {
 }
 
 CONNECTION = {"id": 17, "listener": "echo", "generation": 3, "peer": "127.0.0.1:40000",
-              "age_seconds": 1.25, "bytes_in": 10, "bytes_out": 1536, "state": "handle"}
+              "age_seconds": 1.25, "bytes_in": 10, "bytes_out": 1536, "state": "handle",
+              "waits_for": "input", "reason": None}
 
 
 def status(*listeners, leaving=(), **keys):

@@ -182,6 +182,7 @@ connections refused: 1
 connections failed: 2
 connections crashed: 0
 connections timed out: 4
+connections not logged: 5
 datagrams dropped by the kernel: 5
 datagrams dropped, longer than max_datagram: 3
 sandbox seccomp: standard

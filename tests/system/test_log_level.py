@@ -24,6 +24,6 @@ def test_every_process_of_a_listener_hears_of_a_new_level(start, mode):
     exchange(daemon, b"unheard of")
     set_level(daemon, "info")
     exchange(daemon, b"heard")
-    daemon.log.wait(" ended: ")
-    ended = [line for line in daemon.log.lines if " ended: " in line]
+    daemon.log.wait("connection ended: ")
+    ended = [line for line in daemon.log.lines if "connection ended: " in line]
     assert len(ended) == 1 and "5 bytes in" in ended[0]

@@ -26,12 +26,13 @@ LISTENER = {
 SANDBOX = ["seccomp", "filesystem", "network", "calls_refused"]
 HANDLER = {"name": str, "path": str, "version": (str, NONE), "build_id": (str, NONE)}
 CONNECTIONS = {"now": int, "limit": int, "total": int, "finished": int, "refused": int,
-               "failed": int, "crashed": int, "timed_out": int, "ended": dict}
+               "failed": int, "crashed": int, "timed_out": int, "unlogged": int, "ended": dict}
 DATAGRAMS = {"dropped_by_kernel": int, "dropped": dict}
 OLD = {"generation": int, "pid": int, "state": str, "connections": int,
        "seconds_left": NUMBER + (NONE,)}
 CONNECTION = {"id": int, "listener": str, "generation": int, "peer": (str, NONE),
-              "age_seconds": NUMBER, "bytes_in": int, "bytes_out": int, "state": str}
+              "age_seconds": NUMBER, "bytes_in": int, "bytes_out": int, "state": str,
+              "waits_for": (str, NONE), "reason": (str, NONE)}
 STATES = {"serving", "paused", "draining", "starting", "restarting", "waiting", "stalled", "idle",
           "gone"}
 PHASES = {"setup", "handle", "idle", "finish", "closing", "draining"}

@@ -201,7 +201,7 @@ START_TEST(the_log_says_that_it_was_killed_and_no_handler_failed)
 	int log_fd = memfd_create("log", MFD_CLOEXEC);
 
 	log_open(LOG_TARGET_STDERR, log_fd, false, LOG_LEVEL_DEBUG, "test");
-	server.logs_connections = true;
+	server.connection_log.has_all = true;
 	server.handler.handle = handle_killed;
 	session_run(&req);
 	ck_assert_int_gt(pread(log_fd, text, sizeof(text) - 1, 0), 0);

@@ -123,8 +123,8 @@ END_TEST
 
 START_TEST(adding_takes_every_number)
 {
-	struct scoreboard_totals to = {1, 2, 3, 4, 5, 8, {6, 7}, {0, 9}},
-				 more = {10, 20, 30, 40, 50, 80, {60}, {0, 90}};
+	struct scoreboard_totals to = {1, 2, 3, 4, 5, 8, 10, {6, 7}, {0, 9}},
+				 more = {10, 20, 30, 40, 50, 80, 100, {60}, {0, 90}};
 
 	scoreboard_add(&to, &more);
 	ck_assert_uint_eq(to.accepted, 11);
@@ -133,6 +133,7 @@ START_TEST(adding_takes_every_number)
 	ck_assert_uint_eq(to.failed, 44);
 	ck_assert_uint_eq(to.crashed, 55);
 	ck_assert_uint_eq(to.timed_out, 88);
+	ck_assert_uint_eq(to.unlogged, 110);
 	ck_assert_uint_eq(to.dropped[0], 66);
 	ck_assert_uint_eq(to.dropped[1], 7);
 	ck_assert_uint_eq(to.ended[CLOSE_DONE], 99);

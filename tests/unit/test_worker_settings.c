@@ -103,6 +103,7 @@ static const struct worker_settings full = {
 	.log_is_json = true,
 	.log_level = -7,
 	.log_connections = WORKER_LOG_ALL,
+	.log_connection_rate = UINT64_C(1) << 46,
 	.options = options,
 	.option_count = 5,
 	.seccomp = WORKER_SECCOMP_OFF,
@@ -245,6 +246,7 @@ check_same(const struct worker_settings *a, const struct worker_settings *b)
 	SAME(log_is_json);
 	SAME(log_level);
 	SAME(log_connections);
+	SAME(log_connection_rate);
 #undef SAME
 	check_options(a, b);
 	check_sandbox(a, b);

@@ -92,9 +92,12 @@ poll_for_output(struct hd_request *req)
 	struct pollfd row = {.fd = HD_CLIENT, .events = POLLOUT};
 	int r;
 
-	while ((r = hd_poll(req, &row, 1, -1)) > 0)
-		(void)send(hd_fd(req), block_of_bytes, sizeof(block_of_bytes),
-			   MSG_DONTWAIT | MSG_NOSIGNAL);
+	while ((r = hd_poll(req, &row, 1, -1)) > 0) {
+		if (send(hd_fd(req), block_of_bytes, sizeof(block_of_bytes),
+			 MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		    errno != EAGAIN)
+			return -EPIPE;
+	}
 	return r;
 }
 
@@ -149,6 +152,17 @@ wait_as_told(struct hd_request *req, const char *how)
 		return (int)hd_recv(req, &byte, 1);
 	if (strcmp(how, "fgets") == 0)
 		return fgets(line, sizeof(line), hd_makefile(req, "r")) != NULL ? 1 : -errno;
+	if (strcmp(how, "hasty") == 0) {
+		(void)hd_set_timeout(req, 50);
+		return (int)hd_recv(req, &byte, 1);
+	}
+	/* has its end told, and takes a second and a half over it */
+	if (strcmp(how, "stubborn") == 0) {
+		r = (int)hd_recv(req, &byte, 1);
+		for (int i = 0; i < 5; i++)
+			(void)nanosleep(&late, NULL);
+		return r;
+	}
 	if (strcmp(how, "client") == 0)
 		return hd_wait(req, hd_fd(req), POLLIN, -1);
 	if (strcmp(how, "raw") == 0)

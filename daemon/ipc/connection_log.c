@@ -1,0 +1,135 @@
+/*
+ * connection_log.c - the record, as text and as members.
+ */
+#include "ipc/connection_log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define CONNECTION_LOG_S_PER_HOUR 3600
+#define CONNECTION_LOG_NUMBER_SIZE 32
+/* Of those that were refused, while they alone are logged, in 10 s: nobody has asked for them. */
+#define CONNECTION_LOG_REFUSED 100
+
+static const char *
+connection_log_kind(enum connection_kind kind)
+{
+	static const char *const names[] = {
+		[CONNECTION_STREAM] = "connection",
+		[CONNECTION_DATAGRAM] = "datagram",
+		[CONNECTION_SESSION] = "session",
+	};
+
+	return names[kind];
+}
+
+static bool
+connection_log_is_refusal(enum close_reason reason)
+{
+	return reason >= CLOSE_VERIFY;
+}
+
+static bool
+connection_log_is_within_rate(const struct connection_log *log, struct log_limiter *limiter,
+			      enum close_reason reason, uint64_t *ret_left_out)
+{
+	uint64_t per_second = log->rate_per_hour / CONNECTION_LOG_S_PER_HOUR;
+
+	if (connection_log_is_refusal(reason) && !log->has_all)
+		return log_limit(limiter, CONNECTION_LOG_REFUSED, ret_left_out);
+	if (log->rate_per_hour == 0)
+		return true;
+	if (per_second > 0)
+		return log_limit_in(limiter, per_second, CLOCK_NS_PER_S, ret_left_out);
+	/* less than one in a second: one, and a pause */
+	return log_limit_in(limiter, 1,
+			    CONNECTION_LOG_S_PER_HOUR * CLOCK_NS_PER_S /
+				    (int64_t)log->rate_per_hour,
+			    ret_left_out);
+}
+
+bool
+connection_log_may(const struct connection_log *log, struct log_limiter *limiter,
+		   _Atomic uint64_t *unlogged, enum close_reason reason, uint64_t *ret_left_out)
+{
+	*ret_left_out = 0;
+	if (!(connection_log_is_refusal(reason) ? log->has_refused : log->has_all) ||
+	    !log_is_enabled(LOG_LEVEL_INFO))
+		return false;
+	if (connection_log_is_within_rate(log, limiter, reason, ret_left_out))
+		return true;
+	(void)atomic_fetch_add_explicit(unlogged, 1, memory_order_relaxed);
+	return false;
+}
+
+/* "connection ended: done", "refused: access", "refused by the handler's verify: ..." */
+static void
+connection_log_add_words(const struct connection_end *end, char *buf, size_t size)
+{
+	if (!connection_log_is_refusal(end->reason))
+		(void)snprintf(buf, size, "%s ended: %s", connection_log_kind(end->kind),
+			       close_reason_text(end->reason));
+	else if (end->why != NULL)
+		(void)snprintf(buf, size, "refused %s", end->why);
+	else
+		(void)snprintf(buf, size, "refused: %s", close_reason_text(end->reason));
+}
+
+static void
+connection_log_write_line(const struct log_context *context, const struct connection_end *end,
+			  int64_t taken_us, const char *start, uint64_t left_out)
+{
+	char words[160], more[64] = "";
+
+	connection_log_add_words(end, words, sizeof(words));
+	if (left_out > 0)
+		(void)snprintf(more, sizeof(more),
+			       "; %" PRIu64 " before it were left out of the log", left_out);
+	log_write(LOG_LEVEL_INFO, context,
+		  "%s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64 ".%03" PRId64
+		  " ms, since %s; handler '%s', generation %" PRIu32 "%s",
+		  words, end->bytes_in, end->bytes_out, taken_us / 1000, taken_us % 1000, start,
+		  context->handler, context->generation, more);
+}
+
+void
+connection_log_write(const struct log_context *context, const struct connection_end *end,
+		     uint64_t left_out)
+{
+	struct log_context whole = *context;
+	char in[CONNECTION_LOG_NUMBER_SIZE], out[CONNECTION_LOG_NUMBER_SIZE];
+	char duration[CONNECTION_LOG_NUMBER_SIZE], count[CONNECTION_LOG_NUMBER_SIZE];
+	char start[LOG_TIME_SIZE];
+	struct log_field fields[] = {
+		{"kind", "KIND", connection_log_kind(end->kind), false},
+		{"reason", "REASON", close_reason_name(end->reason), false},
+		{"start", "START", start, false},
+		{"duration_seconds", "DURATION_SECONDS", duration, true},
+		{"bytes_in", "BYTES_IN", in, true},
+		{"bytes_out", "BYTES_OUT", out, true},
+		{"left_out", "LEFT_OUT", count, true},
+	};
+	int64_t now_ns = clock_now_ns(), taken_us = 0;
+	struct timespec now;
+
+	/* a number that cannot be is no time */
+	if (end->opened_ns > 0 && end->opened_ns <= now_ns)
+		taken_us = (now_ns - end->opened_ns) / 1000;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)log_format_time(now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec - taken_us * 1000, start,
+			      sizeof(start));
+	(void)snprintf(in, sizeof(in), "%" PRIu64, end->bytes_in);
+	(void)snprintf(out, sizeof(out), "%" PRIu64, end->bytes_out);
+	(void)snprintf(duration, sizeof(duration), "%" PRId64 ".%06" PRId64, taken_us / 1000000,
+		       taken_us % 1000000);
+	(void)snprintf(count, sizeof(count), "%" PRIu64, left_out);
+	whole.fields = fields;
+	whole.field_count = COUNT_OF(fields) - (left_out == 0);
+	whole.event = connection_log_is_refusal(end->reason) ? LOG_EVENT_REFUSED
+							     : LOG_EVENT_CONNECTION_ENDED;
+	connection_log_write_line(&whole, end, taken_us, start, left_out);
+}
