@@ -160,16 +160,19 @@ bans_hash(const struct bans_page *page, uint64_t hi, uint64_t lo)
 	return siphash(&page->hash_key, words, sizeof(words)) % BANS_SLOTS;
 }
 
+/* Reads acquire and writes release: so what is read of a slot comes before the second look at the
+ * sequence, and what is written after the sequence has become odd. No fence, which sanitizers do
+ * not know. */
 static uint64_t
 bans_load(const _Atomic uint64_t *field)
 {
-	return atomic_load_explicit(field, memory_order_relaxed);
+	return atomic_load_explicit(field, memory_order_acquire);
 }
 
 static int64_t
 bans_load_until(const struct bans_slot *slot)
 {
-	return atomic_load_explicit(&slot->until_ns, memory_order_relaxed);
+	return atomic_load_explicit(&slot->until_ns, memory_order_acquire);
 }
 
 /* The slot of a key, or the empty one where it would be. */
@@ -201,7 +204,6 @@ bans_find(const struct bans_page *page, const struct bans_key *key)
 		if ((before & 1) != 0)
 			continue;
 		until_ns = bans_load_until(&page->slots[bans_search(page, key)]);
-		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(&page->sequence, memory_order_relaxed) == before)
 			return until_ns;
 	}
@@ -213,7 +215,6 @@ static void
 bans_begin_change(struct bans_page *page)
 {
 	(void)atomic_fetch_add_explicit(&page->sequence, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
 }
 
 static void
@@ -225,10 +226,10 @@ bans_end_change(struct bans_page *page)
 static void
 bans_fill(struct bans_slot *slot, const struct bans_entry *entry)
 {
-	atomic_store_explicit(&slot->hi, entry->key.hi, memory_order_relaxed);
-	atomic_store_explicit(&slot->lo, entry->key.lo, memory_order_relaxed);
-	atomic_store_explicit(&slot->reporter, entry->reporter, memory_order_relaxed);
-	atomic_store_explicit(&slot->until_ns, entry->until_ns, memory_order_relaxed);
+	atomic_store_explicit(&slot->hi, entry->key.hi, memory_order_release);
+	atomic_store_explicit(&slot->lo, entry->key.lo, memory_order_release);
+	atomic_store_explicit(&slot->reporter, entry->reporter, memory_order_release);
+	atomic_store_explicit(&slot->until_ns, entry->until_ns, memory_order_release);
 }
 
 static void
