@@ -305,9 +305,9 @@ forked_run(uint32_t slot)
 
 	forked.slot = forked.request.slot = &mode->board->slots[slot];
 	crash_begin_child(forked.slot);
-	/* that of a sensor reports by it */
-	if (mode->server->admission.sensor.ban_ns == 0)
-		(void)close(WORKER_FD_CHANNEL);
+	(void)close(WORKER_FD_CHANNEL);
+	if (mode->server->admission.sensor.ban_ns != 0)
+		(void)close(mode->server->admission.sensor.relay_fd);
 	/* the loop's own function would be one more page of code */
 	(void)close(mode->loop->epoll_fd);
 	forked_set_signals();

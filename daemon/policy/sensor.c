@@ -5,12 +5,9 @@
 
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include "ipc/channel.h"
-#include "ipc/protocol.h"
 
 #define SENSOR_MAPPED_BITS 96
 
@@ -20,6 +17,8 @@ sensor_open(struct sensor *sensor, int64_t ban_ms, char *const *excepts, size_t 
 	*sensor = (struct sensor){
 		.ban_ns = ban_ms > 0 ? ban_ms * CLOCK_NS_PER_MS : 0,
 		.excepts = memory_zero(count, sizeof(*sensor->excepts)),
+		.report_fd = -1,
+		.relay_fd = -1,
 	};
 	for (size_t i = 0; i < count; i++) {
 		CLEANUP_FREE char *reason = NULL;
@@ -88,7 +87,7 @@ sensor_report(const struct sensor *sensor, const struct bans_page *page, struct 
 	      uint64_t hi, uint64_t lo)
 {
 	int64_t now_ns = clock_now_ns();
-	struct buf payload = {0};
+	struct sensor_report report = {.hi = hi, .lo = lo};
 	struct bans_key key;
 
 	/* a second more or less is not worth a message */
@@ -96,8 +95,5 @@ sensor_report(const struct sensor *sensor, const struct bans_page *page, struct 
 	    bans_find(page, &key) > now_ns + sensor->ban_ns - CLOCK_NS_PER_S ||
 	    !sensor_may_report(board, now_ns))
 		return;
-	buf_add_u64(&payload, hi);
-	buf_add_u64(&payload, lo);
-	(void)channel_send(WORKER_FD_CHANNEL, sensor->generation, PROTOCOL_SENSED, &payload);
-	buf_free(&payload);
+	(void)send(sensor->report_fd, &report, sizeof(report), MSG_DONTWAIT | MSG_NOSIGNAL);
 }

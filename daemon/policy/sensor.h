@@ -21,7 +21,9 @@ struct sensor {
 	int64_t ban_ns; /* 0: the listener is none */
 	struct prefix *excepts;
 	size_t except_count;
-	uint32_t generation; /* of the worker, for its reports */
+	/* A pair of sockets inside of the worker: its flows, forked children too, write addresses
+	 * to the one, its control flow reads them from the other. -1: none; not owned */
+	int report_fd, relay_fd;
 };
 
 /* `excepts` are what prefix_parse takes; others are left out. */
@@ -32,8 +34,13 @@ void sensor_close(struct sensor *sensor);
  * and those that are excepted do not. */
 bool sensor_catches(const struct sensor *sensor, uint64_t hi, uint64_t lo);
 
-/* A worker's, from any of its flows: tells the supervisor, unless that has banned him for as long
- * already, or was told much in this second. Never waits. */
+/* What is written for one client. */
+struct sensor_report {
+	uint64_t hi, lo;
+};
+
+/* From any flow of a worker: tells its control flow, unless the supervisor has banned him for as
+ * long already, or was told much in this second. Never waits. */
 void sensor_report(const struct sensor *sensor, const struct bans_page *page,
 		   struct scoreboard *board, uint64_t hi, uint64_t lo);
 

@@ -2,7 +2,10 @@
  * admit.c - what a worker knows of who may come in: the pages that it was given, and its settings.
  */
 #include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "ipc/protocol.h"
 #include "worker/worker.h"
 
@@ -28,7 +31,44 @@ worker_open_rules(struct worker *worker)
 		return 0;
 	sensor_open(&admission->sensor, (int64_t)settings->sensor_ms, settings->sensor_excepts,
 		    settings->sensor_except_count);
-	admission->sensor.generation = settings->generation;
 	admission->is_asked = true;
 	return 0;
+}
+
+/* What flows have written for the supervisor. A forked child has no way to it, and this one leads
+ * no further than to a ban. */
+static void
+admit_on_report(struct loop_source *source, uint32_t events)
+{
+	struct worker *worker = CONTAINER_OF(source, struct worker, sensor);
+	struct sensor_report report;
+
+	(void)events;
+	for (int i = 0; i < SENSOR_MOST_REPORTS; i++) {
+		struct buf payload = {0};
+
+		if (recv(source->fd, &report, sizeof(report), MSG_DONTWAIT | MSG_TRUNC) !=
+		    (ssize_t)sizeof(report))
+			return;
+		buf_add_u64(&payload, report.hi);
+		buf_add_u64(&payload, report.lo);
+		worker_send(worker, PROTOCOL_SENSED, &payload);
+		buf_free(&payload);
+	}
+}
+
+int
+worker_open_sensor(struct worker *worker)
+{
+	struct sensor *sensor = &worker->server.admission.sensor;
+	int fds[2];
+
+	if (sensor->ban_ns == 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return -errno;
+	sensor->report_fd = fds[0];
+	sensor->relay_fd = fds[1];
+	worker->sensor = (struct loop_source){.fd = fds[1], .on_event = admit_on_report};
+	return loop_add(&worker->loop, &worker->sensor, EPOLLIN);
 }

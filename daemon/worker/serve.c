@@ -482,6 +482,8 @@ serve_prepare(struct worker *worker)
 	r = serve_take_sockets(worker);
 	if (r >= 0)
 		r = serve_open_loop(worker);
+	if (r >= 0)
+		r = worker_open_sensor(worker);
 	if (r < 0) {
 		worker_send_failure(worker, PROTOCOL_STAGE_START, "cannot start: %s", strerror(-r));
 		return false;

@@ -21,6 +21,7 @@ struct worker {
 	int *sockets; /* settings.socket_count of them */
 	struct loop_source channel;
 	struct loop_source signals;
+	struct loop_source sensor;  /* what its flows report */
 	struct loop_timer deadline; /* of draining */
 	struct loop_timer fresh;    /* clients that had only just connected are spared until then */
 	struct loop_timer service;  /* for service_actions */
@@ -44,6 +45,8 @@ void worker_send_failure(const struct worker *worker, enum protocol_stage stage,
 
 /* Maps what tells who may come in. 0 or a negative errno. In admit.c. */
 int worker_open_rules(struct worker *worker);
+/* When there is a loop: the way of a sensor's reports. */
+int worker_open_sensor(struct worker *worker);
 
 /* Maps the scoreboard, and sees to it that a crash is written there. 0 or a negative errno. In
  * serve.c, as what follows. */

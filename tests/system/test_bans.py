@@ -282,3 +282,12 @@ def test_udp_can_have_no_sensor(start):
     daemon.expected_exit = daemon.wait_exit()
     assert daemon.expected_exit == 78
     daemon.log.wait("access.sensor")
+
+
+def test_a_child_of_a_sensor_has_no_way_to_the_supervisor(start):
+    daemon = start(trap("forking"))
+    worker = daemon.worker()
+    channel = procfs.fds(worker)[3]
+    children = procfs.children(worker)
+    assert children and channel.startswith("socket:")
+    assert all(channel not in procfs.fds(child).values() for child in children)
