@@ -11,6 +11,13 @@
 
 #include "base/buf.h"
 
+/* LeakSanitizer, in workers that are built with it, traces their threads. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FILTER_SANITIZER_CALL "ptrace"
+#else
+#define FILTER_SANITIZER_CALL ""
+#endif
+
 /* What makes a difference to the program. */
 struct filter_kind {
 	bool is_strict;

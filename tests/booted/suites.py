@@ -10,8 +10,8 @@ class Suite(NamedTuple):
 
 
 SUITES = {suite.name: suite for suite in (
-    Suite("bookworm", 252, ("libconfig9", "libjansson4")),
-    Suite("trixie", 257, ("libconfig11", "libjansson4")),
+    Suite("bookworm", 252, ("libconfig9", "libjansson4", "libseccomp2")),
+    Suite("trixie", 257, ("libconfig11", "libjansson4", "libseccomp2")),
 )}
 
 

@@ -106,6 +106,10 @@ class Born:
         if self.is_dropped:
             assert status["CapBnd"] == NO_CAPS
         assert status["NoNewPrivs"] == "1"
+        # the filter of system calls, once
+        mine = int(procfs.status(self.parent).get("Seccomp_filters", 0))
+        assert status["Seccomp"] == "2"
+        assert int(status.get("Seccomp_filters", mine + 1)) == mine + 1
         assert int(status["SigIgn"], 16) == 0
         # 32 and 33 are the C library's own
         assert int(status["SigCgt"], 16) & ((1 << 31) - 1) == signal_bits(*caught)
