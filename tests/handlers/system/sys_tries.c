@@ -208,8 +208,11 @@ try_reuse_listening(const char *port, int is_fast)
 
 		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &length) == 0 &&
 		    is_listening) {
-			(void)shutdown(fd, SHUT_RDWR);
-			return try_reuse(fd, port, is_fast);
+			/* the worker closes its own when it sees what was done to it */
+			int own = dup(fd);
+
+			(void)shutdown(own, SHUT_RDWR);
+			return try_reuse(own, port, is_fast);
 		}
 	}
 	return -ENOENT;
