@@ -341,8 +341,11 @@ process_send(struct process *process, enum protocol_type type, const struct buf 
 void
 process_kill(struct process *process)
 {
-	if (process->pid != 0)
-		(void)kill(-process->pid, SIGKILL);
+	if (process->pid == 0)
+		return;
+	(void)kill(-process->pid, SIGKILL);
+	/* its handler may have taken it into another group */
+	(void)kill(process->pid, SIGKILL);
 }
 
 void
@@ -351,7 +354,6 @@ process_destroy(struct process *process)
 	if (process->pid == 0)
 		return;
 	process_kill(process);
-	(void)kill(process->pid, SIGKILL);
 	(void)process_reap(process);
 	process_release(process);
 }

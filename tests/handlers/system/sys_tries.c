@@ -12,6 +12,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -267,6 +270,56 @@ try_run(const char *path)
 	return r != 0 ? -r : wait_for(pid);
 }
 
+/* A child that is the supervisor's, who knows nothing of it. */
+static long
+try_adoption(void)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+
+	if (pid == 0)
+		_exit(0);
+	return pid < 0 ? -errno : 0;
+}
+
+/* Out of the group that is killed whole; whoever `stops`, too, hears of no order any more. */
+static long
+try_leave_group(int stops)
+{
+	long r = result(setpgid(0, getpgid(getppid())));
+
+	if (stops)
+		(void)kill(getpid(), SIGSTOP);
+	return r;
+}
+
+/* A child in a session of its own. */
+static long
+try_session(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(setsid() < 0 ? errno : 0);
+	return pid < 0 ? -errno : -wait_for(pid);
+}
+
+/* A datagram to a Unix socket, by one of a pair. */
+static long
+try_pair_to(const char *path, int type)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int ends[2];
+	long r;
+
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	if (socketpair(AF_UNIX, type, 0, ends) < 0)
+		return -errno;
+	r = result(sendto(ends[0], "x", 1, MSG_NOSIGNAL, (struct sockaddr *)&to, sizeof(to)));
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return r;
+}
+
 struct job {
 	const char *what;
 	long result;
@@ -322,6 +375,18 @@ try_words(struct hd_request *req, char *what)
 		return try_reuse_listening(argument, 0);
 	if (strcmp(what, "reuse_listening_fast") == 0)
 		return try_reuse_listening(argument, 1);
+	if (strcmp(what, "adoption") == 0)
+		return try_adoption();
+	if (strcmp(what, "leave_group") == 0)
+		return try_leave_group(0);
+	if (strcmp(what, "leave_group_and_stop") == 0)
+		return try_leave_group(1);
+	if (strcmp(what, "session") == 0)
+		return try_session();
+	if (strcmp(what, "pair_to") == 0)
+		return try_pair_to(argument, SOCK_DGRAM);
+	if (strcmp(what, "raw_pair_to") == 0)
+		return try_pair_to(argument, SOCK_RAW);
 	if (strcmp(what, "run") == 0)
 		return try_run(argument);
 	if (strcmp(what, "dlopen") == 0)
