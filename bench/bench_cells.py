@@ -55,6 +55,7 @@ class Cell:
     against: list
     more_rounds: int = 1    # so many times the rounds, for differences that are small
     server_cores: int = 1
+    own_load: object = None # where handlerd has another one than the reference
 
 
 @dataclasses.dataclass
@@ -123,6 +124,44 @@ POLICIES = [
      Daemon("threading", 'sandbox = { seccomp = "off"; };', title="no sandbox"), cpu(1.05)),
 ]
 
+# Rules that never refuse, and limits that nobody reaches: every question is asked of each client. The
+# prefixes are of all lengths, so that none is found early.
+PREFIXES = ", ".join(f'"{10 + number % 90}.{number * 7 % 256}.{number * 13 % 256}.{number * 29 % 256}"'
+                     if number % 5 == 0 else
+                     f'"{10 + number % 90}.{number * 7 % 256}.{number // 90 * 16}.0/{20 + number % 5}"'
+                     for number in range(1000))
+ACCESS = f'access = {{ allow = [ "127.0.0.0/8" ]; deny = [ {PREFIXES} ]; }};'
+LIMITS = """limits = { connections_per_source = 1000; rate = "1000000/s"; rate_per_source = "1000000/s";
+    send_rate = "1GiB/s"; receive_rate = "1GiB/s"; request_memory = "1MiB"; };"""
+LOG_ALL, LOG_NONE = 'log = { connections = "all"; };', 'log = { connections = "none"; };'
+DENIED = 'access = { deny = [ "127.0.0.0/8" ]; };'
+
+
+def policy(concurrency):
+    """Everything on against everything off; the parts for themselves; refusing against serving."""
+    keep = "forking = { connections_per_child = 0; };" if concurrency == "forking" else ""
+    off = Daemon(concurrency, keep, top=LOG_NONE, title="all of it off")
+
+    def cell(name, title, settings, top, load, marks, own_load=None):
+        return Cell(f"policy-{concurrency}-{name}", "policy", f"{concurrency}, {title}",
+                    Daemon(concurrency, keep + settings, top=top), load, [Against(off, marks)],
+                    more_rounds=2 if marks else 1, own_load=own_load)
+
+    return [
+        cell("all-crr", "all of it on, connect, echo, close", ACCESS + LIMITS + TIMEOUTS, LOG_ALL,
+             CRR_50, cpu(1.05)),
+        cell("all-rr", "all of it on, echo, 50 connections", ACCESS + LIMITS + TIMEOUTS, LOG_ALL,
+             RR_50, cpu(1.02)),
+        cell("no-log", "all but the log on, connect, echo, close", ACCESS + LIMITS + TIMEOUTS,
+             LOG_NONE, CRR_50, {}),
+        cell("access", "1,000 prefixes, connect, echo, close", ACCESS, LOG_NONE, CRR_50, {}),
+        cell("limits", "limits, connect, echo, close", LIMITS, LOG_NONE, CRR_50, {}),
+        cell("timeouts", "timeouts, connect, echo, close", TIMEOUTS, LOG_NONE, CRR_50, {}),
+        cell("refused", "a flood of refused clients, against serving them", DENIED, LOG_NONE, CRR_50,
+             cpu(0.5), Load("refused")),
+    ]
+
+
 CELLS = [
     Cell("fibers-rr-50", "fibers", "echo, 50 connections", FIBERS, RR_50,
          [Against("ref_epoll", cpu(1.10)), Against("go", cpu(0.75)), Against("libuv")]),
@@ -185,6 +224,7 @@ CELLS = [
       for name, title, load, mark in [("rr", "echo, 50 connections", RR_50, 1.02),
                                       ("crr", "connect, echo, close", CRR_50, 1.05)]
       if (concurrency, name) != ("forking", "rr")),
+    *(cell for concurrency in ("threading", "fibers", "forking") for cell in policy(concurrency)),
     Cell("policy-sandbox-rr-50", "policy", "filter of system calls, echo, 50 connections", THREADING,
          RR_50, [Against(Daemon("threading", 'sandbox = { seccomp = "off"; };', title="no filter"),
                          cpu(1.02))], more_rounds=4),

@@ -45,7 +45,7 @@ def by_pair(rows):
 
 def print_head():
     print(HEAD)
-    print(f"{'measured':<22}{'against':<24}" + "".join(f"{m:<19}" for m in MEASURES) + "marks")
+    print(f"{'measured':<26}{'against':<24}" + "".join(f"{m:<19}" for m in MEASURES) + "marks")
 
 
 def print_rows(rows):
@@ -56,17 +56,17 @@ def print_rows(rows):
             columns = "".join(f"{values.get(m, ''):<19}" for m in MEASURES)
             if first["median"] == "":
                 columns = ""
-            print(f"{first['cell']:<22}{first['against_title']:<24}{columns}{said_of(pair)}",
+            print(f"{first['cell']:<26}{first['against_title']:<24}{columns}{said_of(pair)}",
                   flush=True)
         else:
             text = f"{spread(first)} {first['unit']}" if first["median"] != "" else ""
-            print(f"{first['cell']:<22}{first['title']:<36}{text:<26} {mark_text(first)}".rstrip(),
+            print(f"{first['cell']:<26}{first['title']:<36}{text:<26} {mark_text(first)}".rstrip(),
                   flush=True)
 
 
 def print_flood(name, result):
     missing = result["sent"] - result["served"] - result["dropped"]
-    print(f"{name:<22}{result['sent']} sent in {result['seconds']:.2f} s "
+    print(f"{name:<26}{result['sent']} sent in {result['seconds']:.2f} s "
           f"({result['rate']:.0f}/s), {result['served']} served, {result['dropped']} dropped by "
           f"the kernel" + (f", {missing} not accounted for" if missing else ""), flush=True)
 

@@ -75,6 +75,10 @@ def reference_names(reference):
     return reference, PEERS[reference].title
 
 
+def load_of(cell, is_subject):
+    return cell.own_load if is_subject and cell.own_load else cell.load
+
+
 def start_subject(run, cell, directory):
     if not run.server:
         return start_daemon(run, cell.daemon, cell.load.protocol,
@@ -115,7 +119,8 @@ def run_cell(run, cell):
     def start(starter, *arguments):
         server = starter(run, cell, *arguments, directory)
         servers.append(server)
-        turn(run.load, server, cell.load, min(WARM_UP_SECONDS, run.seconds), cell.server_cores)
+        turn(run.load, server, load_of(cell, starter == start_subject),
+             min(WARM_UP_SECONDS, run.seconds), cell.server_cores)
         return server
 
     with tempfile.TemporaryDirectory() as directory:
@@ -163,7 +168,8 @@ class Trouble:
 def take_turns(run, cell, subject, pairs):
     """handlerd, a reference, handlerd, the next one ...: each between two turns of handlerd."""
     def take(server, number):
-        result = turn(run.load, server, cell.load, run.seconds, cell.server_cores)
+        result = turn(run.load, server, load_of(cell, server is subject), run.seconds,
+                      cell.server_cores)
         run.record(cell=cell.name, round=number, server=server.name, **result)
         return result
 

@@ -6,6 +6,7 @@
  *
  *   rr     N sockets stay open; each sends a request, waits for its whole echo, sends again.
  *   crr    every request is a connection of its own: connect, send, whole echo, close.
+ *   refused the same of clients that the server does not let in: connect, send, see the end.
  *   idle   N connections that have echoed one message each, and then do nothing.
  *   flood  N datagrams as fast as they can be sent, whatever comes back (load_flood.c).
  *   paced  connections at a steady rate (load_paced.c).
@@ -50,7 +51,7 @@ print_result(const struct options *opt, const struct echo_result *result)
 	       ", \"errors\": %" PRIu64 ", \"lost\": %" PRIu64
 	       ", \"seconds\": %.6f, \"rate\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
 	       "\"p999_us\": %.2f}\n",
-	       opt->mode == MODE_CRR ? "crr" : "rr", opt->connections, opt->size, result->answered,
+	       opt->mode == MODE_CRR ? "crr" : opt->mode == MODE_REFUSED ? "refused" : "rr", opt->connections, opt->size, result->answered,
 	       result->errors, result->lost, result->seconds,
 	       (double)result->answered / result->seconds, latency_percentile_us(0.5),
 	       latency_percentile_us(0.99), latency_percentile_us(0.999));

@@ -21,7 +21,7 @@ now_ns(void)
 
 /* --- load_options.c: what to do --- */
 
-enum mode { MODE_RR, MODE_CRR, MODE_IDLE, MODE_FLOOD, MODE_PACED };
+enum mode { MODE_RR, MODE_CRR, MODE_IDLE, MODE_FLOOD, MODE_PACED, MODE_REFUSED };
 
 struct address {
 	int family;

@@ -110,6 +110,12 @@ pull_datagram(struct conn *c)
 	return 0;
 }
 
+static bool
+is_refused(void)
+{
+	return opt->mode == MODE_REFUSED;
+}
+
 /* Send what is left of the request; 1 all sent, 0 not yet, -1 failed. */
 static int
 push(struct conn *c)
@@ -122,6 +128,8 @@ push(struct conn *c)
 	}
 	while (c->sent < request_size) {
 		n = send(c->fd, request + c->sent, request_size - c->sent, MSG_NOSIGNAL);
+		if (n == -1 && is_refused() && (errno == EPIPE || errno == ECONNRESET))
+			return 1;
 		if (n == -1)
 			return errno == EAGAIN || errno == EINPROGRESS ? 0 : -1;
 		c->sent += (size_t)n;
@@ -138,6 +146,10 @@ pull(struct conn *c)
 	if (is_udp)
 		return pull_datagram(c);
 	n = recv(c->fd, answer, request_size - c->got, 0);
+	if (is_refused() && (n == 0 || (n == -1 && (errno == ECONNRESET || errno == EPIPE))))
+		return 1;
+	if (is_refused() && n > 0)
+		return -1;
 	if (n == -1)
 		return errno == EAGAIN ? 0 : -1;
 	if (n == 0 || memcmp(answer, request + c->got, (size_t)n) != 0)
@@ -198,7 +210,7 @@ finish(struct conn *c, bool good)
 {
 	active--;
 	c->is_active = false;
-	if (opt->mode == MODE_CRR || !good) {
+	if (opt->mode == MODE_CRR || is_refused() || !good) {
 		close(c->fd);
 		c->fd = -1;
 	}
@@ -308,7 +320,7 @@ echo_prepare(const struct options *options)
 		conns[i].fd = -1;
 		row_push(&conns[i]);
 	}
-	if (opt->mode == MODE_CRR || is_udp)
+	if (opt->mode == MODE_CRR || is_refused() || is_udp)
 		return 0;
 	deadline = now_ns() + PREPARE_NS;
 	take_turn((uint64_t)opt->connections, PREPARE_ACTIVE);

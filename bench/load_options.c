@@ -60,7 +60,7 @@ address_parse(char *text, struct address *ret)
 static _Noreturn void
 usage(void)
 {
-	fputs("usage: load [--mode rr|crr|idle] [--connections N] [--active N] [--pipeline N]\n"
+	fputs("usage: load [--mode rr|crr|refused|idle] [--connections N] [--active N] [--pipeline N]\n"
 	      "            [--slow N] [--sources N] [--seconds S] [--size BYTES] [--hold] ADDRESS\n"
 	      "       load --mode flood [--datagrams N] [--size BYTES] udp:HOST:PORT\n"
 	      "       load --mode paced [--rate N] [--seconds S] [--size BYTES] ADDRESS\n"
@@ -69,7 +69,7 @@ usage(void)
 	exit(2);
 }
 
-static const char *const mode_names[] = {"rr", "crr", "idle", "flood", "paced"};
+static const char *const mode_names[] = {"rr", "crr", "idle", "flood", "paced", "refused"};
 
 static enum mode
 options_parse_mode(const char *name)
