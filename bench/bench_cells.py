@@ -157,6 +157,8 @@ def policy(concurrency):
         cell("access", "1,000 prefixes, connect, echo, close", ACCESS, LOG_NONE, CRR_50, {}),
         cell("limits", "limits, connect, echo, close", LIMITS, LOG_NONE, CRR_50, {}),
         cell("timeouts", "timeouts, connect, echo, close", TIMEOUTS, LOG_NONE, CRR_50, {}),
+        cell("limits-rr", "limits, echo, 50 connections", LIMITS, LOG_NONE, RR_50, {}),
+        cell("timeouts-rr", "timeouts, echo, 50 connections", TIMEOUTS, LOG_NONE, RR_50, {}),
         cell("refused", "a flood of refused clients, against serving them", DENIED, LOG_NONE, CRR_50,
              cpu(0.5), Load("refused")),
     ]
