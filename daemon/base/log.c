@@ -87,6 +87,12 @@ log_is_enabled(int level)
 	return level <= atomic_load_explicit(log_level_now, memory_order_relaxed);
 }
 
+bool
+log_has_fields(void)
+{
+	return log_sink.is_json || log_sink.target == LOG_TARGET_JOURNAL;
+}
+
 enum log_target
 log_target_auto(void)
 {
@@ -185,14 +191,23 @@ log_add_escaped(struct log_record *record, const char *text, bool is_json)
 const char *
 log_format_time(int64_t realtime_ns, char *buf, size_t size)
 {
+	/* most moments are in the same second as the one before */
+	static _Thread_local struct {
+		time_t seconds;
+		char text[LOG_TIME_SIZE];
+	} last;
 	time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S);
+	int ms = (int)(realtime_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS);
 	struct tm tm;
 
 	buf[0] = '\0';
-	if (gmtime_r(&seconds, &tm) != NULL)
-		(void)snprintf(buf, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
-			       tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-			       (int)(realtime_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS));
+	if (seconds != last.seconds || last.text[0] == '\0') {
+		if (gmtime_r(&seconds, &tm) == NULL ||
+		    strftime(last.text, sizeof(last.text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+			return buf;
+		last.seconds = seconds;
+	}
+	(void)snprintf(buf, size, "%s.%03dZ", last.text, ms);
 	return buf;
 }
 

@@ -69,6 +69,8 @@ enum log_target log_target_auto(void);
 int log_connect_journal(void);
 
 bool log_is_enabled(int level);
+/* Whether a record has its fields, which are then worth making: text has not. */
+bool log_has_fields(void);
 
 void log_write(int level, const struct log_context *context, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

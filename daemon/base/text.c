@@ -73,6 +73,18 @@ text_escape_byte(unsigned char c, bool is_json, char *out, size_t size)
 	}
 }
 
+/* How many bytes from here on stay as they are: nearly all of nearly every text. */
+static size_t
+text_count_plain(const unsigned char *p, size_t length, bool is_json)
+{
+	size_t n = 0;
+
+	while (n < length && p[n] >= ' ' && p[n] < 0x7f &&
+	       !(is_json && (p[n] == '"' || p[n] == '\\')))
+		n++;
+	return n;
+}
+
 static size_t
 text_escape_any(const char *text, size_t length, bool is_json, char *out, size_t size)
 {
@@ -82,11 +94,20 @@ text_escape_any(const char *text, size_t length, bool is_json, char *out, size_t
 	if (size == 0)
 		return 0;
 	while (length > 0) {
-		size_t sequence = text_utf8_length(p, length);
-		size_t take = sequence > 0 ? sequence : 1;
+		size_t plain = text_count_plain(p, length, is_json);
+		size_t sequence, take, piece_length = 0;
 		char piece[32];
-		size_t piece_length = 0;
 
+		if (plain > size - 1 - n)
+			plain = size - 1 - n;
+		memcpy(out + n, p, plain);
+		n += plain;
+		p += plain;
+		length -= plain;
+		if (length == 0 || n == size - 1)
+			break;
+		sequence = text_utf8_length(p, length);
+		take = sequence > 0 ? sequence : 1;
 		if (sequence == 0 || text_is_control(p, sequence)) {
 			for (size_t i = 0; i < take; i++)
 				piece_length += (size_t)text_escape_byte(

@@ -96,15 +96,13 @@ connection_log_write_line(const struct log_context *context, const struct connec
 		  context->handler, context->generation, more);
 }
 
-void
-connection_log_write(const struct log_context *context, const struct connection_end *end,
-		     uint64_t left_out)
+static void
+connection_log_write_fields(struct log_context *context, const struct connection_end *end,
+			    int64_t taken_us, const char *start, uint64_t left_out)
 {
-	struct log_context whole = *context;
 	char in[CONNECTION_LOG_NUMBER_SIZE], out[CONNECTION_LOG_NUMBER_SIZE];
 	char duration[CONNECTION_LOG_NUMBER_SIZE], count[CONNECTION_LOG_NUMBER_SIZE];
-	char start[LOG_TIME_SIZE];
-	struct log_field fields[] = {
+	const struct log_field fields[] = {
 		{"kind", "KIND", connection_log_kind(end->kind), false},
 		{"reason", "REASON", close_reason_name(end->reason), false},
 		{"start", "START", start, false},
@@ -113,6 +111,25 @@ connection_log_write(const struct log_context *context, const struct connection_
 		{"bytes_out", "BYTES_OUT", out, true},
 		{"left_out", "LEFT_OUT", count, true},
 	};
+
+	(void)snprintf(in, sizeof(in), "%" PRIu64, end->bytes_in);
+	(void)snprintf(out, sizeof(out), "%" PRIu64, end->bytes_out);
+	(void)snprintf(duration, sizeof(duration), "%" PRId64 ".%06" PRId64, taken_us / 1000000,
+		       taken_us % 1000000);
+	(void)snprintf(count, sizeof(count), "%" PRIu64, left_out);
+	context->fields = fields;
+	context->field_count = COUNT_OF(fields) - (left_out == 0);
+	connection_log_write_line(context, end, taken_us, start, left_out);
+	context->fields = NULL;
+	context->field_count = 0;
+}
+
+void
+connection_log_write(const struct log_context *context, const struct connection_end *end,
+		     uint64_t left_out)
+{
+	struct log_context whole = *context;
+	char start[LOG_TIME_SIZE];
 	int64_t now_ns = clock_now_ns(), taken_us = 0;
 	struct timespec now;
 
@@ -122,14 +139,10 @@ connection_log_write(const struct log_context *context, const struct connection_
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	(void)log_format_time(now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec - taken_us * 1000, start,
 			      sizeof(start));
-	(void)snprintf(in, sizeof(in), "%" PRIu64, end->bytes_in);
-	(void)snprintf(out, sizeof(out), "%" PRIu64, end->bytes_out);
-	(void)snprintf(duration, sizeof(duration), "%" PRId64 ".%06" PRId64, taken_us / 1000000,
-		       taken_us % 1000000);
-	(void)snprintf(count, sizeof(count), "%" PRIu64, left_out);
-	whole.fields = fields;
-	whole.field_count = COUNT_OF(fields) - (left_out == 0);
 	whole.event = connection_log_is_refusal(end->reason) ? LOG_EVENT_REFUSED
 							     : LOG_EVENT_CONNECTION_ENDED;
-	connection_log_write_line(&whole, end, taken_us, start, left_out);
+	if (log_has_fields())
+		connection_log_write_fields(&whole, end, taken_us, start, left_out);
+	else
+		connection_log_write_line(&whole, end, taken_us, start, left_out);
 }

@@ -87,7 +87,7 @@ def test_the_longest_prefix_decides(start, mode):
     daemon.check_balance()
     assert ended(daemon)["access"] == 4
     assert daemon.listener().refused == 4
-    assert daemon.log.find(r"127\.0\.0\.4:\d+: refused: access$")
+    assert daemon.log.find(r"127\.0\.0\.4:\d+: refused: access;")
 
 
 def test_who_is_not_named_may_come_in_where_only_others_are_denied(start, mode):

@@ -245,7 +245,7 @@ def test_all_together_come_as_often_as_they_may(start, mode):
             served.append(is_served(client))
         daemon.until(lambda state: state["e"].open == 0, "its flow is free")
     assert served == [True] * 3 + [False] * 3
-    daemon.log.wait(r"refused: rate$")
+    daemon.log.wait(r"refused: rate;")
 
 
 @pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])

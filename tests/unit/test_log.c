@@ -164,6 +164,53 @@ START_TEST(journal_record_is_one_datagram_of_fields)
 }
 END_TEST
 
+START_TEST(fields_are_members_in_json_and_fields_in_the_journal_and_forge_none)
+{
+	static const struct log_field fields[] = {
+		{"reason", "REASON", "a\nMESSAGE=\"x", false},
+		{"bytes_in", "BYTES_IN", "42", true},
+	};
+	struct log_context context = {.fields = fields, .field_count = UNIT_COUNT(fields)};
+	ssize_t n;
+
+	open_journal();
+	ck_assert(log_has_fields());
+	log_write(LOG_LEVEL_INFO, &context, "over");
+	n = recv(ends[0], got, sizeof(got) - 1, 0);
+	ck_assert_int_gt(n, 0);
+	got[n] = '\0';
+	ck_assert_str_eq(got, "PRIORITY=6\nSYSLOG_IDENTIFIER=handlerd-worker\n"
+			      "HANDLERD_REASON=a\\nMESSAGE=\"x\nHANDLERD_BYTES_IN=42\n"
+			      "MESSAGE=over\n");
+	open_pipe(true);
+	ck_assert(log_has_fields());
+	log_write(LOG_LEVEL_INFO, &context, "over");
+	(void)take();
+	ck_assert_ptr_nonnull(strstr(got, ",\"reason\":\"a\\nMESSAGE=\\\"x\",\"bytes_in\":42,"
+					  "\"message\":\"over\"}\n"));
+	open_pipe(false);
+	ck_assert(!log_has_fields());
+	log_write(LOG_LEVEL_INFO, &context, "over");
+	(void)take();
+	ck_assert_str_eq(got + 24, " info: over\n");
+}
+END_TEST
+
+START_TEST(time_is_that_of_the_moment_whatever_was_asked_before)
+{
+	char text[LOG_TIME_SIZE];
+
+	ck_assert_str_eq(log_format_time(0, text, sizeof(text)), "1970-01-01T00:00:00.000Z");
+	ck_assert_str_eq(log_format_time(INT64_C(1704164645678999999), text, sizeof(text)),
+			 "2024-01-02T03:04:05.678Z");
+	ck_assert_str_eq(log_format_time(INT64_C(1704164645012000000), text, sizeof(text)),
+			 "2024-01-02T03:04:05.012Z");
+	ck_assert_str_eq(log_format_time(INT64_C(1704164646000000000), text, sizeof(text)),
+			 "2024-01-02T03:04:06.000Z");
+	ck_assert_str_eq(log_format_time(0, text, sizeof(text)), "1970-01-01T00:00:00.000Z");
+}
+END_TEST
+
 START_TEST(event_has_its_id_in_the_journal_and_its_name_in_json)
 {
 	ssize_t n;
@@ -427,6 +474,8 @@ main(void)
 	tcase_add_test(cases, text_record_of_a_request_names_listener_id_and_peer);
 	tcase_add_test(cases, json_record_has_a_field_for_everything_known);
 	tcase_add_test(cases, journal_record_is_one_datagram_of_fields);
+	tcase_add_test(cases, fields_are_members_in_json_and_fields_in_the_journal_and_forge_none);
+	tcase_add_test(cases, time_is_that_of_the_moment_whatever_was_asked_before);
 	tcase_add_test(cases, event_has_its_id_in_the_journal_and_its_name_in_json);
 	tcase_add_test(cases, no_message_makes_a_second_record);
 	tcase_add_test(cases, long_message_is_cut_and_its_record_is_whole);
