@@ -633,7 +633,7 @@ def commands():
 
 def test_every_command_has_help():
     found = commands()
-    assert len(found) == 13
+    assert len(found) == 14
     for command in found:
         result = ctl(command, "--help")
         assert (result.returncode, result.stderr) == (0, "")
