@@ -54,6 +54,13 @@ parse_digits(const char **text, uint64_t *ret)
 	return 0;
 }
 
+int
+parse_take_number(const char **text, uint64_t *ret)
+{
+	*text += strspn(*text, " \t");
+	return parse_digits(text, ret);
+}
+
 /* Reads one number with its unit; *text moves behind them. */
 static int
 parse_with_unit(const char **text, const struct parse_unit *units, size_t count, uint64_t *ret)

@@ -31,6 +31,9 @@ int parse_rate(const char *text, int64_t *ret_per_hour);
 /* "0660": three or four octal digits. -EINVAL for anything else. */
 int parse_mode(const char *text, unsigned *ret_mode);
 
+/* The digits behind any blanks; *text moves behind them. -EINVAL: there are none. -ERANGE. */
+int parse_take_number(const char **text, uint64_t *ret);
+
 /* A decimal number, an optional '-' before it. -EINVAL, -ERANGE. */
 int parse_int64(const char *text, int64_t *ret);
 

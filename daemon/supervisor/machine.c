@@ -4,7 +4,6 @@
 #include "supervisor/machine.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 
 #define MACHINE_FILE_SIZE 8192
 #define MACHINE_THOUSANDTHS 1000
@@ -50,6 +50,12 @@ machine_read_file(const char *directory, const char *name, char *buf, size_t siz
 	return true;
 }
 
+static bool
+machine_read_number(const char *text, uint64_t *ret)
+{
+	return parse_take_number(&text, ret) == 0;
+}
+
 /* The number behind a word at the beginning of a line. */
 static bool
 machine_find_number(const char *text, const char *word, uint64_t *ret)
@@ -59,7 +65,7 @@ machine_find_number(const char *text, const char *word, uint64_t *ret)
 	for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (strncmp(line, word, length) == 0)
-			return sscanf(line + length, "%" SCNu64, ret) == 1;
+			return machine_read_number(line + length, ret);
 		if (*line == '\0')
 			break;
 	}
@@ -94,10 +100,10 @@ machine_read_group(const char *directory, const struct machine_files *files)
 	uint64_t limit, usage, inactive = 0;
 
 	if (!machine_read_file(directory, files->limit, text, sizeof(text)) ||
-	    sscanf(text, "%" SCNu64, &limit) != 1 || limit == 0)
+	    !machine_read_number(text, &limit) || limit == 0)
 		return -1;
 	if (!machine_read_file(directory, files->usage, text, sizeof(text)) ||
-	    sscanf(text, "%" SCNu64, &usage) != 1)
+	    !machine_read_number(text, &usage))
 		return -1;
 	/* what was read from files and not asked for again makes room at once */
 	if (machine_read_file(directory, "memory.stat", text, sizeof(text)))
@@ -184,14 +190,18 @@ machine_read_memory(const char *root)
 static int64_t
 machine_read_load(const char *root)
 {
-	unsigned whole, hundredths;
+	uint64_t whole, hundredths;
+	const char *at;
 	char text[128];
 
 	/* without the locale's idea of a decimal point */
-	if (!machine_read_file(root, "proc/loadavg", text, sizeof(text)) ||
-	    sscanf(text, "%6u.%2u", &whole, &hundredths) != 2)
+	if (!machine_read_file(root, "proc/loadavg", text, sizeof(text)))
 		return -1;
-	return (int64_t)whole * MACHINE_THOUSANDTHS + hundredths * 10;
+	at = text;
+	if (parse_take_number(&at, &whole) < 0 || *at++ != '.' ||
+	    parse_take_number(&at, &hundredths) < 0 || whole > UINT32_MAX || hundredths > 99)
+		return -1;
+	return (int64_t)(whole * MACHINE_THOUSANDTHS + hundredths * 10);
 }
 
 struct machine_state

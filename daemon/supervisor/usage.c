@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +44,13 @@ usage_read_pages(int proc_fd, const char *pid, struct usage_pages *ret)
 {
 	uint64_t all, shared;
 	char text[128];
+	const char *at = text;
 	int r = usage_read_file(proc_fd, pid, "statm", text, sizeof(text));
 
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, &all, &ret->resident, &shared) != 3)
+	if (parse_take_number(&at, &all) < 0 || parse_take_number(&at, &ret->resident) < 0 ||
+	    parse_take_number(&at, &shared) < 0)
 		return -EBADMSG;
 	ret->own = ret->resident > shared ? ret->resident - shared : 0;
 	return 0;
@@ -62,25 +63,42 @@ struct usage_facts {
 	uint64_t childs_ticks; /* of dead children */
 };
 
+/* Behind so many words. */
+static const char *
+usage_skip_words(const char *at, int count)
+{
+	for (int i = 0; i < count; i++) {
+		at += strspn(at, " ");
+		at += strcspn(at, " ");
+	}
+	return at;
+}
+
+/* The names of the words are those of proc(5). */
 static int
 usage_read_facts(int proc_fd, const char *pid, struct usage_facts *ret)
 {
-	uint64_t user, system, childs_user, childs_system;
+	uint64_t pgrp, utime, stime, cutime, cstime;
 	char text[512];
-	const char *end;
+	const char *at;
 	int r = usage_read_file(proc_fd, pid, "stat", text, sizeof(text));
 
 	if (r < 0)
 		return r;
 	/* the name may have any character in it */
-	end = strrchr(text, ')');
-	if (end == NULL || sscanf(end + 1,
-				  " %*c %*d %d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-				  " %" SCNu64 " %" SCNu64,
-				  &ret->group, &user, &system, &childs_user, &childs_system) != 5)
+	at = strrchr(text, ')');
+	if (at == NULL)
 		return -EBADMSG;
-	ret->ticks = user + system;
-	ret->childs_ticks = childs_user + childs_system;
+	at = usage_skip_words(at + 1, 2);
+	r = parse_take_number(&at, &pgrp);
+	at = usage_skip_words(at, 8);
+	if (r < 0 || pgrp > INT32_MAX || parse_take_number(&at, &utime) < 0 ||
+	    parse_take_number(&at, &stime) < 0 || parse_take_number(&at, &cutime) < 0 ||
+	    parse_take_number(&at, &cstime) < 0)
+		return -EBADMSG;
+	ret->group = (pid_t)pgrp;
+	ret->ticks = utime + stime;
+	ret->childs_ticks = cutime + cstime;
 	return 0;
 }
 

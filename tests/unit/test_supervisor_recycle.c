@@ -159,6 +159,25 @@ START_TEST(memory_of_a_family_counts_what_is_shared_once)
 }
 END_TEST
 
+START_TEST(processor_time_that_was_used_is_counted_dead_children_included)
+{
+	struct usage before, after;
+	pid_t pid;
+
+	ck_assert_int_eq(usage_read(getpid(), false, &before), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		while (clock() < CLOCKS_PER_SEC / 5)
+			;
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(usage_read(getpid(), false, &after), 0);
+	ck_assert_uint_ge(after.ticks - before.ticks, (uint64_t)sysconf(_SC_CLK_TCK) / 10);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -171,5 +190,6 @@ main(void)
 	tcase_add_test(cases, next_look_comes_in_half_the_time_that_is_left);
 	tcase_add_test(cases, ages_differ_by_up_to_a_tenth_and_are_the_same_for_the_same_worker);
 	tcase_add_test(cases, memory_of_a_family_counts_what_is_shared_once);
+	tcase_add_test(cases, processor_time_that_was_used_is_counted_dead_children_included);
 	return unit_run("recycle", cases);
 }
