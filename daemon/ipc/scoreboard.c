@@ -3,6 +3,7 @@
  */
 #include "ipc/scoreboard.h"
 
+#include "base/fence.h"
 #include "net/peer.h"
 
 _Static_assert(sizeof(struct scoreboard_slot) == 128, "a slot is two cache lines");
@@ -77,7 +78,7 @@ scoreboard_read_connection(const struct scoreboard *board, size_t slot,
 	for (size_t i = 0; i < 2; i++)
 		ret->peer[i] = atomic_load_explicit(&from->peer[i], memory_order_relaxed);
 	/* the flow may have gone on to another meanwhile */
-	atomic_thread_fence(memory_order_acquire);
+	FENCE(memory_order_acquire);
 	return id != 0 && atomic_load_explicit(&from->connection_id, memory_order_relaxed) == id;
 }
 

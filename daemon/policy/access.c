@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/fence.h"
+
 int
 access_map(int fd, struct access *ret)
 {
@@ -62,7 +64,7 @@ access_who_is(const struct sockaddr_storage *address, socklen_t length, struct a
 static inline bool
 access_is_whole(const _Atomic uint64_t *begun, uint64_t sequence)
 {
-	atomic_thread_fence(memory_order_acquire);
+	FENCE(memory_order_acquire);
 	return atomic_load_explicit(begun, memory_order_relaxed) - sequence <= 1;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/fence.h"
 
 #define ACCESS_WRITER_ALIGNMENT 64
 
@@ -314,7 +315,7 @@ access_writer_publish(struct access_writer *writer, const struct access_rule *ru
 	if (r >= 0) {
 		/* who reads that area still, is to know */
 		atomic_store_explicit(&page->begun, next, memory_order_seq_cst);
-		atomic_thread_fence(memory_order_seq_cst);
+		FENCE(memory_order_seq_cst);
 		r = access_writer_write(writer->fd, image.data, image.length,
 					ACCESS_HEADER_SIZE + (next & 1) * page->area_size);
 	}
@@ -333,7 +334,7 @@ access_writer_publish_schedule(struct access_writer *writer, const struct schedu
 	uint64_t next = atomic_load_explicit(&page->schedule_published, memory_order_relaxed) + 1;
 
 	atomic_store_explicit(&page->schedule_begun, next, memory_order_seq_cst);
-	atomic_thread_fence(memory_order_seq_cst);
+	FENCE(memory_order_seq_cst);
 	page->schedules[next & 1] = *schedule;
 	atomic_store_explicit(&page->schedule_published, next, memory_order_seq_cst);
 }

@@ -275,7 +275,7 @@ sources_enter(const struct sources *sources, const struct sources_older *older, 
 {
 	struct sources_place *set = sources_first(sources, hash);
 	struct sources_view before = {0};
-	struct sources_place *place;
+	struct sources_place *place = NULL;
 	bool is_there = true;
 	uint64_t holder;
 
