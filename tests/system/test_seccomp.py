@@ -1,4 +1,5 @@
 """Which system calls a handler may make, and that refused ones are told of, answered and bounded."""
+import errno
 import os
 import re
 import signal
@@ -9,6 +10,10 @@ import asking
 import harness
 import procfs
 from harness import CRASHES, IS_SANITIZED, TEST_HANDLERS, config, listener, run
+
+# numbers of calls
+SYS_SECCOMP = 317 if os.uname().machine == "x86_64" else 277
+SYS_LANDLOCK = 444  # landlock_create_ruleset, everywhere
 
 HELPER = str(TEST_HANDLERS / "sys_tries_program")
 REFUSED = r"warning: 't' generation \d+: handler '.*' 1 was refused "
@@ -142,6 +147,8 @@ def test_without_network_there_are_no_connections_but_to_unix_sockets(start, mod
                                      {"network": False, "seccomp": "strict"}])
 def test_sockets_that_are_there_cannot_be_used_to_connect_elsewhere(start, how, sandbox):
     """A client's or the listening one is let go of, and used as a fresh one would be."""
+    if harness.IS_TSAN:
+        pytest.skip("what the handler does to its worker's descriptors is a race")
     daemon = start(tries(sandbox=sandbox), tries(name="free"), listener("other", "echo"),
                    top={"drain_timeout": "100ms"})
     daemon.checks_balance = False
@@ -294,13 +301,21 @@ def test_refused_calls_do_not_hang_when_the_supervisor_is_killed(start, mode):
         pass
 
 
-def test_where_another_filter_has_the_place_calls_are_refused_without_a_word(start, place, monkeypatch):
+@pytest.fixture
+def around(place, monkeypatch):
+    """The daemon is executed by the program of this file, under a filter."""
+    def one(*arguments):
+        script = place / "confined"
+        words = " ".join(map(str, arguments))
+        script.write_text(f"#!/bin/sh\nexec {HELPER} {words} {harness.PROGRAM} \"$@\"\n")
+        script.chmod(0o755)
+        monkeypatch.setattr(harness, "PROGRAM", script)
+    return one
+
+
+def test_where_another_filter_has_the_place_calls_are_refused_without_a_word(start, around):
     """As in containers whose manager listens to a filter of its own."""
-    program = TEST_HANDLERS / "sys_tries_program"
-    script = place / "confined"
-    script.write_text(f"#!/bin/sh\nexec {program} --listened {harness.PROGRAM} \"$@\"\n")
-    script.chmod(0o755)
-    monkeypatch.setattr(harness, "PROGRAM", script)
+    around("--listened")
     daemon = start(tries(), listener("other", "sys_tries"))
     for name in ("t", "other"):
         client = daemon.connect(name)
@@ -308,6 +323,40 @@ def test_where_another_filter_has_the_place_calls_are_refused_without_a_word(sta
     assert len(daemon.log.find("notice: system calls that sandboxes refuse are not told of: "
                                "a filter around this daemon")) == 1
     assert not daemon.log.find("was refused")
+
+
+@pytest.mark.parametrize("error, advice", [
+    (errno.EPERM, "; in a systemd unit, SystemCallFilter= must have seccomp"),
+    (errno.ENOSYS, "; this kernel has no filters of system calls; sandbox.seccomp = \"off\" does without")])
+def test_where_no_filter_can_be_installed_the_start_fails(start, around, error, advice):
+    around("--denied", SYS_SECCOMP, error)
+    daemon = start(tries(), is_awaited=False)
+    daemon.expected_exit = daemon.wait_exit()
+    assert daemon.expected_exit == 78
+    assert daemon.log.find("error: worker of 't' .*: cannot filter its system calls: .*" + advice)
+    # switched off, there is nothing to install
+    start(tries(sandbox={"seccomp": "off"}))
+
+
+def test_where_landlock_is_missing_there_are_no_connections_at_all_without_network(start, around):
+    around("--denied", SYS_LANDLOCK, errno.EOPNOTSUPP)
+    daemon = start(tries(sandbox={"network": False}), listener("near", "echo", protocol="unix"))
+    near = daemon.addresses("near")[0]
+    check(daemon.connect("t"), {f"hd_connect unix:{near}": "EPERM", "socket_unix": "0",
+                                "socket_inet": "EPERM"})
+    daemon.log.wait(REFUSED + "connect by its sandbox")
+
+
+@pytest.mark.parametrize("error, told", [
+    (errno.ENOSYS, "needs Landlock, which this kernel does not have"),
+    (errno.EOPNOTSUPP, "needs Landlock, which this kernel does not have"),
+    (errno.EPERM, "in a systemd unit, SystemCallFilter= must have landlock_create_ruleset")])
+def test_files_are_not_shown_where_landlock_is_missing(start, around, error, told):
+    around("--denied", SYS_LANDLOCK, error)
+    daemon = start(tries(sandbox={"filesystem": "ro:/usr"}), is_awaited=False)
+    daemon.expected_exit = daemon.wait_exit()
+    assert daemon.expected_exit == 78
+    assert daemon.log.find(r"handlerd\.conf:2: .*listener 't'.*" + told)
 
 
 def test_a_crash_is_reported_from_within_the_sandbox(start):
