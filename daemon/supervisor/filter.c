@@ -44,6 +44,7 @@ filter_refuses(const struct filter_kind *kind, enum filter_group group)
 	switch (group) {
 	case FILTER_EXECUTION:
 	case FILTER_SOCKETS:
+	case FILTER_LEAVING:
 		return kind->is_strict;
 	case FILTER_CONNECTING:
 		return kind->is_strict || (!kind->has_network && !kind->may_connect);

@@ -53,6 +53,7 @@ enum filter_group {
 	FILTER_ALLOWED,
 	FILTER_EXECUTION,
 	FILTER_SOCKETS,
+	FILTER_LEAVING,
 	FILTER_CONNECTING,
 	FILTER_REFUSED,
 	FILTER_UNKNOWN,
@@ -70,8 +71,9 @@ extern const size_t filter_table_count;
 
 /* Calls of which an argument decides: instructions that refuse, or fall through to what follows. In
  * filter_arguments.c. */
-/* Which argument decides, from 0; -1: none. Only the low 32 bits of it count. */
-int filter_find_argument(const char *name);
+/* Which argument decides, from 0, that the call was refused, or, without arguments, that decides at
+ * all; -1: none. Only the low 32 bits of it count. */
+int filter_find_argument(const char *name, const uint64_t *arguments);
 void filter_add_arguments(const struct filter_kind *kind, uint32_t arch, struct buf *program);
 
 #endif

@@ -24,6 +24,7 @@
 
 /* Not of every C library's headers. */
 #define ARGUMENT_FAST_OPEN 0x20000000U
+#define ARGUMENT_SOCKET_TYPE 0xfU
 #define ARGUMENT_NEW_CGROUP 0x02000000U
 #define ARGUMENT_NAMESPACES                                                                        \
 	((uint32_t)(CLONE_NEWNS | ARGUMENT_NEW_CGROUP | CLONE_NEWUTS | CLONE_NEWIPC |              \
@@ -46,11 +47,13 @@ struct argument_check {
 	uint32_t values[4];
 	size_t count;
 	bool is_connecting; /* looked at where connections are not to be made */
+	bool is_of_strict;
 };
 
 static const struct argument_check argument_checks[] = {
-	/* namespaces: a process in a new one is root in it */
-	{.call = "clone", .mask = ARGUMENT_NAMESPACES},
+	/* namespaces: a process in a new one is root in it. And children that are the supervisor's,
+	 * who knows nothing of them: dead, they would stay until it ends */
+	{.call = "clone", .mask = ARGUMENT_NAMESPACES | CLONE_PARENT},
 	/* typing on the terminal that the daemon was started from */
 	{
 		.call = "ioctl",
@@ -91,6 +94,17 @@ static const struct argument_check argument_checks[] = {
 		.mask = UINT32_MAX,
 		.values = {AF_UNIX},
 		.count = 1,
+	},
+	/* a pair that takes addresses: it sends to whatever Unix socket there is. SOCK_RAW is the
+	 * same there */
+	{
+		.call = "socketpair",
+		.argument = 1,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = ARGUMENT_SOCKET_TYPE,
+		.values = {SOCK_DGRAM, SOCK_RAW},
+		.count = 2,
+		.is_of_strict = true,
 	},
 	/* connects without connect(2), past Landlock: a client's socket that was disconnected, or
 	 * the listening one, shut down */
@@ -222,12 +236,28 @@ argument_compare_family(struct argument_program *program, const struct filter_ki
 	argument_refuse(program);
 }
 
+static bool
+argument_is_refused(const struct argument_check *check, uint64_t argument)
+{
+	uint32_t value = (uint32_t)argument & check->mask;
+	bool is_listed = false;
+
+	if (check->rule == ARGUMENT_REFUSED_BITS)
+		return value != 0;
+	for (size_t i = 0; i < check->count; i++)
+		is_listed = is_listed || check->values[i] == value;
+	return is_listed == (check->rule == ARGUMENT_REFUSED_VALUES);
+}
+
 int
-filter_find_argument(const char *name)
+filter_find_argument(const char *name, const uint64_t *arguments)
 {
 	for (size_t i = 0; i < COUNT_OF(argument_checks); i++) {
-		if (strcmp(argument_checks[i].call, name) == 0)
-			return (int)argument_checks[i].argument;
+		const struct argument_check *check = &argument_checks[i];
+
+		if (strcmp(check->call, name) == 0 &&
+		    (arguments == NULL || argument_is_refused(check, arguments[check->argument])))
+			return (int)check->argument;
 	}
 	return strcmp(name, "socket") == 0 ? 0 : -1;
 }
@@ -248,7 +278,8 @@ filter_add_arguments(const struct filter_kind *kind, uint32_t arch, struct buf *
 		const struct argument_check *check = &argument_checks[i];
 
 		number = seccomp_syscall_resolve_name_arch(arch, check->call);
-		if (number < 0 || (check->is_connecting && !is_unconnected))
+		if (number < 0 || (check->is_connecting && !is_unconnected) ||
+		    (check->is_of_strict && !kind->is_strict))
 			continue;
 		begin = argument_begin(&program, number);
 		argument_compare(&program, check);

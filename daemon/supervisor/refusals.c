@@ -158,7 +158,7 @@ const char *
 refusal_format(const struct refusal *refusal, char *buf, size_t size)
 {
 	size_t length = strlen(refusal_format_name(refusal, buf, size));
-	int argument = filter_find_argument(buf);
+	int argument = filter_find_argument(buf, refusal->arguments);
 
 	/* pointers are nobody's business */
 	if (argument >= 0)

@@ -1,8 +1,11 @@
 """Handlers that want to get away: from the group that is killed, from their parent, to somebody else."""
+import os
 import signal
+import socket
 
 from harness import listener
-from test_seccomp import tries
+import procfs
+from test_seccomp import REFUSED, check, tries
 
 
 def test_a_worker_that_left_its_group_and_hears_no_order_is_killed_in_time(start, mode, who):
@@ -14,3 +17,33 @@ def test_a_worker_that_left_its_group_and_hears_no_order_is_killed_in_time(start
     # within the deadline and what a worker has beyond it
     daemon.expected_exit = daemon.stop(signal.SIGTERM, timeout=5)
     assert daemon.expected_exit == 0
+
+
+def test_no_child_of_a_handler_becomes_the_supervisors(start, mode, who):
+    """Who knows nothing of it: dead, it would stay until the daemon ends, in the place of another process."""
+    daemon = start(tries(mode), user=who)
+    check(daemon.connect(), {"adoption": "EPERM", "fork": "0", "posix_spawn": "0", "pthread_create": "0"})
+    daemon.log.wait(REFUSED + r"clone\(0x8011\) by its sandbox")
+    assert procfs.children(daemon.pid) == [daemon.worker()]
+
+
+def test_in_strict_nothing_leaves_the_group_that_ends_with_the_worker(start, mode):
+    daemon = start(tries(mode, {"seccomp": "strict"}), tries(mode, name="free"))
+    check(daemon.connect("t"), {"session": "EPERM", "leave_group": "EPERM", "fork": "0"})
+    daemon.log.wait(REFUSED + "setsid by its sandbox")
+    # shells and terminals need them
+    check(daemon.connect("free"), {"session": "0"})
+
+
+def test_in_strict_no_pair_of_sockets_sends_elsewhere(start, mode, place):
+    path = str(place / "elsewhere")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as elsewhere:
+        elsewhere.bind(path)
+        os.chmod(path, 0o777)
+        elsewhere.setblocking(False)
+        daemon = start(tries(mode, {"seccomp": "strict"}), tries(mode, name="free"))
+        check(daemon.connect("t"), {f"pair_to {path}": "EPERM", f"raw_pair_to {path}": "EPERM",
+                                    "socketpair": "0"})
+        daemon.log.wait(REFUSED + r"socketpair\(\.\.\., 0x2\) by its sandbox")
+        check(daemon.connect("free"), {f"pair_to {path}": "1"})
+        assert elsewhere.recv(10) == b"x"
