@@ -110,7 +110,7 @@ request_begin(struct hd_request *req, enum request_kind kind, const struct socka
 	atomic_store_explicit(&req->reason, CLOSE_NONE, memory_order_relaxed);
 	atomic_store_explicit(&req->is_raw, false, memory_order_relaxed);
 	req->was_reset = false;
-	req->passed = 0;
+	atomic_store_explicit(&req->passed, 0, memory_order_relaxed);
 	atomic_store_explicit(&req->is_idle, false, memory_order_relaxed);
 	atomic_store_explicit(&req->is_shut_read, false, memory_order_relaxed);
 	atomic_store_explicit(&req->has_partial, false, memory_order_relaxed);
@@ -387,8 +387,11 @@ request_ask_passed(int fd, uint64_t *ret)
 void
 request_note_raw(struct hd_request *req)
 {
-	if (req->kind == REQUEST_STREAM && req->server->tell_ns > 0)
-		(void)request_ask_passed(req->fd, &req->passed);
+	uint64_t passed = 0;
+
+	if (req->kind == REQUEST_STREAM && req->server->tell_ns > 0 &&
+	    request_ask_passed(req->fd, &passed))
+		atomic_store(&req->passed, passed);
 	atomic_store(&req->is_raw, true);
 }
 
@@ -396,7 +399,7 @@ bool
 request_is_spared(struct hd_request *req, enum close_reason reason)
 {
 	int fd = atomic_load(&req->fd), bytes = 0;
-	uint64_t passed = 0, before = req->passed;
+	uint64_t passed = 0;
 
 	if (fd < 0 || req->kind != REQUEST_STREAM)
 		return false;
@@ -414,8 +417,7 @@ request_is_spared(struct hd_request *req, enum close_reason reason)
 	/* of a Unix socket there is no way to know */
 	if (!request_ask_passed(fd, &passed))
 		return true;
-	req->passed = passed;
-	return passed != before;
+	return atomic_exchange(&req->passed, passed) != passed;
 }
 
 void

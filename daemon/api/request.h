@@ -94,11 +94,12 @@ struct hd_request {
 
 	int64_t pace_full_ns[PACE_WAYS]; /* see pace.c */
 	size_t memory; /* bytes that it and its own connections have taken, where that is limited */
-	uint32_t source;     /* for admission_leave */
-	unsigned broken;     /* REQUEST_RESET ... */
-	bool was_reset;	     /* by the client, before anybody cancelled it */
-	_Atomic bool is_raw; /* hd_fd was called: bytes may go past our counts */
-	uint64_t passed;     /* what the kernel counted when we asked last; see request_is_spared */
+	uint32_t source;	 /* for admission_leave */
+	unsigned broken;	 /* REQUEST_RESET ... */
+	bool was_reset;		 /* by the client, before anybody cancelled it */
+	_Atomic bool is_raw;	 /* hd_fd was called: bytes may go past our counts */
+	_Atomic uint64_t passed; /* what the kernel counted when we asked last; see
+				    request_is_spared */
 	bool has_socket_timeout; /* SO_RCVTIMEO is set on fd */
 	bool is_output_bound;	 /* SO_SNDTIMEO is, for wait_bound_output */
 	bool is_end_seen;	 /* the client sent its end of file */
