@@ -65,7 +65,7 @@ names_add_user(struct buf *answer, const struct passwd *user, gid_t gid,
 {
 	gid_t groups[NAMES_MOST_GROUPS];
 	int count = NAMES_MOST_GROUPS;
-	uint32_t missing;
+	uint32_t missing = 0;
 
 	if (names_has_groups(texts)) {
 		count = names_list_groups(texts, groups, &missing);
