@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "ipc/scoreboard.h"
 
 #define SOURCES_COUNT_BITS 20
@@ -245,12 +246,15 @@ static struct sources_place *
 sources_add(const struct sources *sources, uint64_t hash, int64_t full_ns, bool *ret_is_there)
 {
 	uint32_t lock = sources_set(sources, hash) % SOURCES_LOCKS;
-	pthread_mutex_t *mutex = &sources->shared->locks[lock].mutex;
 	struct sources_place *set = sources_first(sources, hash);
 	struct sources_place *place = NULL;
+	pthread_mutex_t *mutex;
 	uint64_t holder;
-	int r = pthread_mutex_lock(mutex);
+	int r;
 
+	CHECK(sources->shared != NULL);
+	mutex = &sources->shared->locks[lock].mutex;
+	r = pthread_mutex_lock(mutex);
 	*ret_is_there = false;
 	if (r == EOWNERDEAD) {
 		sources_repair(sources, lock);
@@ -331,4 +335,19 @@ _Atomic int64_t *
 sources_bucket(const struct sources *sources, uint32_t place)
 {
 	return &sources->shared->places[place - 1].full_ns;
+}
+
+bool
+sources_are_full(const struct sources *sources, int64_t now_ns)
+{
+	const struct sources_shared *shared = sources->shared;
+	size_t count = (size_t)sources->sets * SOURCES_WAYS;
+
+	if (atomic_load_explicit(&shared->full_ns, memory_order_relaxed) > now_ns)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (atomic_load_explicit(&shared->places[i].full_ns, memory_order_relaxed) > now_ns)
+			return false;
+	}
+	return true;
 }

@@ -109,4 +109,7 @@ struct sources_view {
  */
 struct sources_view sources_look(const struct sources *sources, uint64_t hash);
 
+/* Whether every bucket is full: the table could go, and nobody would gain by it. For the same. */
+bool sources_are_full(const struct sources *sources, int64_t now_ns);
+
 #endif

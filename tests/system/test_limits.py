@@ -349,6 +349,32 @@ def test_a_client_beyond_max_connections_is_closed_or_reset(start, mode, way, ex
     assert is_served(served[0])
 
 
+def test_a_worker_on_demand_stays_until_its_buckets_are_full(start):
+    keys = {"start": "on_demand", "idle_exit": "100ms"}
+    daemon = start(echo(limits={"rate_per_source": "2/s", "rate_per_source_burst": 2}, **keys))
+    with daemon.connect() as client:
+        assert is_served(client)
+    daemon.log.wait("was idle")
+    served = []
+    for _ in range(3):
+        with daemon.connect() as client:
+            served.append(is_served(client))
+    began = time.monotonic()
+    assert served == [True, True, False]
+    daemon.log.wait("was idle", count=2)
+    assert time.monotonic() - began > 0.9
+
+
+def test_threads_of_fibers_refuse_together(start):
+    daemon = start(echo("fibers", max_connections=8, fibers={"threads": 3},
+                        limits={"on_limit": "close"}))
+    clients = [daemon.connect() for _ in range(60)]
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(is_served, clients)) == 8
+    state = daemon.listener()
+    assert (state.open, state.refused, state.accepted) == (8, 52, 60)
+
+
 @pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
 def test_served_and_refused_are_all_that_came_and_never_more_than_the_limit(start, mode):
     daemon = start(limited(mode, at_once=8, on_limit="close"))

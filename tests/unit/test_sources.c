@@ -252,6 +252,21 @@ START_TEST(older_generations_count_as_long_as_they_serve)
 }
 END_TEST
 
+START_TEST(buckets_are_full_when_the_last_one_is)
+{
+	uint32_t place;
+
+	ck_assert_int_eq(enter(77, 1, &place), CLOSE_NONE);
+	ck_assert(sources_are_full(&sources, 100));
+	atomic_store(sources_bucket(&sources, place), 101);
+	ck_assert(!sources_are_full(&sources, 100));
+	ck_assert(sources_are_full(&sources, 101));
+	atomic_store(&sources.shared->full_ns, 102);
+	ck_assert(!sources_are_full(&sources, 101));
+	ck_assert(sources_are_full(&sources, 102));
+}
+END_TEST
+
 static uint64_t
 identify(const struct sources_rules *rules, const char *text)
 {
@@ -335,6 +350,7 @@ main(void)
 	tcase_add_test(cases, counts_are_exact_while_processes_come_and_go);
 	tcase_add_test(cases, whoever_dies_with_the_lock_leaves_a_table_that_works);
 	tcase_add_test(cases, looking_bears_whatever_stands_there);
+	tcase_add_test(cases, buckets_are_full_when_the_last_one_is);
 	tcase_add_test(cases, older_generations_count_as_long_as_they_serve);
 	tcase_add_loop_test(cases, source_is_what_the_prefixes_make_it, 0, UNIT_COUNT(pairs));
 	tcase_add_test(cases, source_is_known_by_its_listeners_key_alone);
