@@ -47,14 +47,18 @@ wait_end(void)
 static void
 print_result(const struct options *opt, const struct echo_result *result)
 {
+	const char *name = opt->mode == MODE_CRR       ? "crr"
+			   : opt->mode == MODE_REFUSED ? "refused"
+						       : "rr";
+
 	printf("{\"mode\": \"%s\", \"connections\": %d, \"size\": %zu, \"answered\": %" PRIu64
 	       ", \"errors\": %" PRIu64 ", \"lost\": %" PRIu64
 	       ", \"seconds\": %.6f, \"rate\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
 	       "\"p999_us\": %.2f}\n",
-	       opt->mode == MODE_CRR ? "crr" : opt->mode == MODE_REFUSED ? "refused" : "rr", opt->connections, opt->size, result->answered,
-	       result->errors, result->lost, result->seconds,
-	       (double)result->answered / result->seconds, latency_percentile_us(0.5),
-	       latency_percentile_us(0.99), latency_percentile_us(0.999));
+	       name, opt->connections, opt->size, result->answered, result->errors, result->lost,
+	       result->seconds, (double)result->answered / result->seconds,
+	       latency_percentile_us(0.5), latency_percentile_us(0.99),
+	       latency_percentile_us(0.999));
 	(void)fflush(stdout);
 }
 

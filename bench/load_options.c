@@ -60,7 +60,8 @@ address_parse(char *text, struct address *ret)
 static _Noreturn void
 usage(void)
 {
-	fputs("usage: load [--mode rr|crr|refused|idle] [--connections N] [--active N] [--pipeline N]\n"
+	fputs("usage: load [--mode rr|crr|refused|idle] [--connections N] [--active N] [--pipeline "
+	      "N]\n"
 	      "            [--slow N] [--sources N] [--seconds S] [--size BYTES] [--hold] ADDRESS\n"
 	      "       load --mode flood [--datagrams N] [--size BYTES] udp:HOST:PORT\n"
 	      "       load --mode paced [--rate N] [--seconds S] [--size BYTES] ADDRESS\n"
