@@ -41,6 +41,19 @@ pace_count(uint64_t rate, int64_t full_ns, int64_t now_ns)
 			    : (uint64_t)((double)left_ns * (double)rate / (double)CLOCK_NS_PER_S);
 }
 
+/* The time of the last tick: behind by some milliseconds, and many times cheaper than the exact
+ * one, which nearly every message would ask for four times. A bucket that holds enough by this one
+ * does so by the exact one; one that is full when it is spent from is so a tick earlier, which lets
+ * as much more pass after a pause, and no more in the long run. */
+static int64_t
+pace_tick_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec;
+}
+
 ssize_t
 pace_wait(struct hd_request *req, enum pace_way way, size_t size)
 {
@@ -52,6 +65,8 @@ pace_wait(struct hd_request *req, enum pace_way way, size_t size)
 		step = 1;
 	if (step > size)
 		step = size;
+	if (pace_count(rate, req->pace_full_ns[way], pace_tick_ns()) >= size)
+		return (ssize_t)size;
 	for (;;) {
 		int64_t now_ns = clock_now_ns(), full_ns = req->pace_full_ns[way];
 		uint64_t may = pace_count(rate, full_ns, now_ns);
@@ -76,7 +91,7 @@ pace_spend(struct hd_request *req, enum pace_way way, size_t size)
 
 	if (rate == 0)
 		return;
-	now_ns = clock_now_ns();
+	now_ns = pace_tick_ns();
 	if (*full_ns < now_ns)
 		*full_ns = now_ns;
 	*full_ns += pace_time_ns(rate, size);
