@@ -29,38 +29,35 @@ state_config_set_origin(struct state_reader *reader, struct config *config, cons
 	return true;
 }
 
-/* The same of a list of access rules. */
-static bool
-state_config_set_access_origin(struct state_reader *reader, struct config *config,
-			       struct conf_listener *listener, const json_t *object,
-			       const char *key, struct conf_texts *texts)
+/* The same of the entries of a list. */
+static void
+state_config_set_lines(const json_t *lines, struct conf_texts *texts)
 {
-	const struct setting *row = setting_find(SETTING_LISTENER, "access", key);
-	const json_t *lines = json_object_get(json_object_get(object, key), "lines");
-
-	if (listener->origins == NULL)
-		return true;
 	for (size_t i = 0; i < texts->count; i++) {
 		json_int_t line = json_integer_value(json_array_get(lines, i));
 
 		texts->lines[i] = line > 0 && line <= UINT32_MAX ? (unsigned)line : 0;
 	}
-	return state_config_set_origin(reader, config, object, key,
-				       &listener->origins[row - settings]);
 }
 
+/* And of all keys. */
 static bool
-state_config_set_access_origins(struct state_reader *reader, struct config *config,
-				struct conf_listener *listener, const json_t *object)
+state_config_set_keys(struct state_reader *reader, struct config *config,
+		      struct conf_listener *listener, const json_t *object)
 {
-	struct conf_access *access = &listener->access;
+	const json_t *origins = json_object_get(object, "origins");
+	char label[SETTING_LABEL_SIZE];
 
-	return state_config_set_access_origin(reader, config, listener, object, "allow",
-					      &access->allow) &&
-	       state_config_set_access_origin(reader, config, listener, object, "deny",
-					      &access->deny) &&
-	       state_config_set_access_origin(reader, config, listener, object, "times",
-					      &access->times);
+	state_config_set_lines(json_object_get(object, "allow_lines"), &listener->access.allow);
+	state_config_set_lines(json_object_get(object, "deny_lines"), &listener->access.deny);
+	for (size_t i = 0; i < setting_count && listener->origins != NULL; i++) {
+		if (settings[i].scope == SETTING_LISTENER &&
+		    !state_config_set_origin(reader, config, origins,
+					     setting_label(&settings[i], label, sizeof(label)),
+					     &listener->origins[i]))
+			return false;
+	}
+	return true;
 }
 
 /* Where the entry was written in truth. */
@@ -75,8 +72,7 @@ state_config_set_origins(struct state_reader *reader, struct config *config,
 					     &listener->options[i].origin))
 			return false;
 	}
-	return state_config_set_access_origins(reader, config, listener,
-					       json_object_get(object, "access_origins")) &&
+	return state_config_set_keys(reader, config, listener, object) &&
 	       state_config_set_origin(reader, config, object, "origin", &listener->origin) &&
 	       state_config_set_origin(reader, config, object, "handler_origin",
 				       &listener->handler_origin) &&

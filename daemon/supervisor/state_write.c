@@ -54,32 +54,29 @@ write_conf_text(const struct config *config, const struct conf_listener *listene
 	return state_put_text(text);
 }
 
-/* A list of access rules, with the line of each. */
-static void
-write_access_origin(json_t *object, const struct conf_listener *listener, const char *key,
-		    const struct conf_texts *texts)
+/* The line of each entry of a list. */
+static json_t *
+write_lines(const struct conf_texts *texts)
 {
-	const struct setting *row = setting_find(SETTING_LISTENER, "access", key);
 	json_t *lines = json_array();
 
-	if (listener->origins != NULL)
-		write_conf_origin(object, key, &listener->origins[row - settings]);
 	for (size_t i = 0; texts->lines != NULL && i < texts->count; i++)
 		write_append(lines, json_integer(texts->lines[i]));
-	if (json_object_get(object, key) != NULL)
-		write_set(json_object_get(object, key), "lines", lines);
-	else
-		json_decref(lines);
+	return lines;
 }
 
+/* Of all keys, for whoever asks where a rule is written. */
 static json_t *
-write_access_origins(const struct conf_listener *listener)
+write_origins(const struct conf_listener *listener)
 {
 	json_t *object = json_object();
+	char label[SETTING_LABEL_SIZE];
 
-	write_access_origin(object, listener, "allow", &listener->access.allow);
-	write_access_origin(object, listener, "deny", &listener->access.deny);
-	write_access_origin(object, listener, "times", &listener->access.times);
+	for (size_t i = 0; i < setting_count && listener->origins != NULL; i++) {
+		if (settings[i].scope == SETTING_LISTENER)
+			write_conf_origin(object, setting_label(&settings[i], label, sizeof(label)),
+					  &listener->origins[i]);
+	}
 	return object;
 }
 
@@ -92,7 +89,9 @@ write_conf_listener(const struct conf_listener *listener)
 	write_conf_origin(object, "origin", &listener->origin);
 	write_conf_origin(object, "handler_origin", &listener->handler_origin);
 	write_conf_origin(object, "address_origin", &listener->address_origin);
-	write_set(object, "access_origins", write_access_origins(listener));
+	write_set(object, "origins", write_origins(listener));
+	write_set(object, "allow_lines", write_lines(&listener->access.allow));
+	write_set(object, "deny_lines", write_lines(&listener->access.deny));
 	for (size_t i = 0; i < listener->option_count; i++) {
 		json_t *option = json_object();
 

@@ -167,6 +167,22 @@ def test_who_would_have_to_wait(start):
     daemon.until(lambda _: explain(daemon, "127.0.0.1")["decision"] == "accepted", "it goes on")
 
 
+def test_a_full_listener_that_closes_refuses(start):
+    daemon = start(listener("echo", max_connections=1, threading={"min_threads": 1},
+                            limits={"on_limit": "close"}))
+    with daemon.connect() as client:
+        assert client.ask("x") == "x"
+        assert decision(explain(daemon, "127.0.0.1")) == ("refused", "limit")
+
+
+def test_a_user_is_a_source(start):
+    daemon = start(listener("echo", protocol="unix", limits={"connections_per_source": 1}))
+    with daemon.connect() as client:
+        assert client.ask("x") == "x"
+        assert decision(explain(daemon, f"uid:{os.getuid()}")) == ("refused", "source_connections")
+        assert decision(explain(daemon, "uid:12345")) == ("accepted", None)
+
+
 def test_without_a_worker_some_is_unknown(start):
     daemon = start(listener("echo", start="on_demand", access={"deny": "127.0.0.2"}))
     answer = explain(daemon, "127.0.0.1")
@@ -177,17 +193,21 @@ def test_without_a_worker_some_is_unknown(start):
 
 def test_places_survive_an_upgrade_and_follow_a_reload(start, installed, place, lists):
     port, = free_ports(1)
-    text = (TEXT % lists).replace("127.0.0.1:0", f"127.0.0.1:{port}")
+    text = (TEXT % lists).replace("127.0.0.1:0", f"127.0.0.1:{port}").replace(
+        "    access", "    limits = {\n rate = \"9/s\"; }; access")
     daemon = start(text=text)
     upgrade(daemon)
-    for address, where in (("127.0.0.9", (str(daemon.file), 4)), ("10.1.2.3", (str(daemon.file), 7)),
-                           ("127.0.0.3", (str(lists), 4))):
-        assert tuple(rows(explain(daemon, address))["access"][key] for key in ("file", "line")) == where
+    for address, rule, where in (("127.0.0.9", "access", (str(daemon.file), 5)),
+                                 ("10.1.2.3", "access", (str(daemon.file), 8)),
+                                 ("10.1.2.3", "rate", (str(daemon.file), 4)),
+                                 ("127.0.0.3", "access", (str(lists), 4))):
+        row = rows(explain(daemon, address))[rule]
+        assert (row["file"], row["line"]) == where
     # the same, three lines further down
     worker = daemon.worker()
     assert daemon.reload("\n\n\n" + text)
     assert daemon.worker() == worker
-    assert rows(explain(daemon, "10.1.2.3"))["access"]["line"] == 10
+    assert rows(explain(daemon, "10.1.2.3"))["access"]["line"] == 11
     write(lists, "", "", "", "", "deny 127.0.0.3")
     daemon.log.wait("was read")
     assert rows(explain(daemon, "127.0.0.3"))["access"]["line"] == 5
