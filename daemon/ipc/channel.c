@@ -18,11 +18,12 @@ channel_open(int ret_ends[2])
 	return 0;
 }
 
-/* Room for one descriptor. */
+/* Room for one descriptor; aligned as it is, a second one fits in. */
 union channel_control {
 	struct cmsghdr header;
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
+#define CHANNEL_MOST_FDS ((CMSG_SPACE(sizeof(int)) - CMSG_LEN(0)) / sizeof(int))
 
 /* With control, what it holds goes along. */
 static int
@@ -142,22 +143,36 @@ channel_receive(int fd, struct channel_message *ret)
 	return channel_receive_message(fd, ret, NULL, &size);
 }
 
+/* How many descriptors came along. */
+static size_t
+channel_count_fds(const union channel_control *control, size_t size)
+{
+	size_t count;
+
+	if (size < CMSG_LEN(sizeof(int)) || control->header.cmsg_level != SOL_SOCKET ||
+	    control->header.cmsg_type != SCM_RIGHTS ||
+	    control->header.cmsg_len < CMSG_LEN(sizeof(int)))
+		return 0;
+	count = (control->header.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	return count < CHANNEL_MOST_FDS ? count : CHANNEL_MOST_FDS;
+}
+
 int
 channel_receive_fd(int fd, struct channel_message *ret, int *ret_fd)
 {
 	union channel_control control = {0};
-	size_t size;
+	int fds[CHANNEL_MOST_FDS];
+	size_t size, count;
 	int r = channel_receive_message(fd, ret, &control, &size);
 
 	*ret_fd = -1;
-	if (size < CMSG_LEN(sizeof(int)) || control.header.cmsg_level != SOL_SOCKET ||
-	    control.header.cmsg_type != SCM_RIGHTS ||
-	    control.header.cmsg_len != CMSG_LEN(sizeof(int)))
+	count = channel_count_fds(&control, size);
+	memcpy(fds, CMSG_DATA(&control.header), count * sizeof(int));
+	if (r == 1 && count == 1) {
+		*ret_fd = fds[0];
 		return r;
-	memcpy(ret_fd, CMSG_DATA(&control.header), sizeof(int));
-	if (r != 1) {
-		(void)close(*ret_fd);
-		*ret_fd = -1;
 	}
+	for (size_t i = 0; i < count; i++)
+		(void)close(fds[i]);
 	return r;
 }

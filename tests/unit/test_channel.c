@@ -231,6 +231,34 @@ START_TEST(descriptor_comes_with_its_message_to_who_asks_for_it)
 }
 END_TEST
 
+START_TEST(descriptors_that_are_one_too_many_do_not_stay)
+{
+	struct protocol_header header = {
+		.version = PROTOCOL_VERSION, .type = PROTOCOL_CONFINED, .generation = 3};
+	struct iovec iov = {.iov_base = &header, .iov_len = sizeof(header)};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int passed[2] = {ends[0], ends[1]}, got = 7, free_fd = next_fd();
+
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(passed));
+	memcpy(CMSG_DATA(&control.header), passed, sizeof(passed));
+	ck_assert_int_eq(sendmsg(ends[0], &msg, MSG_DONTWAIT), (ssize_t)sizeof(header));
+	ck_assert_int_eq(channel_receive_fd(ends[1], &message, &got), 1);
+	ck_assert_int_eq(got, -1);
+	ck_assert_int_eq(next_fd(), free_fd);
+}
+END_TEST
+
 START_TEST(descriptor_of_what_is_no_message_does_not_stay)
 {
 	int free_fd = next_fd(), got = 7;
@@ -269,6 +297,7 @@ main(void)
 	tcase_add_test(cases, unknown_type_is_passed_on_for_the_receiver_to_ignore);
 	tcase_add_test(cases, descriptors_that_come_along_do_not_stay);
 	tcase_add_test(cases, descriptor_comes_with_its_message_to_who_asks_for_it);
+	tcase_add_test(cases, descriptors_that_are_one_too_many_do_not_stay);
 	tcase_add_test(cases, descriptor_of_what_is_no_message_does_not_stay);
 	tcase_add_test(cases, end_of_file_comes_after_the_last_message);
 	tcase_add_test(cases, end_of_file_with_unread_messages_at_the_other_side_is_still_one);
