@@ -1,6 +1,7 @@
 /*
  * sandbox_files.c - Landlock: the files and directories that there are for a handler, and, without
- * network, no TCP. By system calls: the C library knows none of this.
+ * network, no TCP; with a root of its own, no way out of it through others. By system calls: the C
+ * library knows none of this.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,6 +32,7 @@
 #define FILES_TRUNCATE (UINT64_C(1) << 14)
 #define FILES_IOCTL (UINT64_C(1) << 15)
 #define FILES_FIRST (FILES_REFER - 1) /* all that the first version has */
+#define FILES_REFER_VERSION 2
 
 #define FILES_BIND_TCP (UINT64_C(1) << 0)
 #define FILES_CONNECT_TCP (UINT64_C(1) << 1)
@@ -223,6 +225,16 @@ files_fail(const struct worker_settings *settings, int error, struct report *rep
 	return false;
 }
 
+/* Below /proc, the directories of the user's other processes lead out of a root of its own, and
+ * their memory is there. Who is in any domain of Landlock's reaches none outside of it, so one is
+ * made that allows all files. The first version would not let files be moved between directories.
+ * root leaves anyway. */
+static bool
+files_needs_walls(const struct worker_settings *settings, int version)
+{
+	return settings->root_directory != NULL && version >= FILES_REFER_VERSION && geteuid() != 0;
+}
+
 bool
 sandbox_confine(const struct worker_settings *settings, struct report *report)
 {
@@ -236,6 +248,8 @@ sandbox_confine(const struct worker_settings *settings, struct report *report)
 		if (version < 0)
 			return files_fail(settings, version, report);
 		ruleset.files = files_handled(version);
+	} else if (files_needs_walls(settings, version)) {
+		ruleset.files = FILES_REFER;
 	}
 	/* without it, the filter has no connect(2) at all */
 	if (!settings->has_network && version >= FILES_NETWORK_VERSION) {
@@ -251,6 +265,8 @@ sandbox_confine(const struct worker_settings *settings, struct report *report)
 		r = files_allow_needed(fd);
 		if (r >= 0 && !files_allow_listed(settings, fd, ruleset.files, report))
 			return false;
+	} else if (ruleset.files != 0) {
+		r = files_allow_path(fd, "/", ruleset.files);
 	}
 	if (r >= 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
 		r = -errno;

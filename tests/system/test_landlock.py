@@ -19,6 +19,7 @@ def version():
 
 
 HAS_LANDLOCK = version() > 0
+needs_version_2 = pytest.mark.skipif(version() < 2, reason="this kernel has no such Landlock")
 needs_landlock = pytest.mark.skipif(not HAS_LANDLOCK, reason="this kernel has no Landlock")
 
 

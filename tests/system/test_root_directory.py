@@ -9,6 +9,7 @@ import pytest
 
 import harness
 import procfs
+import test_landlock
 from harness import BUILD, TEST_HANDLERS, config, listener, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a root of its own")
@@ -64,6 +65,32 @@ def test_workers_and_children_see_their_root_and_what_loading_takes(start, mode,
     assert mounts() == before
     assert os.listdir(jail / "tmp") == os.listdir(jail / "proc") == os.listdir(jail / "dev") == []
     assert os.listdir(jail / "usr") == []
+
+
+@test_landlock.needs_version_2
+def test_other_processes_of_the_user_are_no_way_out(start, mode, jail):
+    """Each has a directory below /proc that leads to its root, and its memory."""
+    os.chown(jail / "data", 65534, 65534)
+    (jail / "data" / "below").mkdir()
+    os.chown(jail / "data" / "below", 65534, 65534)
+    with subprocess.Popen(["/bin/sleep", "100"], user=65534, group=65534, extra_groups=[]) as other:
+        try:
+            daemon = start(inside(jail, mode=mode, group="nogroup"),
+                           listener("o", "sys_process", mode, user="nobody"))
+            outside, client = daemon.connect("o"), daemon.connect("i")
+            # it can be reached by others of the user
+            assert outside.ask(f"list /proc/{other.pid}/root") != "Permission denied"
+            for name in ("root", "cwd"):
+                assert client.ask(f"list /proc/{other.pid}/{name}") == "Permission denied"
+            for name in ("mem", "environ", "fd/0", "root/etc/passwd"):
+                assert client.ask(f"read /proc/{other.pid}/{name}") == "Permission denied"
+            # nothing else is lost by it
+            assert client.ask("list /proc/self/root").startswith(client.ask("list /").split(",")[0])
+            assert client.ask("create /data/file2") == "0"
+            assert client.ask("move /data/file2 /data/below/file") == "0"
+            assert client.ask("move /data/below/file /data/file2") == "0"
+        finally:
+            other.kill()
 
 
 def test_what_is_bound_cannot_be_written_and_tells_nobody(start, jail):

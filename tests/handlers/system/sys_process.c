@@ -41,6 +41,15 @@ op_create(struct script *script, char *argument)
 		(void)close(fd);
 }
 
+/* FROM TO */
+static void
+op_move(struct script *script, char *argument)
+{
+	char *from = strsep(&argument, " ");
+
+	script_say_number(script, rename(from, argument) < 0 ? -errno : 0);
+}
+
 /* PATH SIZE: how much could be written, and why no more. */
 static void
 op_fill(struct script *script, char *argument)
@@ -191,9 +200,9 @@ int
 handle(struct hd_request *req)
 {
 	static const struct script_op ops[] = {
-		{"pid", op_pid},   {"create", op_create}, {"fill", op_fill},
-		{"read", op_read}, {"list", op_list},	  {"spin", op_spin},
-		{"run", op_run},   {"regain", op_regain}, {NULL, NULL},
+		{"pid", op_pid},       {"create", op_create}, {"fill", op_fill}, {"move", op_move},
+		{"read", op_read},     {"list", op_list},     {"spin", op_spin}, {"run", op_run},
+		{"regain", op_regain}, {NULL, NULL},
 	};
 
 	return script_run(req, ops);
