@@ -82,9 +82,9 @@ def reasons(daemon, name="echo"):
     """How connections came to their end, by reason, as SIGUSR1 tells it."""
     mark = daemon.log.mark()
     daemon.status()
-    rows = [line for line in daemon.log.lines[mark:] if f"'{name}' ended: " in line]
+    rows = [line for line in daemon.log.lines[mark:] if f"'{name}' reasons of ending: " in line]
     pairs = [part.rpartition(" ") for row in rows
-             for part in row.partition("' ended: ")[2].split(", ")]
+             for part in row.partition("' reasons of ending: ")[2].split(", ")]
     return {reason: int(count) for reason, _, count in pairs}
 
 
@@ -134,7 +134,7 @@ def test_slow_clients_are_gone_in_time(start, mode):
         turns = -(-crowd // most)
         assert time.monotonic() - began <= (0.5 * turns + 2) * SLOW
         daemon.until(lambda state: state["echo"].open == 0, "all were ended")
-        assert reasons(daemon)["first_byte_timeout"] == crowd
+        assert reasons(daemon)["first byte timeout"] == crowd
     wait_rest(daemon)
 
 
@@ -252,7 +252,7 @@ def test_a_gibibyte_for_clients_that_never_read_costs_no_memory(start, mode):
         with Client(daemon.address("other")) as client:
             assert client.send(b"x").exactly(1) == b"x"
     assert IS_SANITIZED or most <= memory + 1024 + 8 * 32, f"{most - memory} KiB more"
-    assert reasons(daemon, "f")["send_timeout"] == 8
+    assert reasons(daemon, "f")["send timeout"] == 8
     for client in clients:
         client.close()
     wait_rest(daemon, "f")
