@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,9 @@ main(int argc, char **argv)
 	if (!main_open_standard_fds())
 		return EXIT_FAILURE;
 	(void)umask(0077);
+	/* ignored by whoever started this, children would be gone without a status, and their
+	 * numbers other processes' before they are killed */
+	(void)signal(SIGCHLD, SIG_DFL);
 	status = cmdline_parse(&cmdline, argc, argv) < 0 ? EXIT_USAGE : main_run(&cmdline);
 	cmdline_free(&cmdline);
 	return status;

@@ -189,6 +189,16 @@ def test_signals_are_as_in_a_process_that_nobody_has_touched(start, mode):
     assert caught == signal_bits(signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, *FAULTS)
 
 
+def test_children_have_a_status_wherever_the_daemon_was_started(start):
+    """Who starts it may ignore the ends of children, and what is ignored is inherited."""
+    daemon = start(listener("i", "echo"),
+                   before_exec=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert daemon.reload(config(listener("i", "echo", "forking")))
+    daemon.until(lambda state: len(state["i"].workers) == 1, "the old worker ends")
+    assert daemon.stop() == 0
+    assert not daemon.log.find("was killed by|are lost")
+
+
 def test_each_worker_is_a_process_group_of_its_own(start):
     daemon = start(listener("i", "sys_identity", "forking"), listener("two", "echo"))
     groups = {name: os.getpgid(daemon.worker(name)) for name in ("i", "two")}
