@@ -208,11 +208,11 @@ session_run_handler(struct hd_request *req)
 	request_show_phase(req, SCOREBOARD_CLOSE);
 	session_close(req, r);
 	reason = session_reason(req, r);
-	session_log_end(req, reason);
-	/* who sees that it has finished finds its reason and its record */
+	/* who sees the record finds it counted, and who sees that it has finished, its reason */
 	scoreboard_end(req->server->board, reason, 1);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->finished);
+	session_log_end(req, reason);
 }
 
 /* Forgets the connection. */
@@ -232,12 +232,12 @@ session_abandon(struct hd_request *req)
 {
 	file_close_streams(req);
 	connect_close_all(req);
-	session_log_end(req, CLOSE_HANDLER_ERROR);
 	scoreboard_end(req->server->board, CLOSE_HANDLER_ERROR, 1);
 	if (req->slot != NULL) {
 		scoreboard_count(&req->slot->failed);
 		scoreboard_count(&req->slot->finished);
 	}
+	session_log_end(req, CLOSE_HANDLER_ERROR);
 	session_end(req);
 }
 

@@ -176,14 +176,13 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	if (forked_is_waiting(state))
 		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
 	if (connection_id != 0 && forking_was_killed(forking, slot_index, connection_id)) {
-		forking_log_end(forking, &death, CLOSE_KILLED);
-		scoreboard_count(&slot->finished);
+		forking_count_end(forking, &death, CLOSE_KILLED, &slot->finished);
 	} else if (connection_id != 0) {
 		death.is_timeout =
 			forking_timeouts_have_ended(&forking->timeouts, slot_index, connection_id);
-		forking_log_end(forking, &death,
-				death.is_timeout ? CLOSE_HANDLER_TIMEOUT : CLOSE_CRASH);
-		scoreboard_count(&slot->crashed);
+		forking_count_end(forking, &death,
+				  death.is_timeout ? CLOSE_HANDLER_TIMEOUT : CLOSE_CRASH,
+				  &slot->crashed);
 		forking_log_death(forking, &death);
 		if (!death.is_timeout)
 			mode->on_crash(mode, status);

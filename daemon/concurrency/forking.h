@@ -61,10 +61,10 @@ struct forking_death {
 /* Reads what a child has left, which was reaped already. In forking_death.c. */
 void forking_note_death(struct forking *forking, uint32_t slot, int status,
 			struct forking_death *ret);
-/* Counts and logs the end of the connection that it served: for this reason, if there was none
- * before. */
-void forking_log_end(struct forking *forking, const struct forking_death *death,
-		     enum close_reason reason);
+/* Counts, among these and by its reason, and logs the end of the connection that it served: for
+ * this reason, if there was none before. */
+void forking_count_end(struct forking *forking, const struct forking_death *death,
+		       enum close_reason reason, _Atomic uint64_t *count);
 /* It died while it served; or outside a connection. */
 void forking_log_death(struct forking *forking, const struct forking_death *death);
 void forking_log_early_death(struct forking *forking, const struct forking_death *death);

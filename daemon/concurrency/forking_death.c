@@ -110,8 +110,8 @@ forking_log_death(struct forking *forking, const struct forking_death *death)
 }
 
 void
-forking_log_end(struct forking *forking, const struct forking_death *death,
-		enum close_reason reason)
+forking_count_end(struct forking *forking, const struct forking_death *death,
+		  enum close_reason reason, _Atomic uint64_t *count)
 {
 	const struct concurrency *mode = forking->mode;
 	const struct hd_server *server = mode->server;
@@ -127,6 +127,7 @@ forking_log_end(struct forking *forking, const struct forking_death *death,
 	uint64_t left_out;
 
 	scoreboard_end(mode->board, end.reason, 1);
+	scoreboard_count(count);
 	if (!connection_log_may(&server->connection_log, &server->limiters->ends,
 				&mode->board->unlogged, end.reason, &left_out))
 		return;
