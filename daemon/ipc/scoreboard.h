@@ -117,7 +117,7 @@ struct scoreboard {
 	struct crash_record crash;
 	/* How many came to their end for which reason; seldom enough for one place. */
 	_Alignas(64) _Atomic uint64_t ended[CLOSE_REASONS];
-	_Atomic uint64_t unlogged; /* of those: log.connection_rate has left them out */
+	_Atomic uint64_t unlogged;	  /* of those: log.connection_rate has left them out */
 	_Atomic int64_t sensor_window_ns; /* a sensor's: when this second of reports began */
 	_Atomic uint32_t sensor_reports;  /* in it */
 	struct scoreboard_slot slots[];
