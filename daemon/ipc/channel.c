@@ -135,6 +135,17 @@ channel_receive_message(int fd, struct channel_message *ret, union channel_contr
 	return 1;
 }
 
+bool
+channel_has_fds(int fd)
+{
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	/* there is no room for them, which is told; and the message still has them */
+	return recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) >= 0 && (msg.msg_flags & MSG_CTRUNC) != 0;
+}
+
 int
 channel_receive(int fd, struct channel_message *ret)
 {

@@ -32,6 +32,10 @@ struct channel_message {
 	unsigned char bytes[PROTOCOL_MESSAGE_SIZE];
 };
 
+/* Whether the next message brings descriptors. They are not received, so that nobody has to close
+ * them. */
+bool channel_has_fds(int fd);
+
 /* Receives one message. Returns 1; 0 at end of file; -EAGAIN when there is none; -EBADMSG for one
  * that is no message of a version we speak (it is consumed); another negative errno. Does not wait.
  */

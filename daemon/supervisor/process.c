@@ -18,7 +18,9 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
+#include "supervisor/unread.h"
 
 /* Messages that are heard in one go; then others have their turn, however much is said. */
 #define PROCESS_BATCH 64
@@ -152,9 +154,13 @@ static int
 process_receive(struct process *process, struct channel_message *message)
 {
 	CLEANUP_CLOSE int fd = -1;
-	int r = process->is_confined ? channel_receive(process->channel.fd, message)
-				     : channel_receive_fd(process->channel.fd, message, &fd);
+	int r;
 
+	/* from now on the handler may be who speaks: it is not heard any more */
+	if (process->is_confined && channel_has_fds(process->channel.fd))
+		return -EPERM;
+	r = process->is_confined ? channel_receive(process->channel.fd, message)
+				 : channel_receive_fd(process->channel.fd, message, &fd);
 	if (r != 1)
 		return r;
 	if (message->generation != process->generation)
@@ -165,8 +171,8 @@ process_receive(struct process *process, struct channel_message *message)
 	return 1;
 }
 
-/* Delivers what the process has said so far, up to `most` messages. Returns false at end of file.
- */
+/* Delivers what the process has said so far, up to `most` messages. Returns false at end of file,
+ * and where a descriptor comes that nobody wants. */
 static bool
 process_read_channel(struct process *process, int most)
 {
@@ -198,6 +204,10 @@ process_on_channel(struct loop_source *source, uint32_t events)
 	/* its death follows; if it is the handler that has closed the channel, nothing else would
 	 * end a worker that hears nothing any more */
 	loop_remove(process->loop, &process->channel);
+	if (channel_has_fds(process->channel.fd))
+		log_warning("worker %d has sent a descriptor, as no worker does but once: it is "
+			    "killed",
+			    (int)process->pid);
 	process_kill(process);
 }
 
@@ -207,7 +217,7 @@ process_release(struct process *process)
 	loop_remove(process->loop, &process->channel);
 	loop_remove(process->loop, &process->death);
 	refusals_end(&process->refusals);
-	(void)close(process->channel.fd);
+	unread_close(process->channel.fd);
 	if (process->death.fd >= 0)
 		(void)close(process->death.fd);
 	process->pid = 0;

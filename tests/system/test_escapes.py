@@ -3,8 +3,10 @@ import os
 import signal
 import socket
 
-from harness import listener
+import pytest
+
 import procfs
+from harness import listener
 from test_seccomp import REFUSED, check, tries
 
 
@@ -47,3 +49,20 @@ def test_in_strict_no_pair_of_sockets_sends_elsewhere(start, mode, place):
         daemon.log.wait(REFUSED + r"socketpair\(\.\.\., 0x2\) by its sandbox")
         check(daemon.connect("free"), {f"pair_to {path}": "1"})
         assert elsewhere.recv(10) == b"x"
+
+
+@pytest.mark.parametrize("mode", ["serial", "threading", "fibers"])
+def test_a_descriptor_that_takes_long_to_close_does_not_hold_up_the_supervisor(start, mode):
+    """A socket that lingers, sent along with a message: whoever closes it last waits."""
+    daemon = start(tries(mode), listener("echo"))
+    daemon.checks_balance = False
+    before = procfs.count_fds(daemon.pid)
+    worker = daemon.worker("t")
+    daemon.connect("t").send("linger\n")
+    daemon.log.wait(rf"warning: worker {worker} has sent a descriptor, as no worker does but once", timeout=5)
+    daemon.log.wait("it is replaced", timeout=5)
+    daemon.until(lambda state: state["t"].serving, "its replacement", timeout=5)
+    assert daemon.reload()
+    assert daemon.connect("echo").ask("x") == "x"
+    assert procfs.count_fds(daemon.pid) == before
+    assert daemon.stop(timeout=5) == 0

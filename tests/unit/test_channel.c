@@ -231,6 +231,25 @@ START_TEST(descriptor_comes_with_its_message_to_who_asks_for_it)
 }
 END_TEST
 
+START_TEST(descriptors_are_seen_before_they_are_received)
+{
+	int free_fd = next_fd();
+
+	ck_assert(!channel_has_fds(ends[1]));
+	ck_assert_int_eq(channel_send(ends[0], 7, PROTOCOL_HELLO, NULL), 0);
+	ck_assert(!channel_has_fds(ends[1]));
+	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
+	ck_assert_int_eq(channel_send_fd(ends[0], 7, PROTOCOL_CONFINED, NULL, STDERR_FILENO), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert(channel_has_fds(ends[1]));
+	ck_assert_int_eq(next_fd(), free_fd);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
+	ck_assert(!channel_has_fds(ends[1]));
+	(void)close(ends[0]);
+	ck_assert(!channel_has_fds(ends[1]));
+}
+END_TEST
+
 START_TEST(descriptors_that_are_one_too_many_do_not_stay)
 {
 	struct protocol_header header = {
@@ -297,6 +316,7 @@ main(void)
 	tcase_add_test(cases, unknown_type_is_passed_on_for_the_receiver_to_ignore);
 	tcase_add_test(cases, descriptors_that_come_along_do_not_stay);
 	tcase_add_test(cases, descriptor_comes_with_its_message_to_who_asks_for_it);
+	tcase_add_test(cases, descriptors_are_seen_before_they_are_received);
 	tcase_add_test(cases, descriptors_that_are_one_too_many_do_not_stay);
 	tcase_add_test(cases, descriptor_of_what_is_no_message_does_not_stay);
 	tcase_add_test(cases, end_of_file_comes_after_the_last_message);

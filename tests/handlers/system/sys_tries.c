@@ -320,6 +320,61 @@ try_pair_to(const char *path, int type)
 	return r;
 }
 
+/* A connection whose other end reads nothing, full. */
+static int
+make_full(void)
+{
+	struct sockaddr_in at;
+	socklen_t length = sizeof(at);
+	static char block[65536];
+	int listening = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	fill_loopback(&at, "0");
+	if (bind(listening, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listening, 1) < 0 ||
+	    getsockname(listening, (struct sockaddr *)&at, &length) < 0 ||
+	    connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    accept(listening, NULL, NULL) < 0)
+		return -errno;
+	while (send(fd, block, sizeof(block), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+/* Sends the supervisor a descriptor that it takes a minute to close. */
+static long
+try_linger(void)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	char text[] = "a message";
+	struct iovec iov = {.iov_base = text, .iov_len = sizeof(text)};
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = make_full();
+	long r;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
+		return -errno;
+	control.header.cmsg_level = SOL_SOCKET;
+	control.header.cmsg_type = SCM_RIGHTS;
+	control.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(int));
+	r = result(sendmsg(3, &msg, MSG_DONTWAIT));
+	/* the last one is whoever receives it; until then this is dead */
+	linger.l_onoff = 0;
+	if (r < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	(void)close(fd);
+	return r;
+}
+
 struct job {
 	const char *what;
 	long result;
@@ -375,6 +430,8 @@ try_words(struct hd_request *req, char *what)
 		return try_reuse_listening(argument, 0);
 	if (strcmp(what, "reuse_listening_fast") == 0)
 		return try_reuse_listening(argument, 1);
+	if (strcmp(what, "linger") == 0)
+		return try_linger();
 	if (strcmp(what, "adoption") == 0)
 		return try_adoption();
 	if (strcmp(what, "leave_group") == 0)
