@@ -146,6 +146,21 @@ channel_has_fds(int fd)
 	return recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) >= 0 && (msg.msg_flags & MSG_CTRUNC) != 0;
 }
 
+ssize_t
+channel_receive_bytes(int fd, void *bytes, size_t size)
+{
+	struct iovec iov = {.iov_base = bytes, .iov_len = size};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n >= 0 && (msg.msg_flags & MSG_CTRUNC) != 0)
+		return -EPERM;
+	/* what was seen, and nothing that has come since; an empty message, too */
+	if (n >= 0)
+		n = recv(fd, bytes, (size_t)n, MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
 int
 channel_receive(int fd, struct channel_message *ret)
 {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "ipc/protocol.h"
@@ -35,6 +36,10 @@ struct channel_message {
 /* Whether the next message brings descriptors. They are not received, so that nobody has to close
  * them. */
 bool channel_has_fds(int fd);
+
+/* As recv(2) of any Unix socket that does not wait; -EPERM: descriptors are next, and stay there.
+ */
+ssize_t channel_receive_bytes(int fd, void *bytes, size_t size);
 
 /* Receives one message. Returns 1; 0 at end of file; -EAGAIN when there is none; -EBADMSG for one
  * that is no message of a version we speak (it is consumed); another negative errno. Does not wait.

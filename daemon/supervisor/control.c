@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "supervisor/control_client.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/unread.h"
 
 /* As many as the system allows: those who ask at the same time wait for microseconds. */
 #define CONTROL_BACKLOG SOMAXCONN
@@ -90,6 +91,7 @@ control_admit(struct supervisor *supervisor, int accepted)
 	if (access == CONTROL_NOTHING) {
 		control_log_refusal(control, &peer, why);
 		control_client_turn_away(fd, why);
+		unread_close(take_fd(&fd));
 	} else {
 		control_client_take(supervisor, take_fd(&fd), &peer, access);
 	}

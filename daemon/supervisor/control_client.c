@@ -19,8 +19,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "ipc/channel.h"
 #include "supervisor/control_commands.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/unread.h"
 
 #define CONTROL_ASK_MS 5000   /* until the request is complete */
 #define CONTROL_READ_MS 10000 /* until the client has read some of the answer */
@@ -60,10 +62,10 @@ control_client_close(struct control_client *client)
 	loop_disarm(control_client_loop(client), &client->timer);
 	loop_remove(control_client_loop(client), &client->source);
 	for (size_t n = 0; n < CONTROL_MOST_DROPPED; n += sizeof(dropped)) {
-		if (recv(client->source.fd, dropped, sizeof(dropped), MSG_DONTWAIT) <= 0)
+		if (channel_receive_bytes(client->source.fd, dropped, sizeof(dropped)) <= 0)
 			break;
 	}
-	(void)close(client->source.fd);
+	unread_close(client->source.fd);
 	free(client->output);
 	free(client->listener);
 	free(client);
@@ -282,10 +284,10 @@ control_client_read(struct control_client *client)
 	ssize_t n;
 
 	do {
-		n = recv(client->source.fd, client->request + had, sizeof(client->request) - had,
-			 MSG_DONTWAIT);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
+		n = channel_receive_bytes(client->source.fd, client->request + had,
+					  sizeof(client->request) - had);
+	} while (n == -EINTR);
+	if (n == -EAGAIN)
 		return;
 	if (n < 0 || (n == 0 && had == 0)) {
 		control_client_close(client);
@@ -442,5 +444,5 @@ control_client_turn_away(int fd, const char *sentence)
 	int length = snprintf(line, sizeof(line), "{\"ok\":false,\"error\":\"%s\"}\n", sentence);
 
 	(void)send(fd, line, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)recv(fd, dropped, sizeof(dropped), MSG_DONTWAIT);
+	(void)channel_receive_bytes(fd, dropped, sizeof(dropped));
 }

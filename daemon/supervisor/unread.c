@@ -21,21 +21,25 @@
 /* More than a channel holds. */
 #define UNREAD_MOST 1024
 
-/* Whether nothing, or nothing but bytes, is left in it. */
+/* Whether nothing, or nothing but bytes, is left in it; these are read. */
 static bool
 unread_is_harmless(int fd)
 {
-	char byte;
+	char bytes[4096];
+	int type = 0;
+	socklen_t length = sizeof(type);
 
 	/* whoever else has the other end can send no more */
-	if (shutdown(fd, SHUT_RD) < 0)
+	if (shutdown(fd, SHUT_RD) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
 		return false;
-	/* at the end, and of empty messages, there are 0 bytes */
+	/* of messages, an empty one looks like the end */
 	for (int i = 0; i < UNREAD_MOST; i++) {
-		if (channel_has_fds(fd))
-			return false;
-		if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0)
-			return errno == EAGAIN;
+		ssize_t n = channel_receive_bytes(fd, bytes, sizeof(bytes));
+
+		if (n < 0)
+			return n == -EAGAIN;
+		if (n == 0 && type == SOCK_STREAM)
+			return true;
 	}
 	return true;
 }

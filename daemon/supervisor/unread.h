@@ -1,5 +1,5 @@
 /*
- * unread.h - the end of a channel in which a worker may have left descriptors.
+ * unread.h - the end of a channel, or of who asks, where descriptors may have been left.
  */
 #ifndef SUPERVISOR_UNREAD_H
 #define SUPERVISOR_UNREAD_H

@@ -1,7 +1,9 @@
 """Handlers that want to get away: from the group that is killed, from their parent, to somebody else."""
+import array
 import os
 import signal
 import socket
+import struct
 
 import pytest
 
@@ -66,3 +68,36 @@ def test_a_descriptor_that_takes_long_to_close_does_not_hold_up_the_supervisor(s
     assert daemon.connect("echo").ask("x") == "x"
     assert procfs.count_fds(daemon.pid) == before
     assert daemon.stop(timeout=5) == 0
+
+
+def lingering():
+    """A full connection whose other end reads nothing, and which takes a minute to close; both ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        full = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    full.setblocking(False)
+    try:
+        while True:
+            full.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    full.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+    return full, other
+
+
+def test_who_asks_does_not_hold_up_the_supervisor_by_a_descriptor(start):
+    daemon = start(listener("echo"))
+    before = procfs.count_fds(daemon.pid)
+    full, other = lingering()
+    with other, socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(daemon.control))
+        asking.sendmsg([b"{"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [full.fileno()]))])
+        # the supervisor is the last to have it
+        os.close(full.detach())
+        assert daemon.reload()
+        assert set(daemon.status()) == {"echo"}
+        asking.settimeout(5)
+        with pytest.raises(ConnectionResetError):
+            asking.recv(65536)
+        assert procfs.count_fds(daemon.pid) == before
+        assert daemon.stop(timeout=5) == 0
