@@ -4,7 +4,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -18,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/text.h"
 
 /* A message is cut here; escaped and with its fields it may be twice as long. */
 #define LOG_MESSAGE_SIZE 8192
@@ -143,16 +142,9 @@ log_level_name(int level)
 /* The end of a record that must fit whatever was cut before it: "}\n and a NUL. */
 #define LOG_END_SIZE 4
 
-/* A record under construction. Adding to a full one cuts it at the limit. */
-struct log_record {
-	char data[LOG_RECORD_SIZE];
-	size_t length;
-	size_t limit; /* at most sizeof(data) - LOG_END_SIZE */
-};
-
 /* Behind everything; always fits. */
 static void
-log_end(struct log_record *record, const char *end)
+log_close(struct line *record, const char *end)
 {
 	size_t length = strlen(end);
 
@@ -160,176 +152,155 @@ log_end(struct log_record *record, const char *end)
 	record->length += length;
 }
 
-static void log_add(struct log_record *record, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
 static void
-log_add(struct log_record *record, const char *format, ...)
+log_add_name(struct line *record, const char *before, const char *value, const char *behind)
 {
-	/* one more than may stay, for the NUL */
-	size_t left = record->limit - record->length + 1;
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(record->data + record->length, left, format, args);
-	va_end(args);
-	if (n > 0)
-		record->length += (size_t)n < left ? (size_t)n : left - 1;
+	line_add_text(record, before);
+	line_add_text(record, value);
+	line_add_text(record, behind);
 }
 
 static void
-log_add_escaped(struct log_record *record, const char *text, bool is_json)
+log_add_number(struct line *record, const char *before, uint64_t value, const char *behind)
 {
-	size_t left = record->limit - record->length + 1;
-	char *at = record->data + record->length;
-
-	record->length += is_json ? text_escape_json(text, strlen(text), at, left)
-				  : text_escape(text, strlen(text), at, left);
+	line_add_text(record, before);
+	line_add_u64(record, value);
+	line_add_text(record, behind);
 }
 
 const char *
 log_format_time(int64_t realtime_ns, char *buf, size_t size)
 {
-	/* most moments are in the same second as the one before */
-	static _Thread_local struct {
-		time_t seconds;
-		char text[LOG_TIME_SIZE];
-	} last;
-	time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S);
-	int ms = (int)(realtime_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS);
-	struct tm tm;
+	struct line line = {.data = buf, .limit = size - 1};
 
-	buf[0] = '\0';
-	if (seconds != last.seconds || last.text[0] == '\0') {
-		if (gmtime_r(&seconds, &tm) == NULL ||
-		    strftime(last.text, sizeof(last.text), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-			return buf;
-		last.seconds = seconds;
-	}
-	(void)snprintf(buf, size, "%s.%03dZ", last.text, ms);
+	line_add_moment(&line, realtime_ns);
+	buf[line.length] = '\0';
 	return buf;
 }
 
 static void
-log_add_time(struct log_record *record)
+log_add_now(struct line *record)
 {
-	char text[LOG_TIME_SIZE];
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	log_add(record, "%s",
-		log_format_time(now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec, text, sizeof(text)));
+	line_add_moment(record, now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec);
 }
 
 static void
-log_format_text(struct log_record *record, int level, const struct log_context *context,
-		const char *message)
+log_format_text(struct line *record, int level, const struct log_context *context,
+		const struct line *message)
 {
 	if (log_sink.target == LOG_TARGET_STREAM) {
-		log_add(record, "<%d>", level);
+		log_add_number(record, "<", (uint64_t)level, ">");
 	} else {
-		log_add_time(record);
-		log_add(record, " %s: ", log_level_name(level));
+		log_add_now(record);
+		log_add_name(record, " ", log_level_name(level), ": ");
 	}
 	if (context != NULL && context->is_prefix) {
 		if (context->listener != NULL)
-			log_add(record, "'%s' ", context->listener);
+			log_add_name(record, "'", context->listener, "' ");
 		if (context->connection_id != 0)
-			log_add(record, "#%" PRIu64 " ", context->connection_id);
+			log_add_number(record, "#", context->connection_id, " ");
 		if (context->peer != NULL)
-			log_add(record, "%s", context->peer);
+			line_add_text(record, context->peer);
 		else
 			record->length--; /* the space */
-		log_add(record, ": ");
+		line_add_text(record, ": ");
 	}
-	log_add_escaped(record, message, false);
-	log_end(record, "\n");
+	line_add_escaped(record, message->data, message->length, false);
+	log_close(record, "\n");
 }
 
 static void
-log_add_json(struct log_record *record, const char *name, const char *value)
+log_add_json(struct line *record, const char *name, const char *value)
 {
 	if (value == NULL)
 		return;
-	log_add(record, ",\"%s\":\"", name);
-	log_add_escaped(record, value, true);
-	log_add(record, "\"");
+	log_add_name(record, ",\"", name, "\":\"");
+	line_add_escaped(record, value, strlen(value), true);
+	line_add_text(record, "\"");
 }
 
 static void
-log_add_json_field(struct log_record *record, const struct log_field *field)
+log_add_json_field(struct line *record, const struct log_field *field)
 {
-	if (field->is_number)
-		log_add(record, ",\"%s\":%s", field->member, field->value);
-	else
+	if (field->is_number) {
+		log_add_name(record, ",\"", field->member, "\":");
+		line_add_text(record, field->value);
+	} else {
 		log_add_json(record, field->member, field->value);
+	}
 }
 
 static void
-log_format_json(struct log_record *record, int level, const struct log_context *context,
-		const char *message)
+log_format_json(struct line *record, int level, const struct log_context *context,
+		const struct line *message)
 {
-	log_add(record, "{\"time\":\"");
-	log_add_time(record);
-	log_add(record, "\",\"level\":\"%s\",\"pid\":%d", log_level_name(level), (int)getpid());
+	line_add_text(record, "{\"time\":\"");
+	log_add_now(record);
+	log_add_name(record, "\",\"level\":\"", log_level_name(level), "\"");
+	log_add_number(record, ",\"pid\":", (uint64_t)getpid(), "");
 	if (context != NULL) {
 		log_add_json(record, "event", log_rows[context->event].name);
 		log_add_json(record, "listener", context->listener);
 		log_add_json(record, "handler", context->handler);
 		log_add_json(record, "peer", context->peer);
 		if (context->connection_id != 0)
-			log_add(record, ",\"connection_id\":%" PRIu64, context->connection_id);
+			log_add_number(record, ",\"connection_id\":", context->connection_id, "");
 		if (context->generation != 0)
-			log_add(record, ",\"generation\":%" PRIu32, context->generation);
+			log_add_number(record, ",\"generation\":", context->generation, "");
 		for (size_t i = 0; i < context->field_count; i++)
 			log_add_json_field(record, &context->fields[i]);
 	}
-	log_add(record, ",\"message\":\"");
+	line_add_text(record, ",\"message\":\"");
 	/* the message comes last: cut, the record is still closed */
-	log_add_escaped(record, message, true);
-	log_end(record, "\"}\n");
+	line_add_escaped(record, message->data, message->length, true);
+	log_close(record, "\"}\n");
 }
 
 static void
-log_format_journal(struct log_record *record, int level, const struct log_context *context,
-		   const char *message)
+log_format_journal(struct line *record, int level, const struct log_context *context,
+		   const struct line *message)
 {
-	log_add(record, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\n", level, log_sink.program);
+	log_add_number(record, "PRIORITY=", (uint64_t)level, "\n");
+	log_add_name(record, "SYSLOG_IDENTIFIER=", log_sink.program, "\n");
 	if (context != NULL) {
 		if (context->event != LOG_NO_EVENT)
-			log_add(record, "MESSAGE_ID=%s\n", log_rows[context->event].id);
+			log_add_name(record, "MESSAGE_ID=", log_rows[context->event].id, "\n");
 		if (context->listener != NULL)
-			log_add(record, "HANDLERD_LISTENER=%s\n", context->listener);
+			log_add_name(record, "HANDLERD_LISTENER=", context->listener, "\n");
 		if (context->handler != NULL)
-			log_add(record, "HANDLERD_HANDLER=%s\n", context->handler);
+			log_add_name(record, "HANDLERD_HANDLER=", context->handler, "\n");
 		if (context->peer != NULL)
-			log_add(record, "HANDLERD_PEER=%s\n", context->peer);
+			log_add_name(record, "HANDLERD_PEER=", context->peer, "\n");
 		if (context->connection_id != 0)
-			log_add(record, "HANDLERD_CONN_ID=%" PRIu64 "\n", context->connection_id);
+			log_add_number(record, "HANDLERD_CONN_ID=", context->connection_id, "\n");
 		if (context->generation != 0)
-			log_add(record, "HANDLERD_GENERATION=%" PRIu32 "\n", context->generation);
+			log_add_number(record, "HANDLERD_GENERATION=", context->generation, "\n");
 		for (size_t i = 0; i < context->field_count; i++) {
-			log_add(record, "HANDLERD_%s=", context->fields[i].field);
-			log_add_escaped(record, context->fields[i].value, false);
-			log_add(record, "\n");
+			const struct log_field *field = &context->fields[i];
+
+			log_add_name(record, "HANDLERD_", field->field, "=");
+			line_add_escaped(record, field->value, strlen(field->value), false);
+			line_add_text(record, "\n");
 		}
 	}
-	log_add(record, "MESSAGE=");
+	line_add_text(record, "MESSAGE=");
 	if (context != NULL && context->is_prefix && context->listener != NULL) {
-		log_add(record, "'%s' ", context->listener);
+		log_add_name(record, "'", context->listener, "' ");
 		if (context->connection_id != 0)
-			log_add(record, "#%" PRIu64 " ", context->connection_id);
-		log_add(record, "%s: ", context->peer != NULL ? context->peer : "");
+			log_add_number(record, "#", context->connection_id, " ");
+		log_add_name(record, "", context->peer != NULL ? context->peer : "", ": ");
 	}
-	log_add_escaped(record, message, false);
-	log_end(record, "\n");
+	line_add_escaped(record, message->data, message->length, false);
+	log_close(record, "\n");
 }
 
 /* One write to a pipe that does not wait. Its reader, or another writer, may hold it for a moment:
  * then there is room all the same, and the next try does it. */
 static ssize_t
-log_send_pipe(const struct log_record *record)
+log_send_pipe(const struct line *record)
 {
 	struct iovec iov = {.iov_base = (void *)record->data, .iov_len = record->length};
 
@@ -352,7 +323,7 @@ log_send_pipe(const struct log_record *record)
 
 /* One write that does not wait. Returns whether the record got out. */
 static bool
-log_send(const struct log_record *record)
+log_send(const struct line *record)
 {
 	ssize_t n;
 
@@ -370,80 +341,121 @@ log_send(const struct log_record *record)
 
 /* Where a record is made: more than a fiber's stack should have to hold. */
 struct log_room {
-	char message[LOG_MESSAGE_SIZE];
-	struct log_record record;
+	struct line message;
+	char text[LOG_MESSAGE_SIZE];
+	char record[LOG_RECORD_SIZE];
 };
 
-/* For when there is no memory, of which somebody will want to tell. */
-static struct log_room log_spare_room;
-static _Atomic bool is_spare_room_taken;
+/* The first is taken before there is asked for memory; the other one when there is none, of which
+ * somebody will want to tell. */
+static struct {
+	_Atomic bool is_taken;
+	struct log_room room;
+} log_rooms[2];
 
 static struct log_room *
 log_take_room(void)
 {
-	struct log_room *room = malloc(sizeof(*room));
+	struct log_room *room;
 
-	if (room == NULL && !atomic_exchange(&is_spare_room_taken, true))
-		return &log_spare_room;
+	if (!atomic_exchange(&log_rooms[0].is_taken, true))
+		return &log_rooms[0].room;
+	room = malloc(sizeof(*room));
+	if (room == NULL && !atomic_exchange(&log_rooms[1].is_taken, true))
+		return &log_rooms[1].room;
 	return room;
 }
 
 static void
 log_give_room(struct log_room *room)
 {
-	if (room == &log_spare_room)
-		atomic_store(&is_spare_room_taken, false);
-	else
-		free(room);
+	for (size_t i = 0; i < COUNT_OF(log_rooms); i++) {
+		if (room == &log_rooms[i].room) {
+			atomic_store(&log_rooms[i].is_taken, false);
+			return;
+		}
+	}
+	free(room);
 }
 
 static void
-log_write_message(int level, const struct log_context *context, const char *message,
-		  struct log_record *record)
+log_write_message(int level, const struct log_context *context, struct log_room *room)
 {
-	record->length = 0;
 	/* so much a pipe takes whole or not at all */
-	record->limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(record->data)) - LOG_END_SIZE;
+	struct line record = {
+		.data = room->record,
+		.limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(room->record)) - LOG_END_SIZE,
+	};
+
 	if (log_sink.target == LOG_TARGET_JOURNAL)
-		log_format_journal(record, level, context, message);
+		log_format_journal(&record, level, context, &room->message);
 	else if (log_sink.is_json)
-		log_format_json(record, level, context, message);
+		log_format_json(&record, level, context, &room->message);
 	else
-		log_format_text(record, level, context, message);
-	if (!log_send(record))
+		log_format_text(&record, level, context, &room->message);
+	if (!log_send(&record))
 		(void)atomic_fetch_add(&log_dropped, 1);
+}
+
+/* A count that did not get out is told later, its own record not counted. */
+static void
+log_tell_dropped(struct log_room *room)
+{
+	uint64_t dropped = atomic_exchange(&log_dropped, 0);
+
+	if (dropped == 0)
+		return;
+	room->message.length = 0;
+	line_add_u64(&room->message, dropped);
+	line_add_text(&room->message, " log records were dropped: the log does not keep up");
+	log_write_message(LOG_LEVEL_WARNING, &(struct log_context){.event = LOG_EVENT_LOG_DROPPED},
+			  room);
+	if (atomic_load(&log_dropped) > 0)
+		(void)atomic_fetch_add(&log_dropped, dropped - 1);
+}
+
+struct line *
+log_begin(int level)
+{
+	struct log_room *room;
+
+	if (!log_is_enabled(level))
+		return NULL;
+	room = log_take_room();
+	if (room == NULL) {
+		(void)atomic_fetch_add(&log_dropped, 1);
+		return NULL;
+	}
+	room->message = (struct line){.data = room->text, .limit = sizeof(room->text) - 1};
+	return &room->message;
+}
+
+void
+log_end(int level, const struct log_context *context, struct line *message)
+{
+	struct log_room *room = (struct log_room *)message;
+
+	log_write_message(level, context, room);
+	if (atomic_load_explicit(&log_dropped, memory_order_relaxed) > 0)
+		log_tell_dropped(room);
+	log_give_room(room);
 }
 
 void
 log_vwrite(int level, const struct log_context *context, const char *format, va_list args)
 {
-	int saved_errno = errno;
-	struct log_room *room;
-	uint64_t dropped;
+	int saved_errno = errno, n;
+	struct line *message = log_begin(level);
 
-	if (!log_is_enabled(level))
-		return;
-	room = log_take_room();
-	if (room == NULL) {
-		(void)atomic_fetch_add(&log_dropped, 1);
+	if (message == NULL) {
+		errno = saved_errno;
 		return;
 	}
 	errno = saved_errno; /* for %m */
-	(void)vsnprintf(room->message, sizeof(room->message), format, args);
-	log_write_message(level, context, room->message, &room->record);
-	dropped = atomic_exchange(&log_dropped, 0);
-	if (dropped > 0) {
-		(void)snprintf(room->message, sizeof(room->message),
-			       "%" PRIu64 " log records were dropped: the log does not keep up",
-			       dropped);
-		log_write_message(LOG_LEVEL_WARNING,
-				  &(struct log_context){.event = LOG_EVENT_LOG_DROPPED},
-				  room->message, &room->record);
-		/* a count that did not get out is told later, its own record not counted */
-		if (atomic_load(&log_dropped) > 0)
-			(void)atomic_fetch_add(&log_dropped, dropped - 1);
-	}
-	log_give_room(room);
+	n = vsnprintf(message->data, message->limit + 1, format, args);
+	if (n > 0)
+		message->length = strlen(message->data);
+	log_end(level, context, message);
 	errno = saved_errno;
 }
 

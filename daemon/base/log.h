@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/line.h"
+
 /* syslog's numbers */
 enum log_level {
 	LOG_LEVEL_ERROR = 3,
@@ -76,6 +78,12 @@ void log_write(int level, const struct log_context *context, const char *format,
 	__attribute__((format(printf, 3, 4)));
 void log_vwrite(int level, const struct log_context *context, const char *format, va_list args)
 	__attribute__((format(printf, 3, 0)));
+
+/* The same for who puts the message together by hand: begins it, or returns NULL if it is not to be
+ * written; then nothing else is to be done. Little may happen until its end: others may have to ask
+ * for memory meanwhile. */
+struct line *log_begin(int level);
+void log_end(int level, const struct log_context *context, struct line *message);
 
 /* One event, at its level, of a listener (NULL: of none). */
 void log_event(enum log_event event, const char *listener, const char *format, ...)

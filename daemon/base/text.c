@@ -73,12 +73,40 @@ text_escape_byte(unsigned char c, bool is_json, char *out, size_t size)
 	}
 }
 
+/* 0x01 in each byte: times a byte, a word full of it. */
+#define TEXT_EACH UINT64_C(0x0101010101010101)
+
+/* Not 0 if one of eight bytes is 0. */
+static uint64_t
+text_has_zero(uint64_t word)
+{
+	return (word - TEXT_EACH) & ~word & (TEXT_EACH * 0x80);
+}
+
+/* Whether eight bytes stay as they are. */
+static bool
+text_is_plain_word(const unsigned char *p, bool is_json)
+{
+	uint64_t word, special;
+
+	memcpy(&word, p, sizeof(word));
+	/* below ' ', or not ASCII, or DEL */
+	special = (((word - TEXT_EACH * ' ') & ~word) | word) & (TEXT_EACH * 0x80);
+	special |= text_has_zero(word ^ (TEXT_EACH * 0x7f));
+	if (is_json)
+		special |= text_has_zero(word ^ (TEXT_EACH * '"')) |
+			   text_has_zero(word ^ (TEXT_EACH * '\\'));
+	return special == 0;
+}
+
 /* How many bytes from here on stay as they are: nearly all of nearly every text. */
 static size_t
 text_count_plain(const unsigned char *p, size_t length, bool is_json)
 {
 	size_t n = 0;
 
+	while (length - n >= sizeof(uint64_t) && text_is_plain_word(p + n, is_json))
+		n += sizeof(uint64_t);
 	while (n < length && p[n] >= ' ' && p[n] < 0x7f &&
 	       !(is_json && (p[n] == '"' || p[n] == '\\')))
 		n++;

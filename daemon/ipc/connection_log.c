@@ -3,8 +3,6 @@
  */
 #include "ipc/connection_log.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -68,32 +66,64 @@ connection_log_may(const struct connection_log *log, struct log_limiter *limiter
 
 /* "connection ended: done", "refused: access", "refused by the handler's verify: ..." */
 static void
-connection_log_add_words(const struct connection_end *end, char *buf, size_t size)
+connection_log_add_words(struct line *line, const struct connection_end *end)
 {
-	if (!connection_log_is_refusal(end->reason))
-		(void)snprintf(buf, size, "%s ended: %s", connection_log_kind(end->kind),
-			       close_reason_text(end->reason));
-	else if (end->why != NULL)
-		(void)snprintf(buf, size, "refused %s", end->why);
-	else
-		(void)snprintf(buf, size, "refused: %s", close_reason_text(end->reason));
+	bool is_refusal = connection_log_is_refusal(end->reason);
+
+	line_add_text(line, is_refusal ? "refused" : connection_log_kind(end->kind));
+	if (is_refusal && end->why != NULL) {
+		line_add_text(line, " ");
+		line_add_text(line, end->why);
+		return;
+	}
+	line_add_text(line, is_refusal ? ": " : " ended: ");
+	line_add_text(line, close_reason_text(end->reason));
 }
 
+/* By hand: with printf() this would be most of what a record costs. */
 static void
 connection_log_write_line(const struct log_context *context, const struct connection_end *end,
 			  int64_t taken_us, const char *start, uint64_t left_out)
 {
-	char words[160], more[64] = "";
+	struct line *line = log_begin(LOG_LEVEL_INFO);
 
-	connection_log_add_words(end, words, sizeof(words));
-	if (left_out > 0)
-		(void)snprintf(more, sizeof(more),
-			       "; %" PRIu64 " before it were left out of the log", left_out);
-	log_write(LOG_LEVEL_INFO, context,
-		  "%s; %" PRIu64 " bytes in, %" PRIu64 " bytes out, %" PRId64 ".%03" PRId64
-		  " ms, since %s; handler '%s', generation %" PRIu32 "%s",
-		  words, end->bytes_in, end->bytes_out, taken_us / 1000, taken_us % 1000, start,
-		  context->handler, context->generation, more);
+	if (line == NULL)
+		return;
+	connection_log_add_words(line, end);
+	line_add_text(line, "; ");
+	line_add_u64(line, end->bytes_in);
+	line_add_text(line, " bytes in, ");
+	line_add_u64(line, end->bytes_out);
+	line_add_text(line, " bytes out, ");
+	line_add_u64(line, (uint64_t)taken_us / 1000);
+	line_add_text(line, ".");
+	line_add_padded(line, (uint64_t)taken_us % 1000, 3);
+	line_add_text(line, " ms, since ");
+	line_add_text(line, start);
+	line_add_text(line, "; handler '");
+	line_add_text(line, context->handler);
+	line_add_text(line, "', generation ");
+	line_add_u64(line, context->generation);
+	if (left_out > 0) {
+		line_add_text(line, "; ");
+		line_add_u64(line, left_out);
+		line_add_text(line, " before it were left out of the log");
+	}
+	log_end(LOG_LEVEL_INFO, context, line);
+}
+
+/* A number as a string, for a field. */
+static void
+connection_log_put(char *number, uint64_t whole, uint64_t micro, bool has_micro)
+{
+	struct line line = {.data = number, .limit = CONNECTION_LOG_NUMBER_SIZE - 1};
+
+	line_add_u64(&line, whole);
+	if (has_micro) {
+		line_add_text(&line, ".");
+		line_add_padded(&line, micro, 6);
+	}
+	number[line.length] = '\0';
 }
 
 static void
@@ -112,11 +142,11 @@ connection_log_write_fields(struct log_context *context, const struct connection
 		{"left_out", "LEFT_OUT", count, true},
 	};
 
-	(void)snprintf(in, sizeof(in), "%" PRIu64, end->bytes_in);
-	(void)snprintf(out, sizeof(out), "%" PRIu64, end->bytes_out);
-	(void)snprintf(duration, sizeof(duration), "%" PRId64 ".%06" PRId64, taken_us / 1000000,
-		       taken_us % 1000000);
-	(void)snprintf(count, sizeof(count), "%" PRIu64, left_out);
+	connection_log_put(in, end->bytes_in, 0, false);
+	connection_log_put(out, end->bytes_out, 0, false);
+	connection_log_put(duration, (uint64_t)taken_us / 1000000, (uint64_t)taken_us % 1000000,
+			   true);
+	connection_log_put(count, left_out, 0, false);
 	context->fields = fields;
 	context->field_count = COUNT_OF(fields) - (left_out == 0);
 	connection_log_write_line(context, end, taken_us, start, left_out);

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 
 #include "base/cleanup.h"
+#include "base/line.h"
 #include "base/text.h"
 
 void
@@ -31,6 +32,23 @@ peer_normalise(struct sockaddr_storage *addr, socklen_t *length)
 	in.sin_port = in6.sin6_port;
 	memcpy(addr, &in, sizeof(in));
 	*length = sizeof(in);
+}
+
+/* By hand: it is made for each connection that is logged, and inet_ntop() uses printf(). */
+static const char *
+peer_format_in(const struct sockaddr_in *in, char *buf, size_t size)
+{
+	struct line line = {.data = buf, .limit = size - 1};
+	unsigned char host[4];
+
+	memcpy(host, &in->sin_addr, sizeof(host));
+	for (size_t i = 0; i < sizeof(host); i++) {
+		line_add_u64(&line, host[i]);
+		line_add_text(&line, i + 1 < sizeof(host) ? "." : ":");
+	}
+	line_add_u64(&line, ntohs(in->sin_port));
+	buf[line.length] = '\0';
+	return buf;
 }
 
 static const char *
@@ -71,7 +89,6 @@ peer_format_un(const struct sockaddr *addr, socklen_t length, char *buf, size_t 
 const char *
 peer_format(const struct sockaddr *addr, socklen_t length, char *buf, size_t size)
 {
-	char host[INET_ADDRSTRLEN];
 	struct sockaddr_in6 in6;
 	struct sockaddr_in in;
 
@@ -81,9 +98,7 @@ peer_format(const struct sockaddr *addr, socklen_t length, char *buf, size_t siz
 	}
 	if (length >= sizeof(in) && addr->sa_family == AF_INET) {
 		memcpy(&in, addr, sizeof(in));
-		(void)inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
-		(void)snprintf(buf, size, "%s:%u", host, ntohs(in.sin_port));
-		return buf;
+		return peer_format_in(&in, buf, size);
 	}
 	if (length >= sizeof(addr->sa_family) && addr->sa_family == AF_UNIX)
 		return peer_format_un(addr, length, buf, size);
