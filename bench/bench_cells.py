@@ -116,7 +116,10 @@ POLICIES = [
      Daemon("threading", top='log = { connections = "none"; };', title="no log"), cpu(1.01)),
     ("policy-log-all", "log of connections, all logged",
      Daemon("threading", top='log = { connections = "all"; };'),
-     Daemon("threading", top='log = { connections = "none"; };', title="no log"), {}),
+     Daemon("threading", top='log = { connections = "none"; };', title="no log"), cpu(1.05)),
+    ("policy-log-all-fibers", "log of connections, all logged, fibers",
+     Daemon("fibers", top='log = { connections = "all"; };'),
+     Daemon("fibers", top='log = { connections = "none"; };', title="no log"), cpu(1.05)),
     ("policy-sandbox", "filter of system calls, standard", Daemon("threading"),
      Daemon("threading", 'sandbox = { seccomp = "off"; };', title="no filter"), cpu(1.02)),
     ("policy-sandbox-whole", "filter, no network, listed files", Daemon(
