@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 /* What a bucket gives. */
 struct bucket_rate {
 	int64_t interval_ns; /* between two tokens; 0: as many as anybody wants */
@@ -21,6 +23,9 @@ struct bucket_rate {
 
 /* The most tokens of a bucket: with the longest interval it is still a time that fits. */
 #define BUCKET_MOST 1000000
+
+/* A flow that has looked at the clock later may have emptied a bucket that much further. */
+#define BUCKET_AHEAD_NS CLOCK_NS_PER_S
 
 /* As settings tell it: 0 for an hour is no rate; a burst of 0 is what comes in a second, at least
  * 1. */
@@ -59,6 +64,10 @@ bucket_take(_Atomic int64_t *full_ns, const struct bucket_rate *rate, int64_t no
 	/* others' memory may hold anything */
 	if (least_ns > now_ns + rate->whole_ns)
 		least_ns = now_ns + rate->whole_ns;
+	/* and what a slower rate has left, before a reload, is an empty bucket, not a longer wait */
+	if (old_ns > now_ns + rate->whole_ns + BUCKET_AHEAD_NS &&
+	    atomic_compare_exchange_strong(full_ns, &old_ns, now_ns + rate->whole_ns))
+		old_ns = now_ns + rate->whole_ns;
 	do {
 		new_ns = old_ns > least_ns ? old_ns : least_ns;
 		new_ns = (new_ns > now_ns ? new_ns : now_ns) + rate->interval_ns;

@@ -308,6 +308,17 @@ def test_a_reload_does_not_fill_the_buckets(start):
     assert is_served(daemon.connect(source=(SOURCES[0], 0)))
 
 
+def test_who_came_too_often_is_not_kept_out_once_the_rate_is_raised(start):
+    daemon = start(limited(rate_per_source="1/h", rate_per_source_burst=2))
+    assert [is_served(daemon.connect()) for _ in range(3)] == [True, True, False]
+    daemon.close_clients()
+    assert daemon.reload(config(limited(rate_per_source="20/s")))
+    deadline = time.monotonic() + 5 * SLOW
+    while not is_served(daemon.connect()):
+        daemon.close_clients()
+        assert time.monotonic() < deadline
+
+
 def test_what_the_rate_of_all_refuses_costs_its_source_nothing(start):
     daemon = start(limited(rate="10/s", rate_burst=1, on_limit="close", rate_per_source="1/h",
                            rate_per_source_burst=3))

@@ -82,6 +82,27 @@ START_TEST(bucket_begins_with_what_another_has_left)
 }
 END_TEST
 
+START_TEST(bucket_is_no_emptier_than_this_rate_makes_it)
+{
+	struct bucket_rate rate = bucket_rate_of(36000, 5);
+	int64_t until_ns;
+
+	/* what a rate of one in an hour has left */
+	full_ns = START_NS + 3600 * CLOCK_NS_PER_S;
+	ck_assert(!bucket_take(&full_ns, &rate, START_NS, 0, &until_ns));
+	ck_assert_int_eq(until_ns, START_NS + 100 * CLOCK_NS_PER_MS);
+	ck_assert_uint_eq(take_all(&rate, until_ns, &until_ns), 1);
+	/* what no rate leaves */
+	full_ns = INT64_MAX;
+	ck_assert(!bucket_take(&full_ns, &rate, START_NS, 0, &until_ns));
+	ck_assert_int_eq(until_ns, START_NS + 100 * CLOCK_NS_PER_MS);
+	/* another flow may be ahead by a moment, and nothing is gained by that */
+	full_ns = START_NS + rate.whole_ns + CLOCK_NS_PER_MS;
+	ck_assert(!bucket_take(&full_ns, &rate, START_NS, 0, &until_ns));
+	ck_assert_int_eq(full_ns, START_NS + rate.whole_ns + CLOCK_NS_PER_MS);
+}
+END_TEST
+
 static struct bucket_rate shared_rate;
 
 static void *
@@ -121,6 +142,7 @@ main(void)
 	tcase_add_loop_test(cases, bucket_has_its_burst_and_then_its_rate, 0, UNIT_COUNT(rates));
 	tcase_add_test(cases, token_that_is_given_back_is_there_at_once);
 	tcase_add_test(cases, bucket_begins_with_what_another_has_left);
+	tcase_add_test(cases, bucket_is_no_emptier_than_this_rate_makes_it);
 	tcase_add_test(cases, flows_take_exactly_what_there_is);
 	return unit_run("bucket", cases);
 }
