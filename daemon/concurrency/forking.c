@@ -155,6 +155,16 @@ forking_signal_children(struct forking *forking, int signal_number)
 	}
 }
 
+/* Whether the connection of a child that is gone is still to be counted: it may have died over
+ * closing one that had come to its end. */
+static bool
+forking_is_open(const struct scoreboard_slot *slot)
+{
+	return atomic_load(&slot->accepted) > atomic_load(&slot->finished) +
+						      atomic_load(&slot->refused) +
+						      atomic_load(&slot->crashed);
+}
+
 /* A child of ours is gone, and reaped. */
 static void
 forking_bury(struct forking *forking, uint32_t slot_index, int status)
@@ -165,6 +175,7 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	uint64_t connection_id;
 	uint32_t source;
 	enum forked_state state;
+	bool is_open = forking_is_open(slot);
 
 	forking_note_death(forking, slot_index, status, &death);
 	connection_id = atomic_exchange(&slot->connection_id, 0);
@@ -176,8 +187,9 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	if (forked_is_waiting(state))
 		(void)atomic_fetch_sub(&mode->board->waiting_children, 1);
 	if (connection_id != 0 && forking_was_killed(forking, slot_index, connection_id)) {
-		forking_count_end(forking, &death, CLOSE_KILLED, &slot->finished);
-	} else if (connection_id != 0) {
+		if (is_open)
+			forking_count_end(forking, &death, CLOSE_KILLED, &slot->finished);
+	} else if (connection_id != 0 && is_open) {
 		death.is_timeout =
 			forking_timeouts_have_ended(&forking->timeouts, slot_index, connection_id);
 		forking_count_end(forking, &death,

@@ -64,7 +64,7 @@ bucket_take(_Atomic int64_t *full_ns, const struct bucket_rate *rate, int64_t no
 	/* others' memory may hold anything */
 	if (least_ns > now_ns + rate->whole_ns)
 		least_ns = now_ns + rate->whole_ns;
-	/* and what a slower rate has left, before a reload, is an empty bucket, not a longer wait */
+	/* what a slower rate has left, before a reload, is an empty bucket, and no longer wait */
 	if (old_ns > now_ns + rate->whole_ns + BUCKET_AHEAD_NS &&
 	    atomic_compare_exchange_strong(full_ns, &old_ns, now_ns + rate->whole_ns))
 		old_ns = now_ns + rate->whole_ns;

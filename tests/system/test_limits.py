@@ -186,6 +186,21 @@ def test_a_child_that_is_killed_gives_its_source_back(start):
         daemon.until(lambda state: state["f"].open == 0, "it is buried")
 
 
+def test_a_child_that_is_killed_while_it_closes_has_served_once(start):
+    daemon = start(listener("f", "sys_fault", "forking", limits={"connections_per_source": 1}))
+    client = daemon.connect(receive_buffer=4096)
+    pid = int(client.ask("pid"))
+    client.send("linger\n")
+    client.sock.shutdown(socket.SHUT_WR)
+    daemon.until(lambda state: state["f"].finished == 1, "its handler is over")
+    since = daemon.log.mark()
+    os.kill(pid, signal.SIGKILL)
+    daemon.log.wait(rf"child {pid} ", since)
+    state = daemon.listener()
+    assert (state.accepted, state.finished, state.crashed, state.open) == (1, 1, 0, 0)
+    assert daemon.connect().ask("ping") == "pong"
+
+
 @pytest.mark.parametrize("mode", ["threading", "forking", "fibers"])
 def test_what_an_older_generation_serves_counts_for_its_source(start, mode):
     daemon = start(busy_ones(mode, connections_per_source=2))

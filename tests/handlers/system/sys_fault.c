@@ -162,6 +162,21 @@ misbehave(const char *what)
 	return 0;
 }
 
+/* Leaves more than the client takes, so that closing the connection waits for it. */
+static int
+linger_at_close(struct hd_request *req)
+{
+	static const struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	static const char filler[65536];
+	int fd = hd_fd(req);
+
+	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
+		return -errno;
+	while (send(fd, filler, sizeof(filler), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	return 0;
+}
+
 static int
 misbehave_at(const struct hd_server *server, const char *at)
 {
@@ -229,6 +244,8 @@ handle(struct hd_request *req)
 			r = hd_printf(req, "pong\n");
 		} else if (strcmp(line, "pid") == 0) {
 			r = hd_printf(req, "%d\n", (int)getpid());
+		} else if (strcmp(line, "linger") == 0) {
+			return linger_at_close(req);
 		} else {
 			announce(line);
 			r = misbehave(line);
