@@ -289,7 +289,8 @@ acceptor_wait_shortage(const struct concurrency *mode, int error)
 }
 
 /* Others that wait for the same have their turns behind this one: so a token wakes one flow, not
- * all of them. Who comes too late for his turn finds the next. */
+ * all of them. Who comes too late for his turn finds the next. A token may be there before, which
+ * another flow had and did not need: so nobody waits for longer than a moment without a look. */
 static void
 acceptor_wait_token(const struct acceptor *acceptor)
 {
@@ -297,15 +298,18 @@ acceptor_wait_token(const struct acceptor *acceptor)
 	uint32_t before = atomic_fetch_add(&mode->token_waiters, 1);
 	int64_t left_ns = acceptor->until_ns - clock_now_ns() +
 			  before * mode->server->admission.rate.interval_ns;
-	struct timespec left = {
-		.tv_sec = left_ns / CLOCK_NS_PER_S,
-		.tv_nsec = left_ns % CLOCK_NS_PER_S,
-	};
+	struct timespec left;
 	struct pollfd rows[] = {
 		{.fd = mode->drain_fd, .events = POLLIN},
 		{.fd = mode->pause_fd, .events = POLLIN},
 	};
 
+	if (left_ns > ACCEPTOR_LOOK_NS)
+		left_ns = ACCEPTOR_LOOK_NS;
+	left = (struct timespec){
+		.tv_sec = left_ns / CLOCK_NS_PER_S,
+		.tv_nsec = left_ns % CLOCK_NS_PER_S,
+	};
 	if (left_ns > 0)
 		(void)ppoll(rows, COUNT_OF(rows), &left, NULL);
 	(void)atomic_fetch_sub(&mode->token_waiters, 1);

@@ -13,7 +13,12 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "concurrency/concurrency.h"
+
+/* How long a flow waits for a token of limits.rate before it looks again: one may have been given
+ * back. */
+#define ACCEPTOR_LOOK_NS CLOCK_NS_PER_S
 
 struct acceptor {
 	struct concurrency *mode; /* not owned */
@@ -65,8 +70,8 @@ int64_t acceptor_tell_no_wait(const struct concurrency *mode, int error);
 void acceptor_tell_lost(const struct concurrency *mode, int error);
 void acceptor_lose(struct concurrency *mode, int error);
 /* Waits until it is worth trying again: after EUSERS for a connection that ends, after EDQUOT until
- * until_ns, after a shortage 100 ms (told once in 10 s); or until the listener is paused, or
- * draining begins. */
+ * until_ns or a second, after a shortage 100 ms (told once in 10 s); or until the listener is
+ * paused, or draining begins. */
 void acceptor_pause(struct acceptor *acceptor, int error);
 
 #endif

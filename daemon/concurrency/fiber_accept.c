@@ -146,13 +146,18 @@ static void
 fiber_accept_on_error(struct fiber_thread *thread, int error)
 {
 	struct concurrency *mode = thread->fibers->mode;
+	int64_t look_ns;
 
 	if (error == -EAGAIN)
 		return;
 	if (error == -EDQUOT) {
+		/* another thread may not need the one it has */
+		look_ns = clock_now_ns() + ACCEPTOR_LOOK_NS;
 		thread->obstacles |= FIBER_HAS_NO_TOKEN;
-		if (thread->acceptor.until_ns < thread->retry_ns)
-			thread->retry_ns = thread->acceptor.until_ns;
+		if (thread->acceptor.until_ns < look_ns)
+			look_ns = thread->acceptor.until_ns;
+		if (look_ns < thread->retry_ns)
+			thread->retry_ns = look_ns;
 		return;
 	}
 	if (error == -EUSERS) {

@@ -279,6 +279,27 @@ def test_who_is_too_early_waits_for_the_next_token(start, mode):
     assert procfs.cpu_seconds(daemon.worker()) - cpu <= 0.05 * SLOW
 
 
+def test_a_token_that_was_not_needed_finds_whoever_waits_for_the_next(start):
+    """Those who may not come in hold it for a moment, in which other threads find none."""
+    daemon = start(echo("threading", threading={"min_threads": 1, "idle_timeout": "500ms"},
+                        limits={"rate": "1/h", "rate_burst": 9},
+                        access={"allow": [SOURCES[0]]}))
+    few = procfs.count_threads(daemon.worker())
+
+    def come_in_vain(_):
+        with daemon.connect() as client:
+            return client.is_at_end()
+
+    crowd = [daemon.connect(source=(SOURCES[0], 0)) for _ in range(8)]
+    assert all(is_served(client) for client in crowd)
+    daemon.close_clients()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(come_in_vain, range(1000)))
+    daemon.until(lambda _: procfs.count_threads(daemon.worker()) <= few,
+                 "no thread waits for a token any more")
+    assert is_served(daemon.connect(source=(SOURCES[0], 0)))
+
+
 @pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])
 def test_a_pause_and_the_end_are_seen_while_clients_wait_for_a_token(start, mode):
     daemon = start(limited(mode, rate="1/h", rate_burst=1))
