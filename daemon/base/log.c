@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log_file.h"
 
 /* A message is cut here; escaped and with its fields it may be twice as long. */
 #define LOG_MESSAGE_SIZE 8192
@@ -45,6 +46,7 @@ static struct {
 	bool is_json;
 	bool is_pipe;
 	bool is_socket;
+	bool is_file;
 	const char *program;
 } log_sink = {.target = LOG_TARGET_STDERR, .fd = STDERR_FILENO, .program = "handlerd"};
 
@@ -63,7 +65,10 @@ log_open(enum log_target target, int fd, bool is_json, int level, const char *pr
 	log_sink.is_json = is_json;
 	log_sink.is_pipe = is_known && S_ISFIFO(st.st_mode);
 	log_sink.is_socket = is_known && S_ISSOCK(st.st_mode);
+	log_sink.is_file = is_known && S_ISREG(st.st_mode);
 	log_sink.program = program;
+	if (log_sink.is_file)
+		log_file_init();
 	log_set_level(level);
 }
 
@@ -386,6 +391,7 @@ log_write_message(int level, const struct log_context *context, struct log_room 
 		.data = room->record,
 		.limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(room->record)) - LOG_END_SIZE,
 	};
+	uint64_t dropped;
 
 	if (log_sink.target == LOG_TARGET_JOURNAL)
 		log_format_journal(&record, level, context, &room->message);
@@ -393,8 +399,20 @@ log_write_message(int level, const struct log_context *context, struct log_room 
 		log_format_json(&record, level, context, &room->message);
 	else
 		log_format_text(&record, level, context, &room->message);
-	if (!log_send(&record))
-		(void)atomic_fetch_add(&log_dropped, 1);
+	if (log_sink.is_file)
+		dropped = log_file_write(log_sink.fd, &record,
+					 context != NULL && context->is_one_of_many);
+	else
+		dropped = log_send(&record) ? 0 : 1;
+	if (dropped > 0)
+		(void)atomic_fetch_add(&log_dropped, dropped);
+}
+
+void
+log_flush(void)
+{
+	if (log_sink.is_file)
+		log_file_flush(log_sink.fd);
 }
 
 /* A count that did not get out is told later, its own record not counted. */

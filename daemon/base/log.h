@@ -55,7 +55,8 @@ struct log_context {
 	enum log_event event;
 	const struct log_field *fields; /* in JSON and in the journal; not owned */
 	size_t field_count;
-	bool is_prefix; /* the text form names listener, id and peer before the message */
+	bool is_one_of_many; /* another thread that is writing to the same file may write it */
+	bool is_prefix;	     /* the text form names listener, id and peer before the message */
 };
 
 /* How this process logs; `fd` is a journal socket or standard error and stays the caller's. */
@@ -84,6 +85,9 @@ void log_vwrite(int level, const struct log_context *context, const char *format
  * for memory meanwhile. */
 struct line *log_begin(int level);
 void log_end(int level, const struct log_context *context, struct line *message);
+
+/* Before the process ends while it has other threads, so that what they are writing gets out. */
+void log_flush(void);
 
 /* One event, at its level, of a listener (NULL: of none). */
 void log_event(enum log_event event, const char *listener, const char *format, ...)

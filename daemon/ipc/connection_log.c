@@ -171,6 +171,7 @@ connection_log_write(const struct log_context *context, const struct connection_
 			      sizeof(start));
 	whole.event = connection_log_is_refusal(end->reason) ? LOG_EVENT_REFUSED
 							     : LOG_EVENT_CONNECTION_ENDED;
+	whole.is_one_of_many = true;
 	if (log_has_fields())
 		connection_log_write_fields(&whole, end, taken_us, start, left_out);
 	else

