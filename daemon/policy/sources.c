@@ -79,6 +79,13 @@ sources_init(const struct sources *sources)
 	return -r;
 }
 
+void
+sources_end(const struct sources *sources)
+{
+	if (sources->sets > 0)
+		atomic_store(&sources->shared->is_over, true);
+}
+
 /* Keeps the first bits. */
 static void
 sources_mask(unsigned char *bytes, size_t size, unsigned bits)
@@ -190,7 +197,7 @@ sources_look_older(const struct sources_older *older, uint64_t hash)
 	for (size_t i = 0; i < older->count; i++) {
 		struct sources_view view = sources_look(&older->tables[i], hash);
 
-		if (!is_over)
+		if (!is_over && !atomic_load(&older->tables[i].shared->is_over))
 			sum.connections += view.connections;
 		if (view.full_ns > sum.full_ns)
 			sum.full_ns = view.full_ns;

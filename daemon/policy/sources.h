@@ -46,6 +46,7 @@ struct sources_lock {
 struct sources_shared {
 	_Alignas(64) _Atomic int64_t full_ns; /* the bucket of the whole listener */
 	_Atomic int64_t waits_until_ns;	      /* for a token: clients wait that long */
+	_Atomic bool is_over;		      /* its worker is gone, and with it whom it served */
 	struct sources_lock locks[SOURCES_LOCKS];
 	struct sources_place places[];
 };
@@ -82,6 +83,9 @@ struct sources sources_of_board(void *board, size_t slots, uint32_t sets);
 
 /* Once, before anybody else has it: makes the locks. 0 or a negative errno. */
 int sources_init(const struct sources *sources);
+
+/* The worker is gone: who was connected to it is so no more. */
+void sources_end(const struct sources *sources);
 
 /* The number of a source. False: nobody can tell who it is. A Unix client is its user; else `uid`
  * is NULL. */

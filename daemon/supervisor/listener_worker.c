@@ -158,6 +158,7 @@ listener_on_end(struct child *child, bool was_asked)
 {
 	struct listener *listener = child->owner_data;
 	struct scoreboard_totals sum;
+	struct sources sources;
 	uint64_t lost;
 
 	if (!was_asked && !child->is_timeout && child == listener->current &&
@@ -174,6 +175,8 @@ listener_on_end(struct child *child, bool was_asked)
 	scoreboard_add(&listener->totals, &sum);
 	/* the younger generation counts them from the same board */
 	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);
+	sources = sources_of_board(child->board, child->board_slots, child->board_sets);
+	sources_end(&sources);
 	fd_raise_event(listener->vacancy_fd);
 	listener_close_board(child);
 }

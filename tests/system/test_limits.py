@@ -214,6 +214,20 @@ def test_what_an_older_generation_serves_counts_for_its_source(start, mode):
     assert [is_busy(daemon.connect(source=(SOURCES[0], 0))) for _ in range(2)] == [True, False]
 
 
+def test_an_older_generation_that_crashes_takes_its_counts_with_it(start):
+    daemon = start(busy_ones("threading", connections_per_source=2))
+    killed, first = daemon.worker(), daemon.connect()
+    assert is_busy(first)
+    assert daemon.reload(config(busy_ones("threading", connections_per_source=2, rate="100/s")))
+    assert is_busy(daemon.connect())
+    assert daemon.reload(config(busy_ones("threading", connections_per_source=2, rate="200/s")))
+    assert not is_busy(daemon.connect())
+    os.kill(killed, signal.SIGKILL)
+    assert first.is_at_end()
+    daemon.until(lambda state: len(state["e"].draining) == 1, "one of two is gone")
+    assert [is_busy(daemon.connect()) for _ in range(2)] == [True, False]
+
+
 def test_a_worker_that_crashes_takes_its_counts_with_it(start):
     daemon = start(limited(connections_per_source=1))
     client = daemon.connect()
