@@ -255,7 +255,9 @@ process_wait(pid_t pid, int pidfd)
 		left_ms = pidfd >= 0 ? clock_ms_until(deadline_ns) : 0;
 		r = poll(&row, 1, left_ms);
 	} while (r < 0 && errno == EINTR && left_ms > 0);
-	r = waitpid(pid, &status, pidfd >= 0 ? WNOHANG : 0);
+	do {
+		r = waitpid(pid, &status, pidfd >= 0 ? WNOHANG : 0);
+	} while (r < 0 && errno == EINTR);
 	if (r == pid)
 		return status;
 	if (r == 0 && process_left.count < PROCESS_MOST_LEFT)

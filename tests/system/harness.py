@@ -4,7 +4,9 @@ Nothing here sleeps. What a test waits for is a log line, a readable socket or t
 process; every wait has a deadline and fails with the daemon's log.
 """
 import collections
+import contextlib
 import os
+import random
 import re
 import resource
 import select
@@ -98,6 +100,15 @@ def free_ports(count):
     for one in held:
         one.close()
     return ports
+
+
+def port_of_all_addresses():
+    """A port that no address of this machine has, below those that clients get: after a crowd of
+    them, hardly one of theirs is free everywhere."""
+    for port in random.sample(range(20000, 30000), 200):
+        with contextlib.suppress(OSError), socket.create_server(("0.0.0.0", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 class Log:

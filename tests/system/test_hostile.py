@@ -10,7 +10,7 @@ import pytest
 import procfs
 from attacks import (SOURCE, Attack, flood_of_connections, flood_of_resets, idle, trickle)
 from client import Client, Datagrams
-from harness import IS_SANITIZED, SLOW, listener
+from harness import IS_SANITIZED, SLOW, listener, port_of_all_addresses
 from tracing import family
 
 pytestmark = pytest.mark.alone
@@ -62,6 +62,8 @@ def serve(start, mode, name="echo", handler="echo", others=(), **keys):
     if mode == "forking":
         # a process for each client that is there is the limit of it, not what is looked at
         keys.setdefault("forking", {"max_children": 100, "spare_children": 8})
+    # threads that a crowd has left go before anybody looks for what is left
+    keys.setdefault("threading", {"idle_timeout": "500ms"})
     return start(listener(name, handler, mode, **keys), *others)
 
 
@@ -205,14 +207,16 @@ def test_a_flood_of_who_may_not_come_in_leaves_nothing_behind(start, mode):
 
 
 @pytest.mark.parametrize("keys", [
-    {"address": ["127.0.0.1:0", "127.0.0.2:0"]}, {"address": "*:0"}, {"start": "on_demand"},
+    {"address": ["127.0.0.1:0", "127.0.0.2:0"]}, {"address": "*:PORT"}, {"start": "on_demand"},
     {"protocol": "udp"}, {"protocol": "udp", "udp": {"session_timeout": "10s"}},
-    {"protocol": "udp", "address": "*:0"}])
+    {"protocol": "udp", "address": "*:PORT"}])
 @pytest.mark.parametrize("mode", ["serial", "threading", "forking", "fibers"])
 def test_no_way_in_goes_around_the_rules(start, mode, keys):
     """Whatever the protocol, however many addresses, however the worker was started."""
     if "udp" in keys and mode in ("serial", "forking"):
         pytest.skip("sessions are for threads and fibers")
+    if keys.get("address") == "*:PORT":
+        keys = dict(keys, address=f"*:{port_of_all_addresses()}")
     daemon = start(listener("echo", mode=mode, access={"deny": [f"{SOURCE}/32"]}, **keys))
     daemon.checks_balance = "udp" not in keys  # a session goes on for a while
     is_datagram = keys.get("protocol") == "udp"
