@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+
 #define PREFIX_TABLE_ALIGNMENT 64
 /* Prefixes that contain each other: one of each length. */
 #define PREFIX_TABLE_DEPTH 129
@@ -83,6 +85,7 @@ prefix_table_add_edge(struct prefix_edges *edges, uint64_t hi, uint64_t lo, uint
 {
 	struct prefix_edge *last = edges->count > 0 ? &edges->items[edges->count - 1] : NULL;
 
+	CHECK(edges->items != NULL);
 	if (last != NULL && last->hi == hi && last->lo == lo) {
 		last->value = value;
 		return;
@@ -212,17 +215,18 @@ prefix_table_build(const struct prefix_rule *rules, size_t count, struct prefix_
 	keys = calloc(edges.count, sizeof(*keys));
 	cells = calloc(edges.count, sizeof(*cells));
 	ret->items = calloc(2 * edges.count, sizeof(*ret->items));
-	if (keys != NULL && cells != NULL && ret->items != NULL) {
-		prefix_table_gather(&edges, keys, cells, ret);
-		ret->keys = prefix_table_allocate(ret->count + 1, sizeof(*ret->keys));
-		ret->cells = prefix_table_allocate(ret->count + 1, sizeof(*ret->cells));
-	}
-	if (ret->keys != NULL && ret->cells != NULL) {
-		(void)prefix_table_place(ret, keys, cells, 0, 1);
-		r = 0;
-	} else {
+	if (keys == NULL || cells == NULL || ret->items == NULL)
+		goto out;
+	prefix_table_gather(&edges, keys, cells, ret);
+	ret->keys = prefix_table_allocate(ret->count + 1, sizeof(*ret->keys));
+	ret->cells = prefix_table_allocate(ret->count + 1, sizeof(*ret->cells));
+	if (ret->keys == NULL || ret->cells == NULL)
+		goto out;
+	(void)prefix_table_place(ret, keys, cells, 0, 1);
+	r = 0;
+out:
+	if (r < 0)
 		prefix_table_free(ret);
-	}
 	free(edges.items);
 	free(keys);
 	free(cells);
