@@ -75,7 +75,6 @@ void
 unread_close(int fd)
 {
 	CLEANUP_CLOSE int gone_fd = -1;
-	CLEANUP_CLOSE int told_fd = -1;
 	int ends[2];
 	pid_t pid;
 
@@ -87,13 +86,13 @@ unread_close(int fd)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return;
 	gone_fd = ends[0];
-	told_fd = ends[1];
 	pid = fork();
 	if (pid == 0)
 		unread_keep(fd, gone_fd);
-	if (pid < 0)
-		return;
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	(void)close(fd);
+	if (pid > 0)
+		(void)close(fd);
+	/* it is told that ours is closed */
+	(void)close(ends[1]);
 }

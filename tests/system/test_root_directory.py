@@ -221,7 +221,8 @@ def test_a_unit_that_takes_the_capability_is_named(place, jail, monkeypatch):
         "RestrictNamespaces= must allow mnt, and SystemCallFilter= must have @mount" in told
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.skipif(shutil.which("strace") is None or harness.IS_SANITIZED,
+                    reason="strace is not installed, or a sanitizer wants to trace, too")
 @pytest.mark.parametrize("call", ["unshare", "mount", "open_tree", "mount_setattr", "move_mount",
                                   "fsopen", "pivot_root", "umount2"])
 def test_a_filter_that_forbids_it_is_named_and_no_handler_runs(place, jail, call, monkeypatch):
