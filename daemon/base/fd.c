@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -82,6 +83,17 @@ fd_shared_memfd(const char *name, size_t size)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return -errno;
 	return take_fd(&fd);
+}
+
+int
+fd_open_for_reading(int fd)
+{
+	char path[64];
+	int reading_fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	reading_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return reading_fd < 0 ? -errno : reading_fd;
 }
 
 void

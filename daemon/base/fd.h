@@ -19,6 +19,10 @@ int fd_sealed_memfd(const char *name, const void *data, size_t size);
 /* A zeroed shared memory file whose size is sealed (its content is not), close-on-exec. */
 int fd_shared_memfd(const char *name, size_t size);
 
+/* A second descriptor of a memory file, which can only be read, for workers; close-on-exec. Or a
+ * negative errno. */
+int fd_open_for_reading(int fd);
+
 /* Adds 1 to an eventfd; never waits. Here, as a function elsewhere is one more page of code for
  * each forked child. */
 static inline void

@@ -4,9 +4,7 @@
 #include "ipc/ports.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -45,17 +43,6 @@ ports_open(struct port_page **ret)
 		return -errno;
 	r = ports_reopen(fd, ret);
 	return r < 0 ? r : take_fd(&fd);
-}
-
-int
-ports_open_for_reading(int fd)
-{
-	char path[64];
-	int reading;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	reading = open(path, O_RDONLY | O_CLOEXEC);
-	return reading < 0 ? -errno : reading;
 }
 
 const struct port_page *

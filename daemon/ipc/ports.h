@@ -29,8 +29,6 @@ int ports_open(struct port_page **ret);
 /* The page of a descriptor that ports_open has given to another execution of this program. 0 or a
  * negative errno. */
 int ports_reopen(int fd, struct port_page **ret);
-/* A second descriptor, which can only be read, for workers; close-on-exec. Or a negative errno. */
-int ports_open_for_reading(int fd);
 /* A page of the supervisor's; NULL when it cannot be had. */
 const struct port_page *ports_map(int fd);
 void ports_close(struct port_page *page);

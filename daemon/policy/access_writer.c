@@ -5,8 +5,6 @@
 #include "policy/access_writer.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,18 +41,6 @@ access_writer_room(size_t rules)
 	return (bytes + ACCESS_HEADER_SIZE - 1) & ~(size_t)(ACCESS_HEADER_SIZE - 1);
 }
 
-/* For workers: it can only be read, and whoever is not the owner cannot open it anew. */
-static int
-access_writer_open_reading(int fd)
-{
-	char path[64];
-	int reading_fd;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	reading_fd = open(path, O_RDONLY | O_CLOEXEC);
-	return reading_fd < 0 ? -errno : reading_fd;
-}
-
 static int
 access_writer_map(struct access_writer *writer)
 {
@@ -67,7 +53,7 @@ access_writer_map(struct access_writer *writer)
 	if (page == MAP_FAILED)
 		return -errno;
 	writer->page = page;
-	r = access_writer_open_reading(writer->fd);
+	r = fd_open_for_reading(writer->fd);
 	if (r < 0)
 		return r;
 	writer->reading_fd = r;

@@ -9,10 +9,10 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/parse.h"
-#include "ipc/ports.h"
 #include "supervisor/listener.h"
 
 /* In 10 s. */
@@ -47,7 +47,7 @@ static int
 ban_list_begin(struct ban_list *list)
 {
 	list->timer.on_timer = ban_list_on_timer;
-	list->reading_fd = ports_open_for_reading(list->fd);
+	list->reading_fd = fd_open_for_reading(list->fd);
 	if (list->reading_fd < 0)
 		return list->reading_fd;
 	ban_list_look(list);

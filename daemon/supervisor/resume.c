@@ -153,7 +153,7 @@ resume_open_ports(struct listener_world *world)
 	int r = world->ports_fd >= 0 ? ports_reopen(world->ports_fd, &world->ports) : -EBADF;
 
 	if (r >= 0)
-		r = world->ports_reading_fd = ports_open_for_reading(world->ports_fd);
+		r = world->ports_reading_fd = fd_open_for_reading(world->ports_fd);
 	return r;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/parse.h"
@@ -393,7 +394,7 @@ serve_open_new(struct supervisor *supervisor)
 	r = supervisor->world.ports_fd = ports_open(&supervisor->world.ports);
 	if (r >= 0)
 		r = supervisor->world.ports_reading_fd =
-			ports_open_for_reading(supervisor->world.ports_fd);
+			fd_open_for_reading(supervisor->world.ports_fd);
 	if (r >= 0)
 		r = ban_list_open(&supervisor->world.bans);
 	if (r < 0)

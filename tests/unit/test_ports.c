@@ -3,6 +3,8 @@
  */
 #include "ipc/ports.h"
 
+#include "base/fd.h"
+
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/un.h>
@@ -17,7 +19,7 @@ open_page(void)
 {
 	page_fd = ports_open(&page);
 	ck_assert_int_ge(page_fd, 0);
-	reading_fd = ports_open_for_reading(page_fd);
+	reading_fd = fd_open_for_reading(page_fd);
 	ck_assert_int_ge(reading_fd, 0);
 }
 
