@@ -157,6 +157,7 @@ def test_a_reason_is_the_same_wherever_it_is_told(start, case, mode):
     assert len(daemon.log.find(r"info: 's' #\d+ .*: ((connection|session) ended: |refused )")) == 1
 
 
+@pytest.mark.interrupts
 def test_the_first_cause_stays(start, mode):
     """Ended for idling, and then killed, and then crashed: it has ended for idling."""
     daemon = start(listener("s", "sys_stuck", mode, timeouts={"idle": "200ms"}), env=CRASHES,

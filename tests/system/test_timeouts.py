@@ -104,6 +104,7 @@ def test_bytes_either_way_keep_a_connection(start, mode):
     assert not daemon.log.find("connection ended")
 
 
+@pytest.mark.interrupts
 def test_the_next_connection_of_a_flow_has_all_its_time(start, mode):
     daemon = serve(start, mode, timeouts={"idle": "500ms"}, forking={"connections_per_child": 0})
     deadline = time.monotonic() + 1.5
@@ -321,6 +322,7 @@ def test_a_client_is_still_watched_while_its_worker_drains(start, mode):
     ended(daemon, "idle timeout")
 
 
+@pytest.mark.interrupts
 @pytest.mark.alone
 @pytest.mark.parametrize("mode", ["threading", "fibers", "forking"])
 def test_many_are_ended_together_and_the_others_served(start, mode):
