@@ -63,9 +63,10 @@ unread_keep(int fd, int gone_fd)
 {
 	char byte;
 
+	/* before the supervisor goes on: nobody waits for the end of what only this copy holds */
+	unread_close_others(fd, gone_fd);
 	if (fork() != 0)
 		_exit(0);
-	unread_close_others(fd, gone_fd);
 	while (read(gone_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	_exit(0);
