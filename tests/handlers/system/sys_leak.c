@@ -8,6 +8,7 @@
 #include <handlerd/handler.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 static int on_server_start(struct hd_server *server);
@@ -40,6 +41,24 @@ lose(size_t size)
 	return 0;
 }
 
+/* Until a file that is there is gone. */
+static void
+wait_gone(const char *path)
+{
+	char events[4096];
+	int fd = inotify_init1(IN_CLOEXEC);
+
+	/* asked for before the look; a file whose last name goes has its attributes changed */
+	if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF) < 0) {
+		if (errno != ENOENT)
+			abort();
+	} else {
+		while (access(path, F_OK) == 0 && read(fd, events, sizeof(events)) != 0)
+			;
+	}
+	(void)close(fd);
+}
+
 static int
 on_server_start(struct hd_server *server)
 {
@@ -47,10 +66,10 @@ on_server_start(struct hd_server *server)
 	const char *fails = hd_option_string(server, "fails_if");
 
 	worker = getpid();
-	if (holds[0] != '\0' && access(holds, F_OK) == 0)
+	if (holds[0] != '\0' && access(holds, F_OK) == 0) {
 		hd_server_log(server, HD_LOG_INFO, "held in server_start");
-	while (holds[0] != '\0' && access(holds, F_OK) == 0)
-		(void)usleep(1000);
+		wait_gone(holds);
+	}
 	if (fails[0] != '\0' && access(fails, F_OK) == 0)
 		return -EIO;
 	return lose((size_t)hd_option_size(server, "bytes_at_start"));
