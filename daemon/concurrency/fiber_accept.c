@@ -215,7 +215,7 @@ fiber_accept_refuse(struct fiber_thread *thread)
 	if (are_shared)
 		(void)pthread_mutex_unlock(&fibers->lock);
 	if (r == 0)
-		intake_turn_away(fibers->mode, &thread->intake, CLOSE_LIMIT);
+		intake_turn_away(fibers->mode, &thread->intake);
 	else if (r != -EBUSY)
 		fiber_accept_on_error(thread, r);
 	return r == 0 || r == -EBUSY;

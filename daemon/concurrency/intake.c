@@ -208,20 +208,41 @@ intake_accept(struct acceptor *acceptor, struct intake *ret)
 	return 0;
 }
 
-enum close_reason
-intake_judge_datagram(const struct concurrency *mode, const struct datagram *datagram,
-		      uint32_t *ret_source)
+/* Who has sent it, with the address in `client`. */
+static struct admission_peer
+intake_find_sender(const struct datagram *datagram, struct sockaddr_storage *client)
 {
-	struct sockaddr_storage client = datagram->client;
 	struct admission_peer peer = {
-		.address = &client,
+		.address = client,
 		.length = datagram->client_length,
 		.fd = -1,
 		.credentials = datagram->has_credentials ? &datagram->credentials : NULL,
 	};
+
+	*client = datagram->client;
+	peer_normalise(client, &peer.length);
+	return peer;
+}
+
+static struct admission_peer
+intake_find_client(struct intake *intake)
+{
+	peer_normalise(&intake->client, &intake->client_length);
+	return (struct admission_peer){
+		.address = &intake->client,
+		.length = intake->client_length,
+		.fd = intake->fd,
+	};
+}
+
+enum close_reason
+intake_judge_datagram(const struct concurrency *mode, const struct datagram *datagram,
+		      uint32_t *ret_source)
+{
+	struct sockaddr_storage client;
+	struct admission_peer peer = intake_find_sender(datagram, &client);
 	enum close_reason reason;
 
-	peer_normalise(&client, &peer.length);
 	reason = admission_judge(&mode->server->admission, &peer, ret_source);
 	if (reason != CLOSE_NONE)
 		turn_away_datagram(mode, &client, reason);
@@ -232,14 +253,13 @@ intake_judge_datagram(const struct concurrency *mode, const struct datagram *dat
 static bool
 intake_admits(const struct concurrency *mode, struct intake *intake)
 {
-	struct admission_peer peer = {.address = &intake->client, .fd = intake->fd};
+	struct admission_peer peer;
 	enum close_reason reason;
 
 	if (mode->is_datagram)
 		return intake_judge_datagram(mode, &intake->datagram, &intake->source) ==
 		       CLOSE_NONE;
-	peer_normalise(&intake->client, &intake->client_length);
-	peer.length = intake->client_length;
+	peer = intake_find_client(intake);
 	reason = admission_judge(&mode->server->admission, &peer, &intake->source);
 	if (reason != CLOSE_NONE)
 		turn_away_connection(mode, intake->fd, &intake->client, reason);
@@ -254,20 +274,23 @@ intake_take_unasked(struct acceptor *acceptor, struct intake *ret)
 }
 
 void
-intake_turn_away(const struct concurrency *mode, struct intake *intake, enum close_reason reason)
+intake_turn_away(const struct concurrency *mode, struct intake *intake)
 {
-	struct sockaddr_storage client;
-	socklen_t length;
+	const struct admission *admission = &mode->server->admission;
+	enum close_reason reason = CLOSE_NONE;
+	struct sockaddr_storage sender;
+	struct admission_peer peer;
 
-	if (mode->is_datagram) {
-		client = intake->datagram.client;
-		length = intake->datagram.client_length;
-		peer_normalise(&client, &length);
-		turn_away_datagram(mode, &client, reason);
-		return;
-	}
-	peer_normalise(&intake->client, &intake->client_length);
-	turn_away_connection(mode, intake->fd, &intake->client, reason);
+	peer = mode->is_datagram ? intake_find_sender(&intake->datagram, &sender)
+				 : intake_find_client(intake);
+	if (admission_has_rules(admission))
+		reason = admission_judge_rules(admission, &peer);
+	if (reason == CLOSE_NONE)
+		reason = CLOSE_LIMIT;
+	if (mode->is_datagram)
+		turn_away_datagram(mode, &sender, reason);
+	else
+		turn_away_connection(mode, intake->fd, &intake->client, reason);
 }
 
 /* Older generations have the rest of the limit, and nobody is to wait for that. */
@@ -280,7 +303,7 @@ intake_refuse(struct acceptor *acceptor, struct intake *intake)
 	r = intake_take_unasked(acceptor, intake);
 	acceptor->is_refusing = false;
 	if (r >= 0)
-		intake_turn_away(acceptor->mode, intake, CLOSE_LIMIT);
+		intake_turn_away(acceptor->mode, intake);
 	return r;
 }
 

@@ -42,13 +42,12 @@ void intake_free(struct intake *intake);
  */
 int intake_take(struct acceptor *acceptor, struct intake *ret);
 
-/* The same whatever the rules and limits say, and only to be turned away: with
+/* The same at a limit that is reached, before any rule is asked, and only to be turned away: with
  * acceptor.is_refusing.
  */
 int intake_take_unasked(struct acceptor *acceptor, struct intake *ret);
-/* What was taken is gone. */
-void intake_turn_away(const struct concurrency *mode, struct intake *intake,
-		      enum close_reason reason);
+/* What was taken so is gone: for the rule that keeps it out anyway, else for the limit. */
+void intake_turn_away(const struct concurrency *mode, struct intake *intake);
 
 /* Whether a datagram's sender may come in. Who may not is counted, and told of. */
 enum close_reason intake_judge_datagram(const struct concurrency *mode,

@@ -76,7 +76,7 @@ refuser_on_event(struct loop_source *source, uint32_t events)
 	for (int i = 0; i < REFUSER_MOST && r == 0; i++) {
 		r = refuser_take(refuser);
 		if (r == 0)
-			intake_turn_away(refuser->mode, &refuser->intake, CLOSE_LIMIT);
+			intake_turn_away(refuser->mode, &refuser->intake);
 	}
 	if (r == -EBUSY)
 		refuser_unwatch(refuser);

@@ -228,12 +228,10 @@ admission_report(const struct admission *admission, const struct admission_peer 
 }
 
 enum close_reason
-admission_judge(struct admission *admission, const struct admission_peer *peer,
-		uint32_t *ret_source)
+admission_judge_rules(const struct admission *admission, const struct admission_peer *peer)
 {
 	uint32_t rule;
 
-	*ret_source = ADMISSION_NO_SOURCE;
 	for (enum admission_step step = 0; step < ADMISSION_STEPS; step++) {
 		enum close_reason reason = admission_ask(admission, step, peer, &rule);
 
@@ -242,7 +240,17 @@ admission_judge(struct admission *admission, const struct admission_peer *peer,
 		if (reason != CLOSE_NONE)
 			return reason;
 	}
-	return admission_judge_limits(admission, peer, ret_source);
+	return CLOSE_NONE;
+}
+
+enum close_reason
+admission_judge(struct admission *admission, const struct admission_peer *peer,
+		uint32_t *ret_source)
+{
+	enum close_reason reason = admission_judge_rules(admission, peer);
+
+	*ret_source = ADMISSION_NO_SOURCE;
+	return reason != CLOSE_NONE ? reason : admission_judge_limits(admission, peer, ret_source);
 }
 
 bool

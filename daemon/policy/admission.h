@@ -32,6 +32,7 @@ struct admission_peer {
 /* The rules of one listener in one worker: written while that starts, read-only afterwards. */
 struct admission {
 	bool is_asked;		      /* there is anything to ask at all */
+	bool has_rules;		      /* and not of limits alone */
 	struct scoreboard *board;     /* not owned */
 	struct access access;	      /* who may come in, and when */
 	const struct bans_page *bans; /* NULL: they do not concern it; not owned */
@@ -65,18 +66,29 @@ enum admission_step {
 enum close_reason admission_ask(const struct admission *admission, enum admission_step step,
 				const struct admission_peer *peer, uint32_t *ret_rule);
 
+/* Whether the rules may keep anybody out, before what a client uses up is looked at. */
+static inline bool
+admission_has_rules(const struct admission *admission)
+{
+	return admission->has_rules || bans_are_there(admission->bans) ||
+	       atomic_load_explicit(&admission->board->is_shedding, memory_order_relaxed) != 0;
+}
+
 /* Whether anybody has to be asked; three loads where nobody has. */
 static inline bool
 admission_is_needed(const struct admission *admission)
 {
-	return admission->is_asked || bans_are_there(admission->bans) ||
-	       atomic_load_explicit(&admission->board->is_shedding, memory_order_relaxed) != 0;
+	return admission->is_asked || admission_has_rules(admission);
 }
 
 /* Judges a client that was just taken. CLOSE_NONE: it may come in, and *ret_source is to be given
  * back with admission_leave when it has left. */
 enum close_reason admission_judge(struct admission *admission, const struct admission_peer *peer,
 				  uint32_t *ret_source);
+/* The rules alone, for a client that does not come in whatever they say: nothing is counted and
+ * nothing used up. */
+enum close_reason admission_judge_rules(const struct admission *admission,
+					const struct admission_peer *peer);
 
 /* Under waits_for_rate, before a client is taken: a token for it. False: there is none before
  * *ret_until_ns, and the supervisor can see that nobody is accepted till then. */

@@ -252,10 +252,10 @@ static const struct explain_step explain_steps[] = {
 	{"overload", true, ADMISSION_OVERLOAD, explain_overload},
 	{"access", true, ADMISSION_ACCESS, explain_access},
 	{"times", true, ADMISSION_TIMES, explain_times},
+	{.name = "max_connections", .explain = explain_limit},
 	{.name = "connections_per_source", .explain = explain_sources},
 	{.name = "rate_per_source", .explain = explain_source_tokens},
 	{.name = "rate", .explain = explain_all_tokens},
-	{.name = "max_connections", .explain = explain_limit},
 };
 
 static void

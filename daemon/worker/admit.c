@@ -20,7 +20,7 @@ worker_open_rules(struct worker *worker)
 		r = access_map(WORKER_FD_ACCESS, &admission->access);
 		if (r < 0)
 			return r;
-		admission->is_asked = true;
+		admission->is_asked = admission->has_rules = true;
 	}
 	if (settings->protocol == WORKER_TCP || settings->protocol == WORKER_UDP) {
 		admission->bans = bans_map(WORKER_FD_BANS);
@@ -31,7 +31,7 @@ worker_open_rules(struct worker *worker)
 		return 0;
 	sensor_open(&admission->sensor, (int64_t)settings->sensor_ms, settings->sensor_excepts,
 		    settings->sensor_except_count);
-	admission->is_asked = true;
+	admission->is_asked = admission->has_rules = true;
 	return 0;
 }
 

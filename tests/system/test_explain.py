@@ -54,8 +54,8 @@ def test_every_rule_is_told_in_its_order(daemon):
     answer = explain(daemon, "127.0.0.9")
     names = [row["rule"] for row in answer["rules"]]
     # what is asked first stands first, whatever else there is
-    order = ["listener", "overload", "access", "times", "connections_per_source",
-             "rate_per_source", "rate", "max_connections"]
+    order = ["listener", "overload", "access", "times", "max_connections",
+             "connections_per_source", "rate_per_source", "rate"]
     assert [name for name in names if name in order] == order
     assert {row["says"] for row in answer["rules"]} == {"passes"}
     assert (answer["listener"], answer["address"]) == ("echo", "127.0.0.9")
