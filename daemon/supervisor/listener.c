@@ -50,6 +50,7 @@ listener_make(struct listener_world *world, struct config *config, const struct 
 	listener->concurrency = conf->concurrency;
 	listener->start = conf->start;
 	listener->limit = conf_listener_limit(conf);
+	listener->has_sessions = conf->protocol == CONF_UDP && conf->udp.session_timeout_ms >= 0;
 	listener->pin = PIN_NONE;
 	listener->fallback = FALLBACK_NONE;
 	listener_open_sensor(listener);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "conf/config.h"
+#include "ipc/connection_log.h"
 #include "ipc/worker_settings.h"
 #include "policy/sensor.h"
 #include "supervisor/access_lists.h"
@@ -41,9 +42,10 @@ struct listener_world {
 	int64_t source_key[2];
 	/* Instead of what that configuration says; 0: nothing instead. */
 	int log_level;
-	const struct config *log_level_of; /* not owned, only compared */
-	struct filters filters;		   /* of system calls, for workers */
-	bool is_unreported_told;	   /* that refused calls are not told of */
+	const struct config *log_level_of;    /* not owned, only compared */
+	struct connection_log connection_log; /* which ends of connections are told */
+	struct filters filters;		      /* of system calls, for workers */
+	bool is_unreported_told;	      /* that refused calls are not told of */
 	bool is_once;
 	bool is_connection; /* --inetd: the only socket is the connection to be served */
 	/* Something about some child has changed: look again, soon. */
@@ -63,6 +65,7 @@ struct listener {
 	int64_t concurrency; /* enum conf_concurrency */
 	int64_t start;	     /* enum conf_start */
 	int64_t limit;	     /* connections at once */
+	bool has_sessions;
 	struct pin pin;
 	struct identity identity; /* its own copy */
 	struct socket_owner socket_owner;

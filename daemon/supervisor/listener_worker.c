@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "ipc/connection_log.h"
 #include "ipc/connections.h"
 #include "net/peer.h"
 #include "policy/sources.h"
@@ -93,22 +92,15 @@ listener_on_crash(struct child *child, int status)
 		fallback_note_crash(listener);
 }
 
+/* Of a listener that was removed there is no configuration any more. */
 static void
 listener_log_end(struct listener *listener, const struct child *child,
 		 const struct scoreboard_connection *last, enum close_reason reason)
 {
-	const struct conf_listener *conf = listener->conf;
-	const struct config *config = listener->config;
-	struct connection_log log = {
-		.has_refused = config->log_connections != CONF_LOG_CONNECTIONS_NONE,
-		.has_all = config->log_connections == CONF_LOG_CONNECTIONS_ALL,
-		.rate_per_hour = (uint64_t)config->log_connection_rate,
-	};
 	struct connection_end end = {
-		.kind = !conf_protocol_is_datagram(conf->protocol) ? CONNECTION_STREAM
-			: conf->protocol == CONF_UDP && conf->udp.session_timeout_ms >= 0
-				? CONNECTION_SESSION
-				: CONNECTION_DATAGRAM,
+		.kind = !conf_protocol_is_datagram(listener->protocol) ? CONNECTION_STREAM
+			: listener->has_sessions		       ? CONNECTION_SESSION
+								       : CONNECTION_DATAGRAM,
 		.reason = reason,
 		.opened_ns = last->opened_ns,
 		.bytes_in = last->bytes_in,
@@ -124,7 +116,8 @@ listener_log_end(struct listener *listener, const struct child *child,
 	char peer[PEER_NAME_SIZE];
 	uint64_t left_out;
 
-	if (!connection_log_may(&log, &listener->ends, &child->board->unlogged, reason, &left_out))
+	if (!connection_log_may(&listener->world->connection_log, &listener->ends,
+				&child->board->unlogged, reason, &left_out))
 		return;
 	context.peer = scoreboard_format_peer(last, peer, sizeof(peer));
 	connection_log_write(&context, &end, left_out);

@@ -153,6 +153,11 @@ supervisor_open_log(struct supervisor *supervisor, const struct config *config)
 	log_open(*journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
 		 *journal_fd >= 0 ? *journal_fd : STDERR_FILENO,
 		 config->log_format == CONF_LOG_JSON, (int)config->log_level, "handlerd");
+	supervisor->world.connection_log = (struct connection_log){
+		.has_refused = config->log_connections != CONF_LOG_CONNECTIONS_NONE,
+		.has_all = config->log_connections == CONF_LOG_CONNECTIONS_ALL,
+		.rate_per_hour = (uint64_t)config->log_connection_rate,
+	};
 	supervisor->world.log_level = 0;
 	serve_tell_log_level(supervisor, (uint32_t)config->log_level);
 }

@@ -84,6 +84,7 @@ static const struct state_field listener_fields[] = {
 	STATE_ROW_BOOL(struct listener, "wants_back", wants_back),
 	STATE_ROW_BOOL(struct listener, "is_paused", is_paused),
 	STATE_ROW_NUMBER(struct listener, "limit", limit, 0, UINT32_MAX),
+	STATE_ROW_BOOL(struct listener, "has_sessions", has_sessions),
 	STATE_ROW_NUMBER(struct listener, "stalled_since_ns", stall.since_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct listener, "stall_taken", stall.taken, INT64_MIN, INT64_MAX),
 	STATE_ROW_BOOL(struct listener, "is_stalled", stall.is_stalled),

@@ -187,6 +187,22 @@ def test_a_removed_listener_leaves_when_its_last_connection_has_ended(start, ins
     daemon.log.wait("'two' is gone")
 
 
+@pytest.mark.parametrize("is_upgraded", [False, True])
+def test_a_removed_listener_whose_worker_dies_takes_nobody_with_it(start, installed, is_upgraded):
+    top = {"log": {"connections": "all"}}
+    daemon = start(listener("one", "echo"), listener("two", "sys_version1"), top=top)
+    client = daemon.connect("two")
+    assert client.ask("a") == "version 1"
+    killed = daemon.worker("two")
+    assert daemon.reload(config(listener("one", "echo"), **top))
+    assert not is_upgraded or upgrade(daemon)
+    os.kill(killed, signal.SIGKILL)
+    assert client.is_at_end()
+    daemon.log.wait("'two' is gone")
+    daemon.log.wait(r"'two' #\d+ 127\.0\.0\.1:\d+: connection ended: crash")
+    assert echoes(daemon, "one")
+
+
 def test_sigterm_afterwards_drains(start, installed):
     daemon = start(listener("v", "sys_version1"))
     client = daemon.connect()
