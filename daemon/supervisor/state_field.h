@@ -73,6 +73,7 @@ struct state_table {
 	const char *what; /* as messages call it */
 };
 
+/* In state_tables.c. */
 extern const struct state_table state_supervisor_table, state_origin_table, state_pin_table,
 	state_identity_table, state_listener_table, state_socket_table, state_address_table,
 	state_child_table, state_backoff_table, state_report_entry_table, state_conf_origin_table,
