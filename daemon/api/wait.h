@@ -70,7 +70,7 @@ int wait_until(struct hd_request *req, int64_t until_ns);
 /* Has the flow used up its share of system calls that did not wait, others get their turn. */
 void wait_spend(struct hd_request *req);
 
-/* For flows that may block: threads, children, serial. */
+/* For flows that may block: threads, children, serial. In wait_blocking.c. */
 extern const struct waiter_ops waiter_blocking;
 
 #endif
