@@ -1,21 +1,17 @@
 /*
- * request.c - a flow's connection: opening, closing, cancelling, and what a handler may ask of it.
+ * request.c - a flow's connection: opening, closing, and which errors were its own.
  */
 #include "api/request.h"
 
 #include <errno.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "api/mailbox.h"
 #include "api/reply.h"
 #include "api/server.h"
-#include "api/stream.h"
 #include "api/wait.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -327,138 +323,6 @@ request_free_memory(struct hd_request *req)
 		chunk = next;
 	}
 	req->chunks = NULL;
-}
-
-bool
-request_is_fresh(const struct hd_request *req)
-{
-	return atomic_load(&req->is_silent) && clock_now_ns() - req->opened_ns < REQUEST_FRESH_NS;
-}
-
-/* The first cause stays. */
-static void
-request_set_reason(struct hd_request *req, enum close_reason reason)
-{
-	uint32_t none = CLOSE_NONE;
-
-	if (atomic_compare_exchange_strong(&req->reason, &none, (uint32_t)reason) &&
-	    req->slot != NULL)
-		atomic_store_explicit(&req->slot->reason, (uint16_t)reason, memory_order_relaxed);
-}
-
-void
-request_cancel_here(struct hd_request *req)
-{
-	int fd = atomic_load(&req->fd);
-
-	if (fd < 0)
-		return;
-	request_set_reason(req, CLOSE_DRAIN);
-	atomic_store(&req->is_cancelled, true);
-	req->server->waiter->interrupt(req);
-	if (req->kind == REQUEST_STREAM)
-		(void)shutdown(fd, SHUT_RDWR);
-}
-
-bool
-request_end_here(struct hd_request *req, enum close_reason reason)
-{
-	if (atomic_load(&req->fd) < 0)
-		return false;
-	request_set_reason(req, reason);
-	request_cancel_here(req);
-	return true;
-}
-
-/* What the kernel has carried for a TCP connection, both ways; false: it does not tell. */
-static bool
-request_ask_passed(int fd, uint64_t *ret)
-{
-	struct tcp_info info = {0};
-	socklen_t length = sizeof(info);
-
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
-	    length < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(uint64_t))
-		return false;
-	*ret = info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_bytes_received;
-	return true;
-}
-
-void
-request_note_raw(struct hd_request *req)
-{
-	uint64_t passed = 0;
-
-	if (req->kind == REQUEST_STREAM && req->server->tell_ns > 0 &&
-	    request_ask_passed(req->fd, &passed))
-		atomic_store(&req->passed, passed);
-	atomic_store(&req->is_raw, true);
-}
-
-bool
-request_is_spared(struct hd_request *req, enum close_reason reason)
-{
-	int fd = atomic_load(&req->fd), bytes = 0;
-	uint64_t passed = 0;
-
-	if (fd < 0 || req->kind != REQUEST_STREAM)
-		return false;
-	/* what it has not taken was told by its flow, right now */
-	if (reason == CLOSE_SEND)
-		return false;
-	/* it has come, and the handler is about to read it */
-	if (ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 &&
-	    (reason == CLOSE_FIRST_BYTE || req->slot == NULL ||
-	     (atomic_load_explicit(&req->slot->waits, memory_order_relaxed) &
-	      SCOREBOARD_WAITS_INPUT) != 0))
-		return true;
-	if (!atomic_load(&req->is_raw))
-		return false;
-	/* of a Unix socket there is no way to know */
-	if (!request_ask_passed(fd, &passed))
-		return true;
-	return atomic_exchange(&req->passed, passed) != passed;
-}
-
-void
-request_cancel(struct hd_request *req)
-{
-	(void)pthread_mutex_lock(&req->lock);
-	request_cancel_here(req);
-	(void)pthread_mutex_unlock(&req->lock);
-}
-
-void
-request_cancel_idle_here(struct hd_request *req)
-{
-	int fd = atomic_load(&req->fd);
-	int readable = 0;
-
-	if (fd < 0)
-		return;
-	if (req->kind != REQUEST_STREAM) {
-		/* the peer's next datagram begins anew, with the next worker */
-		if (req->mailbox != NULL)
-			mailbox_close(req->mailbox);
-		return;
-	}
-	if (!atomic_load(&req->is_idle) || atomic_load(&req->has_partial))
-		return;
-	if (request_is_fresh(req))
-		return;
-	/* what has arrived is a message that the handler is about to read */
-	if (ioctl(fd, FIONREAD, &readable) == 0 && readable > 0)
-		return;
-	atomic_store(&req->is_shut_read, true);
-	(void)shutdown(fd, SHUT_RD);
-}
-
-void
-request_cancel_idle(struct hd_request *req)
-{
-	(void)pthread_mutex_lock(&req->lock);
-	request_cancel_idle_here(req);
-	(void)pthread_mutex_unlock(&req->lock);
 }
 
 static unsigned

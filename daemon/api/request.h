@@ -166,7 +166,8 @@ void request_give_memory(struct hd_request *req, size_t size);
 /* Frees what hd_alloc gave. */
 void request_free_memory(struct hd_request *req);
 
-/* From another flow: every wait ends with -ECANCELED, now and later. */
+/* From another flow: every wait ends with -ECANCELED, now and later. In request_cancel.c, as what
+ * follows. */
 void request_cancel(struct hd_request *req);
 /* The same from a signal handler on the owner's thread. */
 void request_cancel_here(struct hd_request *req);
@@ -189,7 +190,7 @@ void request_cancel_idle_here(struct hd_request *req);
 /* Whether the client has connected less than REQUEST_FRESH_NS ago and has sent nothing yet. */
 bool request_is_fresh(const struct hd_request *req);
 
-/* Remembers that the connection itself produced this error, and returns it. */
+/* Remembers that the connection itself produced this error, and returns it. In request.c. */
 int request_note_error(struct hd_request *req, int error);
 /* Whether a handler that returns this error only tells how its connection ended. */
 bool request_is_reason(const struct hd_request *req, int error);
