@@ -14,9 +14,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
-#include "base/text.h"
-#include "policy/sensor.h"
 
 /* A worker ends itself 1 s after the drain deadline; one that does not is killed a little later. */
 #define CHILD_GRACE_NS (CLOCK_NS_PER_S + 200 * CLOCK_NS_PER_MS)
@@ -24,72 +21,6 @@
 #define CHILD_STUCK_NS (3 * CLOCK_NS_PER_S)
 /* Until it is looked whether there is room for a process again. */
 #define CHILD_SHORTAGE_MS 100
-/* What a worker may say of itself. */
-#define CHILD_MOST_FAILURES 100
-#define CHILD_VERSION_SIZE 64
-
-/* What a worker says is text from a process that handlers run in: bounded, and escaped by the log.
- */
-static void
-child_note_failure(struct child *child, struct buf_reader *payload)
-{
-	uint32_t stage = buf_read_u32(payload);
-	CLEANUP_FREE char *file = buf_read_text(payload);
-	uint32_t line = buf_read_u32(payload);
-	CLEANUP_FREE char *text = buf_read_text(payload);
-
-	if (text == NULL || child->failures.count >= CHILD_MOST_FAILURES)
-		return;
-	if (file != NULL) {
-		report_error(&child->failures, file, line, "%s", text);
-	} else {
-		report_error(&child->failures, NULL, 0, "worker of '%s' (handler '%s'): %s",
-			     child->name, child->handler, text);
-	}
-	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION ||
-	    stage == PROTOCOL_STAGE_SANDBOX)
-		child->is_refusal = true;
-}
-
-static void
-child_note_version(struct child *child, struct buf_reader *payload)
-{
-	CLEANUP_FREE char *version = buf_read_text(payload);
-	char escaped[CHILD_VERSION_SIZE];
-
-	free(child->version);
-	child->version = NULL;
-	if (version == NULL)
-		return;
-	(void)text_escape(version, strlen(version), escaped, sizeof(escaped));
-	child->version = memory_text(escaped);
-}
-
-/* However much it says: a flood of reports would drive out those that are there. */
-static void
-child_note_sensed(struct child *child, struct buf_reader *payload)
-{
-	uint64_t hi = buf_read_u64(payload), lo = buf_read_u64(payload);
-	int64_t now_ns = clock_now_ns();
-
-	if (now_ns - child->sensed_ns >= CLOCK_NS_PER_S) {
-		child->sensed_ns = now_ns;
-		child->sensed = 0;
-	}
-	if (!payload->is_bad && child->sensed++ < SENSOR_MOST_REPORTS &&
-	    child->owner->on_sensed != NULL)
-		child->owner->on_sensed(child, hi, lo);
-}
-
-static void
-child_note_confined(struct child *child, struct buf_reader *payload)
-{
-	uint32_t state = buf_read_u32(payload);
-	uint32_t error = buf_read_u32(payload);
-
-	if (state == PROTOCOL_UNREPORTED && child->owner->on_unreported != NULL)
-		child->owner->on_unreported(child, (int)error);
-}
 
 static void
 child_on_refusal(struct process *process, const struct refusal *refusal)
@@ -98,46 +29,6 @@ child_on_refusal(struct process *process, const struct refusal *refusal)
 
 	if (child->owner->on_refusal != NULL)
 		child->owner->on_refusal(child, refusal);
-}
-
-static void
-child_on_message(struct process *process, struct channel_message *message)
-{
-	struct child *child = CONTAINER_OF(process, struct child, process);
-
-	switch (message->type) {
-	case PROTOCOL_READY:
-		child_note_version(child, &message->payload);
-		child_handle(child, CHILD_SAID_READY);
-		break;
-	case PROTOCOL_FAILED:
-		child_note_failure(child, &message->payload);
-		child_handle(child, CHILD_SAID_FAILED);
-		break;
-	case PROTOCOL_CRASHED:
-		child->owner->on_crash(child, (int)buf_read_u32(&message->payload));
-		break;
-	case PROTOCOL_KILLED:
-		child->owner->on_killed(child, buf_read_u64(&message->payload));
-		break;
-	case PROTOCOL_SENSED:
-		child_note_sensed(child, &message->payload);
-		break;
-	case PROTOCOL_QUIET:
-		child_handle(child, CHILD_SAID_QUIET);
-		break;
-	case PROTOCOL_IDLE:
-		child_handle(child, CHILD_SAID_IDLE);
-		break;
-	case PROTOCOL_CONFINED:
-		child_note_confined(child, &message->payload);
-		break;
-	case PROTOCOL_STUCK:
-		child->stuck_ns = clock_now_ns();
-		break;
-	default:
-		break;
-	}
 }
 
 static void
@@ -163,6 +54,15 @@ child_on_timer(struct loop_timer *timer)
 	child_handle(child, is_rest ? CHILD_REST : CHILD_TIMER);
 }
 
+static void
+child_set_callbacks(struct child *child)
+{
+	child->timer.on_timer = child_on_timer;
+	child->process.on_message = child_hear;
+	child->process.on_death = child_on_death;
+	child->process.on_refusal = child_on_refusal;
+}
+
 static int
 child_execute(struct child *child)
 {
@@ -171,12 +71,13 @@ child_execute(struct child *child)
 	child->was_ready = child->is_quiet = child->is_timeout = false;
 	child->stuck_ns = 0;
 	child->has_accepted = child->is_retiring = child->is_pausing = false;
-	child->process.on_message = child_on_message;
-	child->process.on_death = child_on_death;
-	child->process.on_refusal = child_on_refusal;
+	child_set_callbacks(child);
 	r = child->owner->start(child, child->generation);
 	if (r >= 0)
 		loop_arm(child->loop, &child->timer, clock_deadline_ns(child->start_timeout_ms));
+	else
+		report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s",
+			     child->name, strerror(-r));
 	return r;
 }
 
@@ -215,6 +116,18 @@ child_wait_shortage(struct child *child)
 	loop_arm(child->loop, &child->timer, clock_deadline_ns(CHILD_SHORTAGE_MS));
 }
 
+/* What the worker has said before it died is told, and forgotten. */
+static void
+child_log_failures(struct child *child, int level)
+{
+	for (size_t i = 0; i < child->failures.count; i++) {
+		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
+
+		log_write(level, NULL, "%s", sentence);
+	}
+	report_free(&child->failures);
+}
+
 /* The worker is dead and must be followed by another: now, or after a pause. */
 static void
 child_replace(struct child *child)
@@ -236,12 +149,7 @@ child_replace(struct child *child)
 	else
 		(void)snprintf(when, sizeof(when), "%s%s", what,
 			       child->is_on_demand ? "" : " at once");
-	for (size_t i = 0; i < child->failures.count; i++) {
-		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
-
-		log_error("%s", sentence);
-	}
-	report_free(&child->failures);
+	child_log_failures(child, LOG_LEVEL_ERROR);
 	death_log(child, child->is_timeout ? LOG_EVENT_HANDLER_STUCK : LOG_EVENT_WORKER_CRASHED,
 		  when);
 	loop_arm(child->loop, &child->timer, now_ns + delay_ns);
@@ -298,8 +206,6 @@ child_restart(struct child *child)
 
 	if (r >= 0)
 		return;
-	report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s", child->name,
-		     strerror(-r));
 	child->shortage = child_is_shortage(r) ? r : 0;
 	child_handle(child, CHILD_DIED);
 }
@@ -339,12 +245,7 @@ child_end(struct child *child)
 	child->is_quiet = true;
 	if (!WIFEXITED(child->last_status) || WEXITSTATUS(child->last_status) != 0)
 		death_log(child, LOG_EVENT_WORKER_LOST, "its connections are lost");
-	for (size_t i = 0; i < child->failures.count; i++) {
-		CLEANUP_FREE char *sentence = report_sentence(&child->failures.entries[i]);
-
-		log_warning("%s", sentence);
-	}
-	report_free(&child->failures);
+	child_log_failures(child, LOG_LEVEL_WARNING);
 }
 
 static void
@@ -421,17 +322,10 @@ child_handle(struct child *child, enum child_event event)
 void
 child_start(struct child *child, uint32_t generation)
 {
-	int r;
-
 	child->state = CHILD_STARTING;
 	child->generation = generation;
-	child->timer.on_timer = child_on_timer;
-	r = child_execute(child);
-	if (r >= 0)
-		return;
-	child->state = CHILD_FAILED;
-	report_error(&child->failures, NULL, 0, "worker of '%s' cannot be started: %s", child->name,
-		     strerror(-r));
+	if (child_execute(child) < 0)
+		child->state = CHILD_FAILED;
 }
 
 bool
@@ -448,10 +342,7 @@ child_attach(struct child *child)
 	int r = 0;
 
 	child->timer.is_armed = false;
-	child->timer.on_timer = child_on_timer;
-	child->process.on_message = child_on_message;
-	child->process.on_death = child_on_death;
-	child->process.on_refusal = child_on_refusal;
+	child_set_callbacks(child);
 	if (is_armed)
 		loop_arm(child->loop, &child->timer, child->timer.when_ns);
 	if (child->process.pid != 0)

@@ -173,6 +173,9 @@ void child_attach(struct child *child);
 
 void child_handle(struct child *child, enum child_event event);
 
+/* A message of its process. In child_says.c. */
+void child_hear(struct process *process, struct channel_message *message);
+
 /* One that serves: accepts, or accepts no more and goes on with what it has; or is asked to end if
  * it has nothing to do, which on_idle tells. In any other state these do nothing. */
 void child_accept(struct child *child);
