@@ -49,8 +49,12 @@ int worker_open_rules(struct worker *worker);
 int worker_open_sensor(struct worker *worker);
 
 /* Maps the scoreboard, and sees to it that a crash is written there. 0 or a negative errno. In
- * serve.c, as what follows. */
+ * ready.c, as what follows. */
 int worker_open_board(struct worker *worker);
+
+/* Everything up to READY, with the callbacks of the loop and of the mode set. False: it cannot
+ * serve, and the supervisor was told why. */
+bool worker_get_ready(struct worker *worker);
 
 /* From the settings, in mode.c: how it serves, and with which numbers. */
 void worker_choose_mode(struct worker *worker);
@@ -61,7 +65,7 @@ int worker_open_admission(struct worker *worker);
 /* What older generations serve counts for its source, once their scoreboards are there. */
 void worker_count_older(struct worker *worker);
 
-/* Serves until drained; returns the exit status. */
+/* Serves until drained; returns the exit status. In serve.c. */
 int worker_serve(struct worker *worker);
 
 /* Sends what the handler says of itself. In describe.c. */
