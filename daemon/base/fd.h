@@ -19,6 +19,10 @@ int fd_sealed_memfd(const char *name, const void *data, size_t size);
 /* A zeroed shared memory file whose size is sealed (its content is not), close-on-exec. */
 int fd_shared_memfd(const char *name, size_t size);
 
+/* Maps one to read and write, as a whole. -EBADF: it has another size; what is shorter would be a
+ * SIGBUS. 0 or another negative errno. */
+int fd_map_shared(int fd, size_t size, void **ret);
+
 /* A second descriptor of a memory file, which can only be read, for workers; close-on-exec. Or a
  * negative errno. */
 int fd_open_for_reading(int fd);

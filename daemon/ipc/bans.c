@@ -105,18 +105,12 @@ bans_format_key(const struct bans_key *key, char *buf, size_t size)
 int
 bans_reopen(int fd, struct bans_page **ret)
 {
-	struct stat st;
-	void *page;
+	void *page = NULL;
+	int r = fd_map_shared(fd, sizeof(struct bans_page), &page);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size != sizeof(struct bans_page))
-		return -EBADF;
-	page = mmap(NULL, sizeof(struct bans_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		return -errno;
-	*ret = page;
-	return 0;
+	if (r >= 0)
+		*ret = page;
+	return r;
 }
 
 int

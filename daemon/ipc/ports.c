@@ -17,18 +17,12 @@
 int
 ports_reopen(int fd, struct port_page **ret)
 {
-	struct stat st;
-	void *page;
+	void *page = NULL;
+	int r = fd_map_shared(fd, sizeof(struct port_page), &page);
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size != sizeof(struct port_page))
-		return -EBADF;
-	page = mmap(NULL, sizeof(struct port_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		return -errno;
-	*ret = page;
-	return 0;
+	if (r >= 0)
+		*ret = page;
+	return r;
 }
 
 int

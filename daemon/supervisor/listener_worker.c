@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -37,18 +36,11 @@ listener_close_files(struct child *child)
 int
 listener_map_board(struct child *child, int fd, size_t slots, uint32_t sets)
 {
-	size_t size = sources_board_size(slots, sets);
-	struct stat st;
-	void *board;
+	void *board = NULL;
+	int r = fd_map_shared(fd, sources_board_size(slots, sets), &board);
 
-	/* what is shorter would be a SIGBUS */
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size < 0 || (size_t)st.st_size != size)
-		return -EBADF;
-	board = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (board == MAP_FAILED)
-		return -errno;
+	if (r < 0)
+		return r;
 	child->board = board;
 	child->board_slots = slots;
 	child->board_sets = sets;

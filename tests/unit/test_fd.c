@@ -67,6 +67,25 @@ START_TEST(shared_memfd_is_zeroed_writable_and_of_one_size)
 }
 END_TEST
 
+START_TEST(shared_memfd_is_mapped_whole_or_not_at_all)
+{
+	int fd = fd_shared_memfd("test", 10000);
+	void *memory = NULL;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fd_map_shared(fd, 9999, &memory), -EBADF);
+	ck_assert_int_eq(fd_map_shared(fd, 10001, &memory), -EBADF);
+	ck_assert_int_eq(fd_map_shared(-1, 10000, &memory), -EBADF);
+	ck_assert_ptr_null(memory);
+	ck_assert_int_eq(fd_map_shared(fd, 10000, &memory), 0);
+	ck_assert_int_eq(pwrite(fd, "x", 1, 9999), 1);
+	ck_assert_int_eq(((char *)memory)[9999], 'x');
+	((char *)memory)[0] = 'y';
+	(void)munmap(memory, 10000);
+	(void)close(fd);
+}
+END_TEST
+
 START_TEST(read_is_whole_or_tells_that_there_is_not_enough)
 {
 	char buf[16] = "";
@@ -115,6 +134,7 @@ main(void)
 	tcase_add_test(cases, sealed_memfd_cannot_be_changed_in_any_way);
 	tcase_add_test(cases, empty_sealed_memfd_is_a_file_too);
 	tcase_add_test(cases, shared_memfd_is_zeroed_writable_and_of_one_size);
+	tcase_add_test(cases, shared_memfd_is_mapped_whole_or_not_at_all);
 	tcase_add_test(cases, read_is_whole_or_tells_that_there_is_not_enough);
 	tcase_add_test(cases, event_is_raised_and_cleared_without_waiting);
 	return unit_run("fd", cases);
