@@ -139,6 +139,26 @@ concurrency_look_at_rest(struct concurrency *mode)
 }
 
 void
+concurrency_cancel(struct concurrency *mode)
+{
+	if (mode->ops->cancel != NULL)
+		mode->ops->cancel(mode);
+}
+
+void
+concurrency_stop(struct concurrency *mode)
+{
+	if (mode->ops->stop != NULL)
+		mode->ops->stop(mode);
+}
+
+void
+concurrency_service(struct concurrency *mode)
+{
+	mode->server->handler.descriptor.service_actions(mode->server);
+}
+
+void
 concurrency_report_quiet(struct concurrency *mode)
 {
 	if (mode->was_quiet)

@@ -39,7 +39,8 @@ struct concurrency_ops {
 	/* No flow accepts any more; those that serve go on. A second call reminds forked children.
 	 */
 	void (*drain)(struct concurrency *mode);
-	/* The deadline: every wait of every handler ends. */
+	/* The deadline: every wait of every handler ends. NULL: it does by the requests' own
+	 * cancellation. */
 	void (*cancel)(struct concurrency *mode);
 	/* Ends the connection with this id. Returns whether it is being served here. */
 	bool (*kill)(struct concurrency *mode, uint64_t id);
@@ -47,7 +48,7 @@ struct concurrency_ops {
 	enum concurrency_rest (*rest)(struct concurrency *mode);
 	/* Calls the handler's service_actions, or leaves it for the next time. */
 	void (*service)(struct concurrency *mode);
-	/* Ends what would outlive this process. */
+	/* Ends what would outlive this process. NULL: nothing does; threads end with it. */
 	void (*stop)(struct concurrency *mode);
 };
 
@@ -139,6 +140,13 @@ concurrency_is_paused(const struct concurrency *mode)
 {
 	return atomic_load(&mode->board->is_paused) != 0;
 }
+
+/* At the deadline, and at the end: what the mode does then, if anything. */
+void concurrency_cancel(struct concurrency *mode);
+void concurrency_stop(struct concurrency *mode);
+
+/* Calls the handler's service_actions right here. */
+void concurrency_service(struct concurrency *mode);
 
 /* Tell the worker, once. */
 void concurrency_report_quiet(struct concurrency *mode);

@@ -82,7 +82,7 @@ fiber_thread_take_inbox(struct fiber_thread *thread)
 	(void)pthread_mutex_unlock(&thread->inbox_lock);
 	thread->is_called = true;
 	if (atomic_exchange(&fibers->is_service_due, false))
-		fibers->mode->server->handler.descriptor.service_actions(fibers->mode->server);
+		concurrency_service(fibers->mode);
 }
 
 static void

@@ -207,11 +207,10 @@ fibers_rest(struct concurrency *mode)
 static void
 fibers_service(struct concurrency *mode)
 {
-	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
 	struct fibers *fibers = mode->state;
 
-	if ((descriptor->flags & HD_THREADS) != 0) {
-		descriptor->service_actions(mode->server);
+	if ((mode->server->handler.descriptor.flags & HD_THREADS) != 0) {
+		concurrency_service(mode);
 		return;
 	}
 	/* only the thread that runs its fibers may call it */
@@ -219,27 +218,11 @@ fibers_service(struct concurrency *mode)
 	fiber_thread_call(&fibers->threads[0]);
 }
 
-/* Waits end by the requests' own cancellation. */
-static void
-fibers_cancel(struct concurrency *mode)
-{
-	(void)mode;
-}
-
-/* Threads end with the process. */
-static void
-fibers_stop(struct concurrency *mode)
-{
-	(void)mode;
-}
-
 const struct concurrency_ops concurrency_fibers = {
 	.waiter = &waiter_fibers,
 	.prepare = fibers_prepare,
 	.drain = fibers_drain,
-	.cancel = fibers_cancel,
 	.kill = fibers_kill,
 	.rest = fibers_rest,
 	.service = fibers_service,
-	.stop = fibers_stop,
 };

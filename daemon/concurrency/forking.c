@@ -460,12 +460,6 @@ forking_cancel(struct concurrency *mode)
 }
 
 static void
-forking_service(struct concurrency *mode)
-{
-	mode->server->handler.descriptor.service_actions(mode->server);
-}
-
-static void
 forking_stop(struct concurrency *mode)
 {
 	if (mode->state != NULL)
@@ -479,6 +473,6 @@ const struct concurrency_ops concurrency_forking = {
 	.cancel = forking_cancel,
 	.kill = forking_kill,
 	.rest = forking_rest,
-	.service = forking_service,
+	.service = concurrency_service,
 	.stop = forking_stop,
 };

@@ -26,38 +26,23 @@ serial_prepare(struct concurrency *mode)
 }
 
 static void
-serial_cancel(struct concurrency *mode)
-{
-	(void)mode;
-}
-
-static void
 serial_service(struct concurrency *mode)
 {
-	const struct hd_handler *descriptor = &mode->server->handler.descriptor;
-	bool is_thread_safe = (descriptor->flags & HD_THREADS) != 0;
+	bool is_thread_safe = (mode->server->handler.descriptor.flags & HD_THREADS) != 0;
 
 	/* busy: the next time will do */
 	if (!is_thread_safe && pthread_mutex_trylock(&serial_entry_lock) != 0)
 		return;
-	descriptor->service_actions(mode->server);
+	concurrency_service(mode);
 	if (!is_thread_safe)
 		(void)pthread_mutex_unlock(&serial_entry_lock);
-}
-
-static void
-serial_stop(struct concurrency *mode)
-{
-	(void)mode;
 }
 
 const struct concurrency_ops concurrency_serial = {
 	.waiter = &waiter_blocking,
 	.prepare = serial_prepare,
 	.drain = pool_drain,
-	.cancel = serial_cancel,
 	.kill = pool_kill,
 	.rest = pool_rest,
 	.service = serial_service,
-	.stop = serial_stop,
 };

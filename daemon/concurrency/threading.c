@@ -14,33 +14,11 @@ threading_prepare(struct concurrency *mode)
 		     : pool_prepare(mode, mode->is_once ? 1 : mode->limit, mode->min_threads, NULL);
 }
 
-/* Waits end by the requests' own cancellation. */
-static void
-threading_cancel(struct concurrency *mode)
-{
-	(void)mode;
-}
-
-static void
-threading_service(struct concurrency *mode)
-{
-	mode->server->handler.descriptor.service_actions(mode->server);
-}
-
-/* Threads end with the process. */
-static void
-threading_stop(struct concurrency *mode)
-{
-	(void)mode;
-}
-
 const struct concurrency_ops concurrency_threading = {
 	.waiter = &waiter_blocking,
 	.prepare = threading_prepare,
 	.drain = pool_drain,
-	.cancel = threading_cancel,
 	.kill = pool_kill,
 	.rest = pool_rest,
-	.service = threading_service,
-	.stop = threading_stop,
+	.service = concurrency_service,
 };

@@ -211,7 +211,7 @@ worker_get_ready(struct worker *worker)
 	if (r < 0) {
 		worker_send_failure(worker, PROTOCOL_STAGE_SERVE,
 				    "cannot make its threads or children: %s", strerror(-r));
-		worker->mode.ops->stop(&worker->mode);
+		concurrency_stop(&worker->mode);
 	}
 	return r >= 0;
 }

@@ -41,7 +41,7 @@ serve_send(const struct worker *worker, enum protocol_type type)
 static _Noreturn void
 serve_end_at_once(struct worker *worker, int status)
 {
-	worker->mode.ops->stop(&worker->mode);
+	concurrency_stop(&worker->mode);
 	log_flush();
 	_exit(status);
 }
@@ -71,7 +71,7 @@ serve_on_deadline(struct loop_timer *timer)
 	worker->is_cancelled = true;
 	serve_log_cut(worker, "as the drain deadline has come");
 	server_cancel_requests(&worker->server);
-	worker->mode.ops->cancel(&worker->mode);
+	concurrency_cancel(&worker->mode);
 	loop_arm(&worker->loop, &worker->deadline, clock_now_ns() + SERVE_GRACE_NS);
 }
 

@@ -96,7 +96,7 @@ drain_and_cancel(void)
 	/* what is in the middle of something goes on until the deadline */
 	ck_assert_int_eq(empties, 0);
 	server_cancel_requests(&server);
-	mode.ops->cancel(&mode);
+	concurrency_cancel(&mode);
 }
 
 START_TEST(busy_connection_ends_at_the_deadline)
@@ -280,9 +280,9 @@ START_TEST(stop_leaves_no_child_behind)
 	mode.ops = &concurrency_forking;
 	server.waiter = mode.ops->waiter;
 	/* also before anything was prepared */
-	mode.ops->stop(&mode);
+	concurrency_stop(&mode);
 	ck_assert_int_eq(mode.ops->prepare(&mode), 0);
-	mode.ops->stop(&mode);
+	concurrency_stop(&mode);
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_gt(waitpid(-1, &status, 0), 0);
 		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);

@@ -124,7 +124,7 @@ try_to_prepare(int i, long number)
 	if (r < 0)
 		_exit(r == -ENOMEM || r == -EAGAIN ? FINDING_REFUSED : 1);
 	/* what failed was nothing that it needs */
-	mode.ops->stop(&mode);
+	concurrency_stop(&mode);
 	_exit(FINDING_SERVED);
 }
 
