@@ -82,6 +82,13 @@ setting_format_thousandths(int64_t number, char *buf, size_t size)
 		(void)snprintf(buf, size, "%s%" PRId64 ".%03" PRId64, sign, whole, rest);
 }
 
+/* A number of the row as its text is read: "none" is the same for all. */
+static int64_t
+setting_as_parsed(const struct setting *row, int64_t number)
+{
+	return (row->flags & SETTING_OR_NONE) != 0 && number == row->none ? PARSE_NONE : number;
+}
+
 const char *
 setting_format(const struct setting *row, int64_t number, char *buf, size_t size)
 {
@@ -91,23 +98,15 @@ setting_format(const struct setting *row, int64_t number, char *buf, size_t size
 	}
 	switch (row->type) {
 	case SETTING_DURATION:
-		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
-			number = PARSE_NONE;
-		return parse_format_duration(number, buf, size);
+		return parse_format_duration(setting_as_parsed(row, number), buf, size);
 	case SETTING_SIZE:
 		return parse_format_size((uint64_t)number, buf, size);
 	case SETTING_BYTE_RATE:
-		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
-			number = PARSE_NONE;
-		return parse_format_byte_rate(number, buf, size);
+		return parse_format_byte_rate(setting_as_parsed(row, number), buf, size);
 	case SETTING_PERCENT:
-		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
-			number = PARSE_NONE;
-		return parse_format_percent(number, buf, size);
+		return parse_format_percent(setting_as_parsed(row, number), buf, size);
 	case SETTING_RATE:
-		if ((row->flags & SETTING_OR_NONE) != 0 && number == row->none)
-			number = PARSE_NONE;
-		return parse_format_rate(number, buf, size);
+		return parse_format_rate(setting_as_parsed(row, number), buf, size);
 	case SETTING_CHOICE:
 		(void)snprintf(buf, size, "%s", row->choices[number - row->first_choice]);
 		return buf;
