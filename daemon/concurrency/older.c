@@ -18,6 +18,8 @@ int
 older_open(struct older *older, int vacancy_fd, int first_fd, const uint32_t *slot_counts,
 	   const uint32_t *set_counts, size_t count)
 {
+	bool is_over = true;
+
 	older->vacancy_fd = vacancy_fd;
 	older->boards = calloc(count + 1, sizeof(*older->boards));
 	older->tables = calloc(count + 1, sizeof(*older->tables));
@@ -36,8 +38,10 @@ older_open(struct older *older, int vacancy_fd, int first_fd, const uint32_t *sl
 			.board = board,
 			.slot_count = slot_counts[i],
 		};
+		/* without slots: what is left of the rates of workers that are gone */
+		is_over = is_over && slot_counts[i] == 0;
 	}
-	atomic_store(&older->is_over, count == 0);
+	atomic_store(&older->is_over, is_over);
 	return 0;
 }
 

@@ -344,17 +344,59 @@ sources_bucket(const struct sources *sources, uint32_t place)
 	return &sources->shared->places[place - 1].full_ns;
 }
 
-bool
-sources_are_full(const struct sources *sources, int64_t now_ns)
+int64_t
+sources_bound(int64_t full_ns, const struct bucket_rate *rate, int64_t now_ns)
 {
-	const struct sources_shared *shared = sources->shared;
-	size_t count = (size_t)sources->sets * SOURCES_WAYS;
+	if (rate->interval_ns == 0 || full_ns <= now_ns)
+		return 0;
+	return full_ns - now_ns < rate->whole_ns ? full_ns : now_ns + rate->whole_ns;
+}
 
-	if (atomic_load_explicit(&shared->full_ns, memory_order_relaxed) > now_ns)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		if (atomic_load_explicit(&shared->places[i].full_ns, memory_order_relaxed) > now_ns)
-			return false;
+/* In the place of its source, or else in the one that is full soonest, if that is sooner. Somebody
+ * may look meanwhile: a place that changes hands is free in between. */
+static void
+sources_keep_one(struct sources_place *set, uint64_t tag, int64_t full_ns)
+{
+	struct sources_place *best = NULL;
+	int64_t best_ns = full_ns;
+
+	for (size_t i = 0; i < SOURCES_WAYS; i++) {
+		uint64_t holder = atomic_load_explicit(&set[i].holder, memory_order_relaxed);
+		int64_t other_ns = holder == 0 ? INT64_MIN : atomic_load(&set[i].full_ns);
+
+		if (holder >> SOURCES_COUNT_BITS == tag) {
+			if (full_ns > other_ns)
+				atomic_store(&set[i].full_ns, full_ns);
+			return;
+		}
+		if (other_ns < best_ns) {
+			best = &set[i];
+			best_ns = other_ns;
+		}
 	}
-	return true;
+	if (best == NULL)
+		return;
+	atomic_store(&best->holder, 0);
+	atomic_store(&best->full_ns, full_ns);
+	atomic_store(&best->holder, tag << SOURCES_COUNT_BITS);
+}
+
+int64_t
+sources_keep(const struct sources *kept, uint32_t first, const struct sources_place *places,
+	     uint32_t count, const struct bucket_rate *rate, int64_t now_ns)
+{
+	struct sources_place *set = &kept->shared->places[(size_t)first * SOURCES_WAYS];
+	int64_t last_ns = 0;
+
+	for (size_t i = 0; i < (size_t)count * SOURCES_WAYS; i++) {
+		uint64_t tag = atomic_load(&places[i].holder) >> SOURCES_COUNT_BITS;
+		int64_t full_ns = sources_bound(atomic_load(&places[i].full_ns), rate, now_ns);
+
+		/* one that is free, or was being filled, has no tag */
+		if (tag == 0 || full_ns == 0)
+			continue;
+		sources_keep_one(set + (i - i % SOURCES_WAYS), tag, full_ns);
+		last_ns = full_ns > last_ns ? full_ns : last_ns;
+	}
+	return last_ns;
 }

@@ -113,7 +113,15 @@ struct sources_view {
  */
 struct sources_view sources_look(const struct sources *sources, uint64_t hash);
 
-/* Whether every bucket is full: the table could go, and nobody would gain by it. For the same. */
-bool sources_are_full(const struct sources *sources, int64_t now_ns);
+/* A bucket as it may be kept when its worker is gone, whatever that has left: full, or at most
+ * empty. 0: full. */
+int64_t sources_bound(int64_t full_ns, const struct bucket_rate *rate, int64_t now_ns);
+
+/* Puts the buckets that are not full, of `count` sets of a table from set `first` on, of which
+ * these are the places, into another of the same size, which the caller alone writes to: of two
+ * buckets of one source, the emptier one. Connections are left out. When the last of them is full;
+ * 0: all are. */
+int64_t sources_keep(const struct sources *kept, uint32_t first, const struct sources_place *places,
+		     uint32_t count, const struct bucket_rate *rate, int64_t now_ns);
 
 #endif

@@ -44,6 +44,8 @@ commit_remove(struct supervisor *supervisor, struct listener *listener, int64_t 
 	log_event(LOG_EVENT_REMOVED, listener->name,
 		  "'%s' removed; its connections have until the drain deadline", listener->name);
 	listener_drain(listener, deadline_ns);
+	/* nobody comes after its workers */
+	buckets_close(listener);
 	supervisor->leaving = memory_grow(supervisor->leaving, supervisor->leaving_count,
 					  sizeof(struct listener *));
 	supervisor->leaving[supervisor->leaving_count++] = listener;

@@ -35,6 +35,25 @@ explain_beyond(const struct listener *listener, enum close_reason reason, struct
 	ret->reason = waits ? CLOSE_NONE : reason;
 }
 
+/* Of what several say of one bucket, the emptiest counts. */
+static void
+explain_add_full(int64_t full_ns, int64_t *sum_ns)
+{
+	if (full_ns > *sum_ns)
+		*sum_ns = full_ns;
+}
+
+static void
+explain_add_all(const struct child *child, int64_t *sum_ns)
+{
+	struct sources sources;
+
+	if (child == NULL || child->board == NULL)
+		return;
+	sources = sources_of_board(child->board, child->board_slots, child->board_sets);
+	explain_add_full(atomic_load(&sources.shared->full_ns), sum_ns);
+}
+
 /* Adds what one worker knows of a source. */
 static void
 explain_add_view(const struct child *child, uint64_t hash, struct sources_view *sum)
@@ -47,8 +66,7 @@ explain_add_view(const struct child *child, uint64_t hash, struct sources_view *
 	sources = sources_of_board(child->board, child->board_slots, child->board_sets);
 	view = sources_look(&sources, hash);
 	sum->connections += view.connections;
-	if (view.full_ns > sum->full_ns)
-		sum->full_ns = view.full_ns;
+	explain_add_full(view.full_ns, &sum->full_ns);
 }
 
 static struct sources_view
@@ -71,7 +89,20 @@ explain_look(const struct listener *listener, const struct admission_peer *peer)
 	explain_add_view(listener->current, hash, &sum);
 	for (const struct child *old = listener->old; old != NULL; old = old->next)
 		explain_add_view(old, hash, &sum);
+	explain_add_full(buckets_look(&listener->buckets, hash), &sum.full_ns);
 	return sum;
+}
+
+/* The bucket of all clients together, which each worker has begun where those before it stood. */
+static int64_t
+explain_look_all(const struct listener *listener)
+{
+	int64_t full_ns = buckets_look_all(&listener->buckets);
+
+	explain_add_all(listener->current, &full_ns);
+	for (const struct child *old = listener->old; old != NULL; old = old->next)
+		explain_add_all(old, &full_ns);
+	return full_ns;
 }
 
 /* The tokens that are left of so many. */
@@ -132,19 +163,14 @@ void
 explain_rate(const struct listener *listener, struct explain_row *ret)
 {
 	const struct conf_limits *limits = &listener->conf->limits;
-	const struct child *child = listener->current;
-	int64_t full_ns = 0;
 
 	if (limits->rate == 0) {
 		ret->text = memory_text("there is no limit");
 		return;
 	}
-	if (child != NULL && child->board != NULL)
-		full_ns = atomic_load(
-			&sources_of_board(child->board, child->board_slots, child->board_sets)
-				 .shared->full_ns);
 	explain_set_place(listener, "rate", ret);
-	if (!explain_tokens(limits->rate, limits->rate_burst, full_ns, "the listener", ret))
+	if (!explain_tokens(limits->rate, limits->rate_burst, explain_look_all(listener),
+			    "the listener", ret))
 		explain_beyond(listener, CLOSE_RATE, ret);
 }
 

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "policy/sources.h"
 #include "supervisor/listener.h"
 
 /* So often within idle_exit it is looked whether a worker has done something. */
@@ -112,19 +111,6 @@ demand_measure(const struct child *child, bool *ret_is_busy)
 	return activity;
 }
 
-/* Whether it still counts who came how often: the next worker would begin anew. */
-static bool
-demand_counts_rates(const struct listener *listener, int64_t now_ns)
-{
-	const struct child *child = listener->current;
-	struct sources sources;
-
-	if (listener->conf->limits.rate == 0 && listener->conf->limits.rate_per_source == 0)
-		return false;
-	sources = sources_of_board(child->board, child->board_slots, child->board_sets);
-	return !sources_are_full(&sources, now_ns);
-}
-
 static void
 demand_arm(struct listener *listener, int64_t now_ns)
 {
@@ -150,7 +136,7 @@ demand_on_idle_timer(struct loop_timer *timer)
 	    listener->conf->idle_exit_ms < 0)
 		return;
 	activity = demand_measure(listener->current, &is_busy);
-	if (is_busy || demand_counts_rates(listener, now_ns) || activity != demand->activity)
+	if (is_busy || activity != demand->activity)
 		demand->since_ns = now_ns;
 	demand->activity = activity;
 	if (now_ns - demand->since_ns >= listener->conf->idle_exit_ms * CLOCK_NS_PER_MS) {

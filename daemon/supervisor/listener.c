@@ -54,6 +54,7 @@ listener_make(struct listener_world *world, struct config *config, const struct 
 	listener->pin = PIN_NONE;
 	listener->fallback = FALLBACK_NONE;
 	listener_open_sensor(listener);
+	buckets_open(listener);
 	listener->vacancy_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return listener;
 }
@@ -119,6 +120,8 @@ listener_free(struct listener *listener)
 		listener->old = child->next;
 		listener_free_child(child);
 	}
+	/* the ends of its workers may have added to it */
+	buckets_close(listener);
 	refusal_log_end(&listener->refusals);
 	if (listener->vacancy_fd >= 0)
 		(void)close(listener->vacancy_fd);
@@ -222,6 +225,7 @@ listener_take_over(struct listener *listener, struct listener *replaced, int64_t
 	}
 	scoreboard_add(&listener->totals, &replaced->totals);
 	overload_take_over(listener, replaced);
+	buckets_take_over(listener, replaced);
 	listener->refusals.total += replaced->refusals.total;
 	fallback_keep(listener, replaced, generation);
 }

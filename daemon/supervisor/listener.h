@@ -15,6 +15,7 @@
 #include "policy/sensor.h"
 #include "supervisor/access_lists.h"
 #include "supervisor/ban_list.h"
+#include "supervisor/buckets.h"
 #include "supervisor/child.h"
 #include "supervisor/demand.h"
 #include "supervisor/fallback.h"
@@ -85,6 +86,7 @@ struct listener {
 	struct stall stall;
 	struct recycle recycle;
 	struct sensor sensor;
+	struct buckets buckets; /* of workers that are gone */
 	struct overload overload;
 	struct refusal_log refusals;
 

@@ -162,6 +162,7 @@ listener_on_end(struct child *child, bool was_asked)
 	(void)atomic_fetch_add(&child->board->slots[0].crashed, lost);
 	sources = sources_of_board(child->board, child->board_slots, child->board_sets);
 	sources_end(&sources);
+	buckets_keep(listener, child);
 	fd_raise_event(listener->vacancy_fd);
 	listener_close_board(child);
 }
@@ -185,11 +186,13 @@ listener_find_older(const struct child *next, const struct child **ret, size_t m
 	return count;
 }
 
-/* The descriptors from WORKER_FD_SOCKETS on. */
+/* The descriptors from WORKER_FD_SOCKETS on. Tables whose workers are gone have no connections. */
 static void
 listener_add_fds(const struct listener *listener, const struct child *const *older,
 		 struct worker_settings *settings, int *fds)
 {
+	const struct listener *holder = listener->replaces != NULL ? listener->replaces : listener;
+	const struct buckets *buckets = &holder->buckets;
 	size_t count = 0;
 
 	for (size_t i = 0; i < settings->socket_count; i++) {
@@ -201,6 +204,11 @@ listener_add_fds(const struct listener *listener, const struct child *const *old
 		settings->older_slots[i] = (uint32_t)older[i]->board_slots;
 		settings->older_sets[i] = older[i]->board_sets;
 		fds[count++] = older[i]->board_fd;
+	}
+	for (size_t i = 0; i < buckets->count; i++) {
+		settings->older_slots[settings->older_count] = 0;
+		settings->older_sets[settings->older_count++] = buckets->tables[i].sets;
+		fds[count++] = buckets->tables[i].reading_fd;
 	}
 }
 
@@ -257,9 +265,9 @@ listener_start_child(struct child *child, uint32_t generation)
 	struct listener *listener = child->owner_data;
 	struct worker_settings settings = listener_settings(listener, generation, WORKER_SERVE);
 	const struct child *older[LISTENER_MOST_OLDER + 1];
-	uint32_t older_slots[LISTENER_MOST_OLDER + 1], older_sets[LISTENER_MOST_OLDER + 1];
+	uint32_t older_slots[COUNT_OF(older) + BUCKETS_MOST], older_sets[COUNT_OF(older_slots)];
 	CLEANUP_FREE int *fds =
-		memory_zero(settings.socket_count + COUNT_OF(older) + 1, sizeof(int));
+		memory_zero(settings.socket_count + COUNT_OF(older_slots) + 1, sizeof(int));
 	int r = listener_add_filter(listener, &settings);
 
 	settings.serial = listener->world->next_serial++ % SCOREBOARD_MOST_SERIALS;

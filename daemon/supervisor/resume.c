@@ -126,6 +126,7 @@ resume_attach(struct listener **listeners, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct listener *listener = listeners[i];
 
+		buckets_resume(listener);
 		resume_attach_child(listener, listener->current);
 		workers += listener->current != NULL && listener->current->process.pid != 0;
 		for (struct child *child = listener->old; child != NULL; child = child->next) {

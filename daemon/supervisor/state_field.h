@@ -78,7 +78,7 @@ extern const struct state_table state_supervisor_table, state_origin_table, stat
 	state_identity_table, state_listener_table, state_socket_table, state_address_table,
 	state_child_table, state_backoff_table, state_report_entry_table, state_conf_origin_table,
 	state_totals_table, state_record_table, state_fallback_table, state_control_table,
-	state_access_table;
+	state_access_table, state_buckets_table;
 
 /* The first thing that was wrong, and the descriptors so far. */
 struct state_reader {

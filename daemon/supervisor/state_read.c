@@ -291,6 +291,27 @@ read_workers(struct state_reader *reader, struct listener *listener, const json_
 	return reader->reason == NULL;
 }
 
+/* Only what cannot be had anew: buckets_resume does the rest, and finds out one whose layout is
+ * another version's. */
+static bool
+read_buckets(struct state_reader *reader, const json_t *array, struct buckets *to)
+{
+	if (json_array_size(array) > BUCKETS_MOST)
+		return state_refuse(reader, "a listener has %zu tables of buckets",
+				    json_array_size(array));
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		struct buckets_table *table = &to->tables[to->count];
+
+		*table = (struct buckets_table){.fd = -1, .reading_fd = -1};
+		if (!state_get(reader, &state_buckets_table, json_array_get(array, i), table))
+			return false;
+		to->count++;
+		if (table->fd < 0 || (table->sets & (table->sets - 1)) != 0)
+			return state_refuse(reader, "a table of buckets is not whole");
+	}
+	return true;
+}
+
 static void
 read_fill_listener(struct state_reader *reader, struct supervisor *supervisor,
 		   struct listener *listener, const json_t *object, bool is_leaving)
@@ -323,11 +344,14 @@ read_fill_listener(struct state_reader *reader, struct supervisor *supervisor,
 	if (!is_leaving) {
 		listener_open_sensor(listener);
 		listener_make_image(listener);
+		buckets_open(listener);
 	}
 	for (size_t i = 0; i < json_array_size(sockets) && reader->reason == NULL; i++)
 		(void)read_socket(reader, &supervisor->sockets, listener,
 				  json_array_get(sockets, i));
 	(void)read_workers(reader, listener, object);
+	if (reader->reason == NULL)
+		(void)read_buckets(reader, json_object_get(object, "buckets"), &listener->buckets);
 }
 
 static void
@@ -462,6 +486,8 @@ read_let_go_listeners(struct listener **listeners, size_t count)
 			read_let_go_child(child);
 		read_let_go_access(listeners[i]->access);
 		read_let_go_access(listeners[i]->fallback.access);
+		for (size_t k = 0; k < listeners[i]->buckets.count; k++)
+			listeners[i]->buckets.tables[k].fd = -1;
 		listeners[i]->vacancy_fd = -1;
 		listeners[i]->pin.fd = listeners[i]->fallback.pin.fd = -1;
 	}

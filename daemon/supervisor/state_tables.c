@@ -158,6 +158,13 @@ static const struct state_field child_fields[] = {
 };
 TABLE(child, "a worker");
 
+static const struct state_field buckets_fields[] = {
+	STATE_ROW_FD(struct buckets_table, "fd", fd),
+	STATE_ROW_NUMBER(struct buckets_table, "sets", sets, 0, SOURCES_MOST_SETS),
+	STATE_ROW_NUMBER(struct buckets_table, "until_ns", until_ns, 0, INT64_MAX),
+};
+TABLE(buckets, "what is left of rates");
+
 static const struct state_field backoff_fields[] = {
 	STATE_ROW_NUMBER(struct backoff, "early_delay_ns", early_delay_ns, 0, INT64_MAX),
 	STATE_ROW_NUMBER(struct backoff, "crash_delay_ns", crash_delay_ns, 0, INT64_MAX),

@@ -242,6 +242,16 @@ write_choice(const char *key, int64_t value)
 }
 
 static json_t *
+write_buckets(const struct buckets *buckets, struct state_fds *fds)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < buckets->count; i++)
+		write_append(array, state_put(&state_buckets_table, &buckets->tables[i], fds));
+	return array;
+}
+
+static json_t *
 write_listener(const struct listener *listener, struct state_fds *fds)
 {
 	json_t *object = state_put(&state_listener_table, listener, fds);
@@ -270,6 +280,7 @@ write_listener(const struct listener *listener, struct state_fds *fds)
 	for (const struct child *child = listener->old; child != NULL; child = child->next)
 		write_append(old, write_child(child, fds));
 	write_set(object, "old", old);
+	write_set(object, "buckets", write_buckets(&listener->buckets, fds));
 	return object;
 }
 

@@ -418,22 +418,6 @@ def test_a_client_beyond_max_connections_is_closed_or_reset(start, mode, way, ex
     assert is_served(served)
 
 
-def test_a_worker_on_demand_stays_until_its_buckets_are_full(start):
-    keys = {"start": "on_demand", "idle_exit": "100ms"}
-    daemon = start(echo(limits={"rate_per_source": "2/s", "rate_per_source_burst": 2}, **keys))
-    with daemon.connect() as client:
-        assert is_served(client)
-    daemon.log.wait("was idle")
-    served = []
-    for _ in range(3):
-        with daemon.connect() as client:
-            served.append(is_served(client))
-    began = time.monotonic()
-    assert served == [True, True, False]
-    daemon.log.wait("was idle", count=2)
-    assert time.monotonic() - began > 0.9
-
-
 def test_threads_of_fibers_refuse_together(start):
     daemon = start(echo("fibers", max_connections=8, fibers={"threads": 3},
                         limits={"on_limit": "close"}))

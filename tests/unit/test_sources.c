@@ -252,18 +252,110 @@ START_TEST(older_generations_count_as_long_as_they_serve)
 }
 END_TEST
 
-START_TEST(buckets_are_full_when_the_last_one_is)
+/* Another table of the same size, kept from this one. */
+static int64_t
+keep(struct sources *kept, void **ret_board, const struct bucket_rate *rate, int64_t now_ns)
 {
+	if (*ret_board == NULL) {
+		*ret_board =
+			mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		ck_assert_ptr_ne(*ret_board, MAP_FAILED);
+		*kept = sources_of_board(*ret_board, SLOTS, sources.sets);
+	}
+	return sources_keep(kept, 0, sources.shared->places, sources.sets, rate, now_ns);
+}
+
+START_TEST(what_is_kept_of_a_table_is_what_is_not_full)
+{
+	static const struct bucket_rate rate = {.interval_ns = 10, .whole_ns = 50};
+	struct sources kept;
+	void *other = NULL;
 	uint32_t place;
 
-	ck_assert_int_eq(enter(77, 1, &place), CLOSE_NONE);
-	ck_assert(sources_are_full(&sources, 100));
-	atomic_store(sources_bucket(&sources, place), 101);
-	ck_assert(!sources_are_full(&sources, 100));
-	ck_assert(sources_are_full(&sources, 101));
-	atomic_store(&sources.shared->full_ns, 102);
-	ck_assert(!sources_are_full(&sources, 101));
-	ck_assert(sources_are_full(&sources, 102));
+	ck_assert_int_eq(keep(&kept, &other, &rate, 100), 0);
+	ck_assert_int_eq(enter(77, 9, &place), CLOSE_NONE);
+	ck_assert_int_eq(enter(77, 9, &place), CLOSE_NONE);
+	atomic_store(sources_bucket(&sources, place), 130);
+	ck_assert_int_eq(enter(78, 9, &place), CLOSE_NONE);
+	atomic_store(sources_bucket(&sources, place), 100);
+	ck_assert_int_eq(enter(79, 9, &place), CLOSE_NONE);
+	atomic_store(sources_bucket(&sources, place), 120);
+	ck_assert_int_eq(keep(&kept, &other, &rate, 100), 130);
+	ck_assert_int_eq(sources_look(&kept, 77).full_ns, 130);
+	ck_assert_int_eq(sources_look(&kept, 78).full_ns, 0);
+	ck_assert_int_eq(sources_look(&kept, 79).full_ns, 120);
+	/* nobody is connected any more */
+	ck_assert_uint_eq(sources_look(&kept, 77).connections, 0);
+	/* another worker, after that one: the emptier bucket counts, and one more source */
+	atomic_store(sources_bucket(&sources, place), 110);
+	ck_assert_int_eq(enter(80, 9, &place), CLOSE_NONE);
+	atomic_store(sources_bucket(&sources, place), 111);
+	ck_assert_int_eq(keep(&kept, &other, &rate, 100), 130);
+	ck_assert_int_eq(sources_look(&kept, 79).full_ns, 120);
+	ck_assert_int_eq(sources_look(&kept, 80).full_ns, 111);
+	(void)munmap(other, size);
+}
+END_TEST
+
+START_TEST(garbage_is_kept_as_an_empty_bucket_at_most)
+{
+	static const int64_t words[] = {INT64_MIN, -1,	0,   1,	  99,	    100,
+					101,	   149, 150, 151, INT64_MAX};
+	static const struct bucket_rate rate = {.interval_ns = 10, .whole_ns = 50};
+	struct sources_place *places = sources.shared->places;
+	struct sources kept;
+	void *other = NULL;
+	unsigned seed = 7;
+
+	for (size_t i = 0; i < (size_t)sources.sets * SOURCES_WAYS; i++) {
+		uint64_t holder = (uint64_t)rand_r(&seed) << 33 ^ (uint64_t)rand_r(&seed);
+
+		atomic_store(&places[i].holder, i % 5 == 0 ? 1 : i % 7 == 0 ? UINT64_MAX : holder);
+		atomic_store(&places[i].full_ns,
+			     words[(unsigned)rand_r(&seed) % UNIT_COUNT(words)]);
+	}
+	ck_assert_int_eq(keep(&kept, &other, &rate, 100), 150);
+	for (size_t i = 0; i < (size_t)sources.sets * SOURCES_WAYS; i++) {
+		const struct sources_place *place = &kept.shared->places[i];
+		int64_t full_ns = atomic_load(&place->full_ns);
+
+		ck_assert_uint_eq(atomic_load(&place->holder) & SOURCES_MOST_CONNECTIONS, 0);
+		ck_assert(atomic_load(&place->holder) == 0 || (full_ns > 100 && full_ns <= 150));
+	}
+	ck_assert_int_eq(sources_bound(INT64_MAX, &rate, 100), 150);
+	ck_assert_int_eq(sources_bound(INT64_MIN, &rate, 100), 0);
+	ck_assert_int_eq(sources_bound(INT64_MAX, &(struct bucket_rate){0}, 100), 0);
+	(void)munmap(other, size);
+}
+END_TEST
+
+START_TEST(of_what_does_not_fit_the_emptiest_buckets_are_kept)
+{
+	static const struct bucket_rate rate = {.interval_ns = 1, .whole_ns = 1000};
+	struct sources kept;
+	void *other = NULL;
+	uint32_t place;
+
+	/* two tables after each other, each with one set full of others */
+	for (uint64_t round = 0; round < 2; round++) {
+		for (uint64_t i = 0; i < SOURCES_WAYS; i++) {
+			ck_assert_int_eq(enter(in_one_set(round * 100 + i), 9, &place), CLOSE_NONE);
+			atomic_store(sources_bucket(&sources, place),
+				     200 + (int64_t)i * 2 + (int64_t)round);
+		}
+		ck_assert_int_eq(keep(&kept, &other, &rate, 100), 230 + (int64_t)round);
+		memset(sources.shared->places, 0,
+		       (size_t)sources.sets * SOURCES_WAYS * sizeof(struct sources_place));
+	}
+	for (uint64_t round = 0; round < 2; round++) {
+		for (uint64_t i = 0; i < SOURCES_WAYS; i++) {
+			int64_t full_ns = sources_look(&kept, in_one_set(round * 100 + i)).full_ns;
+
+			ck_assert_int_eq(full_ns,
+					 i < SOURCES_WAYS / 2 ? 0 : 200 + (int64_t)(i * 2 + round));
+		}
+	}
+	(void)munmap(other, size);
 }
 END_TEST
 
@@ -350,7 +442,9 @@ main(void)
 	tcase_add_test(cases, counts_are_exact_while_processes_come_and_go);
 	tcase_add_test(cases, whoever_dies_with_the_lock_leaves_a_table_that_works);
 	tcase_add_test(cases, looking_bears_whatever_stands_there);
-	tcase_add_test(cases, buckets_are_full_when_the_last_one_is);
+	tcase_add_test(cases, what_is_kept_of_a_table_is_what_is_not_full);
+	tcase_add_test(cases, garbage_is_kept_as_an_empty_bucket_at_most);
+	tcase_add_test(cases, of_what_does_not_fit_the_emptiest_buckets_are_kept);
 	tcase_add_test(cases, older_generations_count_as_long_as_they_serve);
 	tcase_add_loop_test(cases, source_is_what_the_prefixes_make_it, 0, UNIT_COUNT(pairs));
 	tcase_add_test(cases, source_is_known_by_its_listeners_key_alone);
