@@ -144,6 +144,11 @@ access_file_parse(const char *path, const char *text, size_t length, bool is_uni
 			break;
 		}
 		access_file_read_line(&reading, at, size, line);
+		/* it may be the beginning of another one: 10.0.0.1 of 10.0.0.12 */
+		if (newline == NULL)
+			access_file_refuse(&reading, line,
+					   "the line has no end, as if the file had been cut off "
+					   "here; end it with a newline");
 		at = newline != NULL ? newline + 1 : end;
 	}
 	if (reading.bad_lines > ACCESS_FILE_MOST_TOLD)

@@ -127,6 +127,24 @@ access_lists_add_conf(struct access_lists *lists, const struct conf_listener *co
 	return is_good;
 }
 
+static struct access_said
+access_lists_sum_up(const struct access_file *file)
+{
+	struct access_said said = {.entries = file->count, .is_empty = file->st.st_size == 0};
+	bool denies_all = false;
+
+	for (size_t i = 0; i < file->count; i++) {
+		const struct access_file_entry *entry = &file->entries[i];
+		bool is_all = entry->entry.kind == ACCESS_ALL;
+
+		said.allows |= entry->is_allow;
+		said.allows_all |= is_all && entry->is_allow;
+		denies_all |= is_all && !entry->is_allow;
+	}
+	said.is_closed = denies_all || (said.allows && !said.allows_all);
+	return said;
+}
+
 /* Puts a file's entries behind those of the configuration, and publishes all. What was is left
  * where that fails. */
 static int
@@ -155,6 +173,7 @@ access_lists_publish(struct access_lists *lists, const struct access_file *file)
 	lists->rules = rules;
 	lists->file_lines = lines;
 	lists->rule_count = count;
+	lists->said = access_lists_sum_up(file);
 	return 0;
 }
 
@@ -167,6 +186,66 @@ access_lists_publish_times(struct access_lists *lists)
 		return;
 	schedule_make(lists->spans, lists->span_count, (int64_t)time(NULL), &schedule);
 	access_writer_publish_schedule(&lists->writer, &schedule);
+}
+
+/* Whether the configuration says by itself what holds for those that the file does not name. */
+static bool
+access_lists_conf_decides(const struct access_lists *lists)
+{
+	for (size_t i = 0; i < lists->conf_count; i++) {
+		if (lists->rules[i].is_allow || lists->rules[i].entry.kind == ACCESS_ALL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a version is what somebody meant: one that lost everything lets in whom the one before
+ * has kept out, and that is what a write leaves for which there was no room. Who means it can say
+ * so. What was cut at the end of a line, and is not all, cannot be told from what was meant.
+ */
+static bool
+access_lists_believe(const struct access_lists *lists, const struct access_said *before,
+		     const struct access_said *now, struct report *report)
+{
+	if (before->entries > 0 && now->is_empty) {
+		report_error(report, lists->path, 0,
+			     "is empty, and the version before it has %zu entr%s; write a comment "
+			     "into it if nobody is to stand there",
+			     before->entries, before->entries == 1 ? "y" : "ies");
+		return false;
+	}
+	if (!before->is_closed || now->is_closed || now->allows_all ||
+	    access_lists_conf_decides(lists))
+		return true;
+	report_error(
+		report, lists->path, 0,
+		"allows nobody any more, and so would let everybody in; write 'allow all' into "
+		"it if that is meant, else 'deny all'");
+	return false;
+}
+
+bool
+access_lists_may_follow(const struct access_lists *lists, const struct access_lists *before,
+			struct report *report)
+{
+	if (lists == NULL || before == NULL || lists->path == NULL || before->path == NULL ||
+	    strcmp(lists->path, before->path) != 0)
+		return true;
+	return access_lists_believe(lists, &before->said, &lists->said, report);
+}
+
+/* Reads the file that there is now. As access_file_read; -EINVAL, too: it is not believed. */
+static int
+access_lists_read(const struct access_lists *lists, struct access_file *ret, struct report *report)
+{
+	int r = access_file_read(lists->path, lists->is_unix, ret, report);
+	struct access_said said;
+
+	if (r < 0)
+		return r;
+	said = access_lists_sum_up(ret);
+	return access_lists_believe(lists, &lists->said, &said, report) ? 0 : -EINVAL;
 }
 
 static void
@@ -184,8 +263,7 @@ access_lists_new(const struct conf_listener *conf, struct report *report)
 	int r = 0;
 
 	if (!access_lists_add_conf(lists, conf, false, report) ||
-	    (lists->path != NULL &&
-	     access_file_read(lists->path, lists->is_unix, &file, report) < 0)) {
+	    (lists->path != NULL && access_lists_read(lists, &file, report) < 0)) {
 		access_lists_free(lists);
 		return NULL;
 	}
@@ -228,8 +306,7 @@ access_lists_resume(struct access_lists *lists, const struct conf_listener *conf
 	if (r < 0)
 		return r;
 	(void)access_lists_add_conf(lists, conf, true, &report);
-	if (lists->path == NULL ||
-	    access_file_read(lists->path, lists->is_unix, &file, &report) >= 0) {
+	if (lists->path == NULL || access_lists_read(lists, &file, &report) >= 0) {
 		if (lists->path != NULL)
 			access_lists_note_version(lists, &file.st);
 		(void)access_lists_publish(lists, &file);
@@ -292,6 +369,8 @@ access_lists_has_version(struct access_lists *lists, const char *listener, bool 
 			  listener, lists->path, strerror(errno));
 	lists->is_gone = true;
 	lists->has_st = false;
+	/* whatever comes back is news */
+	free(take_pointer(&lists->told));
 	return false;
 }
 
@@ -304,7 +383,7 @@ access_lists_look(struct access_lists *lists, const char *listener, bool is_forc
 
 	if (lists->path == NULL || !access_lists_has_version(lists, listener, is_forced))
 		return;
-	r = access_file_read(lists->path, lists->is_unix, &file, &report);
+	r = access_lists_read(lists, &file, &report);
 	lists->is_being_written = r == -EAGAIN;
 	/* of one that cannot be opened, nothing is known */
 	if (r >= 0 || r == -EINVAL)
@@ -326,6 +405,22 @@ access_lists_look(struct access_lists *lists, const char *listener, bool is_forc
 	}
 	access_file_free(&file);
 	report_free(&report);
+}
+
+bool
+access_lists_have_entries(const struct access_lists *lists)
+{
+	return lists->conf_count > 0 || lists->said.entries > 0;
+}
+
+bool
+access_lists_have_allow(const struct access_lists *lists)
+{
+	for (size_t i = 0; i < lists->conf_count; i++) {
+		if (lists->rules[i].is_allow)
+			return true;
+	}
+	return lists->said.allows;
 }
 
 void

@@ -13,6 +13,15 @@
 #include "conf/config.h"
 #include "policy/access_writer.h"
 
+/* What a version of the file says, in short. */
+struct access_said {
+	size_t entries;
+	bool allows;	 /* somebody, or all */
+	bool allows_all; /* in so many words */
+	bool is_closed;	 /* who is not named by it may not come in */
+	bool is_empty;	 /* not even a comment is in it */
+};
+
 struct access_lists {
 	struct access_writer writer;
 	/* Of each entry of allow, then of deny: the number, where it is one of a user or group. */
@@ -28,6 +37,9 @@ struct access_lists {
 	size_t rule_count;
 	size_t conf_count;    /* of them from the configuration */
 	unsigned *file_lines; /* of the others */
+
+	/* Of the version that holds; it survives an upgrade, which may find another one there. */
+	struct access_said said;
 
 	struct stat st; /* of the version of the file that was looked at last, good or not */
 	bool has_st;	/* else there was none */
@@ -55,12 +67,21 @@ struct access_lists *access_lists_known(int fd);
 /* Goes on with memory that another execution of this program has made. What was published stays
  * where the file cannot be read. 0, or a negative errno: the memory is of no use. */
 int access_lists_resume(struct access_lists *lists, const struct conf_listener *conf);
+/* Whether new lists may take the place of those that hold: a version of the same file that is not
+ * believed while they hold is not believed then, either; which the report tells. Both may be NULL.
+ */
+bool access_lists_may_follow(const struct access_lists *lists, const struct access_lists *before,
+			     struct report *report);
 /* Accepts NULL. */
 void access_lists_free(struct access_lists *lists);
 
 /* Reads the file again if it has changed, or in any case (`is_forced`), and tells in the log what
  * came of it. */
 void access_lists_look(struct access_lists *lists, const char *listener, bool is_forced);
+
+/* Whether anything at all is in them, and whether anybody is allowed by name. */
+bool access_lists_have_entries(const struct access_lists *lists);
+bool access_lists_have_allow(const struct access_lists *lists);
 
 /* Publishes the day to come. */
 void access_lists_publish_times(struct access_lists *lists);

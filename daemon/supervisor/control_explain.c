@@ -120,17 +120,6 @@ explain_overload(struct explain *explain, uint32_t rule, struct explain_row *ret
 	}
 }
 
-/* Whether anybody is allowed by name. */
-static bool
-explain_has_allow(const struct access_lists *access)
-{
-	for (size_t i = 0; i < access->rule_count; i++) {
-		if (access->rules[i].is_allow)
-			return true;
-	}
-	return false;
-}
-
 static char *
 explain_tie(const struct explain *explain, uint32_t rule)
 {
@@ -154,13 +143,13 @@ explain_access(struct explain *explain, uint32_t rule, struct explain_row *ret)
 	CLEANUP_FREE char *tie = NULL;
 	struct access_place place;
 
-	if (listener->access == NULL || listener->access->rule_count == 0) {
+	if (listener->access == NULL || !access_lists_have_entries(listener->access)) {
 		ret->text = memory_text("there are no lists");
 		return;
 	}
 	access_lists_place(listener->access, listener->conf, rule, &place);
 	if (rule == 0) {
-		ret->text = memory_text(explain_has_allow(listener->access)
+		ret->text = memory_text(access_lists_have_allow(listener->access)
 						? "no entry fits, and others are allowed by name"
 						: "no entry fits, and nobody is allowed by name");
 	} else if (place.text[0] == '\0') {

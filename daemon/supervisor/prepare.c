@@ -39,6 +39,11 @@ prepare_plan_entries(struct supervisor *supervisor, const struct identities *ide
 					&reload->report);
 		if (listener == NULL)
 			continue;
+		if (running != NULL &&
+		    !access_lists_may_follow(listener->access, running->access, &reload->report)) {
+			listener_free(listener);
+			continue;
+		}
 		if (running != NULL && listener_compare(running, listener) == 0) {
 			listener_free(listener);
 			listener = running;

@@ -199,5 +199,8 @@ TABLE(control, "the control socket");
 
 static const struct state_field access_fields[] = {
 	STATE_ROW_FD(struct access_lists, "fd", writer.fd),
+	STATE_ROW_NUMBER(struct access_lists, "file_entries", said.entries, 0, INT64_MAX),
+	STATE_ROW_BOOL(struct access_lists, "file_allows", said.allows),
+	STATE_ROW_BOOL(struct access_lists, "file_is_closed", said.is_closed),
 };
 TABLE(access, "access lists");

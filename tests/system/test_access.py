@@ -233,7 +233,7 @@ def test_a_file_is_read_again_when_it_changes(start, mode, lists):
     assert served(daemon, 1, 2, 3) == [1]
     replace(daemon, lists, "deny 127.0.0.1")
     assert served(daemon, 1, 2, 3) == [2, 3]
-    replace(daemon, lists)
+    replace(daemon, lists, "# nobody")
     assert served(daemon, 1, 2, 3) == [1, 2, 3]
     replace(daemon, lists, "allow 127.0.0.2")
     assert served(daemon, 1, 2, 3) == [2]
@@ -286,6 +286,96 @@ def test_a_version_that_is_wrong_is_told_once_and_the_one_before_stays(start, li
     assert not daemon.log.find("is not taken", mark)
     replace(daemon, lists, "deny 127.0.0.1")
     assert served(daemon, 1, 2, 3) == [2, 3]
+
+
+def refuse(daemon, path, data, words):
+    """Writes it in place, and waits until it is told not to hold."""
+    mark = daemon.log.mark()
+    path.write_bytes(data)
+    daemon.log.wait("the new version of access file .* is not taken; the one before stays", mark)
+    assert daemon.log.find(f"warning: {path}:?[0-9]*: .*{words}", mark), daemon.log.text(5)
+
+
+def test_a_list_that_becomes_empty_is_not_believed(start, mode, lists):
+    """A write to a full disk leaves such a file: it would let in whom the list keeps out."""
+    daemon = start(echo(mode, {"file": str(lists)}))
+    refuse(daemon, lists, b"", "is empty, and the version before it has 2 entries")
+    assert served(daemon, 1, 2, 3) == [1]
+    # who means it writes so
+    replace(daemon, lists, "# nobody")
+    assert served(daemon, 1, 2, 3) == [1, 2, 3]
+    replace(daemon, lists)
+    assert served(daemon, 1, 2, 3) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("data", [b"", b"# 127.0.0.1 is on holiday\n", b"deny 127.0.0.3\n"])
+def test_a_list_that_allows_nobody_any_more_does_not_let_everybody_in(start, lists, data):
+    write(lists, "allow 127.0.0.1", "deny 127.0.0.4")
+    daemon = start(echo(access={"file": str(lists)}))
+    refuse(daemon, lists, data,
+           "allows nobody any more, and so would let everybody in" if data else "is empty")
+    assert served(daemon, 1, 2, 3) == [1]
+    # nor after it was away
+    lists.unlink()
+    daemon.log.wait("cannot be found any more")
+    refuse(daemon, lists, data, "")
+    assert served(daemon, 1, 2, 3) == [1]
+    replace(daemon, lists, "allow all", "deny 127.0.0.2")
+    assert served(daemon, 1, 2, 3) == [1, 3]
+    # nobody is kept out now who would not be named
+    replace(daemon, lists, "deny 127.0.0.3")
+    assert served(daemon, 1, 2, 3) == [1, 2]
+    replace(daemon, lists, "deny all")
+    assert served(daemon, 1, 2, 3) == []
+    refuse(daemon, lists, b"# deny all\n", "allows nobody any more")
+    assert served(daemon, 1, 2, 3) == []
+
+
+def test_where_the_configuration_allows_somebody_the_file_need_not(start, lists):
+    write(lists, "allow 127.0.0.1")
+    daemon = start(echo(access={"allow": "127.0.0.2", "file": str(lists)}))
+    assert served(daemon, 1, 2, 3) == [1, 2]
+    replace(daemon, lists, "# nobody")
+    assert served(daemon, 1, 2, 3) == [2]
+
+
+def test_a_version_without_an_end_of_its_last_line_is_not_taken(start, lists):
+    """The end of a line may be where a longer entry was cut."""
+    daemon = start(echo(access={"file": str(lists)}))
+    refuse(daemon, lists, b"deny 127.0.0.2\ndeny 127.0.0.3", "has no end")
+    assert served(daemon, 1, 2, 3) == [1]
+
+
+def test_a_reload_does_not_believe_a_list_that_has_become_empty(start, lists):
+    write(lists, "allow 127.0.0.1")
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    daemon = start(echo(access={"file": str(lists)}, address=address))
+    mark = daemon.log.mark()
+    lists.write_bytes(b"")
+    # whether anything else about the listener changes, or not
+    for keys in ({}, {"backlog": 7}):
+        assert not daemon.reload(config(echo(access={"file": str(lists)}, address=address, **keys)))
+        assert daemon.log.find(f"error: {lists}: .*is empty, and the version before", mark)
+        assert served(daemon, 1, 2) == [1]
+        mark = daemon.log.mark()
+    # another file is another list
+    other = lists.with_name("other")
+    write(other)
+    assert daemon.reload(config(echo(access={"file": str(other)}, address=address)))
+    assert served(daemon, 1, 2) == [1, 2]
+
+
+def test_an_upgrade_does_not_believe_a_list_that_has_become_empty(start, installed, lists):
+    write(lists, "allow 127.0.0.1")
+    daemon = start(echo(access={"file": str(lists)}))
+    for _ in range(2):
+        refuse(daemon, lists, b"", "is empty")
+        mark = daemon.log.mark()
+        upgrade(daemon)
+        assert served(daemon, 1, 2) == [1]
+        daemon.log.wait("is empty, and the version before it has 1 entry", mark)
+        # what was read before is known for what it is
+        replace(daemon, lists, "allow 127.0.0.1")
 
 
 def test_a_file_that_vanishes_leaves_what_it_said(start, lists):

@@ -103,11 +103,31 @@ def test_a_listener_without_rules(start):
 
 def test_what_is_explained_is_what_happens(daemon, lists):
     numbers = range(1, 12)
-    for lines in (["deny 127.0.0.4/30"], ["allow 127.0.0.2", "deny 127.0.0.8/29"], []):
+    for lines in (["deny 127.0.0.4/30"], ["allow 127.0.0.2", "deny 127.0.0.8/29"],
+                  ["# nobody"]):
         replace(daemon, lists, *lines)
         told = [number for number in numbers
                 if explain(daemon, f"127.0.0.{number}")["decision"] == "accepted"]
         assert told == served(daemon, *numbers)
+
+
+@pytest.mark.parametrize("before, says", [
+    ("deny 127.0.0.2", ["no entry fits, and nobody is allowed by name",
+                        "an entry of a version of the file that is not there any more"]),
+    ("allow 127.0.0.1", ["an entry of a version of the file that is not there any more",
+                         "no entry fits, and others are allowed by name"])])
+def test_what_holds_is_told_after_an_upgrade_with_a_file_that_is_wrong(start, installed, lists,
+                                                                       before, says):
+    write(lists, before)
+    daemon = start(listener("echo", access={"file": str(lists)}))
+    mark = daemon.log.mark()
+    write(lists, "block 127.0.0.2")
+    daemon.log.wait("is not taken", mark)
+    upgrade(daemon)
+    assert served(daemon, 1, 2) == [1]
+    for number, decides, text in ((1, "passes", says[0]), (2, "refuses", says[1])):
+        row = rows(explain(daemon, f"127.0.0.{number}"))["access"]
+        assert (row["says"], row["text"]) == (decides, text)
 
 
 @pytest.mark.root

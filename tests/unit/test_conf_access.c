@@ -44,7 +44,7 @@ check_told(unsigned line, const char *words)
 START_TEST(comments_blanks_and_line_ends_are_no_matter)
 {
 	ck_assert_int_eq(
-		parse("# a\n\n \t\nallow 10.0.0.0/8#b\r\n\tdeny  ::1 \r\nallow all", false), 0);
+		parse("# a\n\n \t\nallow 10.0.0.0/8#b\r\n\tdeny  ::1 \r\nallow all\n", false), 0);
 	ck_assert_uint_eq(file.count, 3);
 	ck_assert_uint_eq(file.entries[0].line, 4);
 	ck_assert(file.entries[0].is_allow);
@@ -59,8 +59,19 @@ START_TEST(an_empty_file_is_an_empty_list)
 {
 	ck_assert_int_eq(parse("", false), 0);
 	ck_assert_uint_eq(file.count, 0);
-	ck_assert_int_eq(parse("#", true), 0);
+	ck_assert_int_eq(parse("#\n", true), 0);
 	ck_assert_uint_eq(file.count, 0);
+}
+END_TEST
+
+START_TEST(a_last_line_without_an_end_is_refused)
+{
+	ck_assert_int_lt(parse("deny 10.0.0.1\ndeny 10.0.0.3", false), 0);
+	check_told(2, "has no end");
+	ck_assert_uint_eq(report.errors, 1);
+	ck_assert_int_lt(parse("deny 10.0.0.1\n# a comm", false), 0);
+	ck_assert_int_lt(parse(" ", false), 0);
+	check_told(1, "has no end");
 }
 END_TEST
 
@@ -226,6 +237,7 @@ main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, comments_blanks_and_line_ends_are_no_matter);
 	tcase_add_test(cases, an_empty_file_is_an_empty_list);
+	tcase_add_test(cases, a_last_line_without_an_end_is_refused);
 	tcase_add_test(cases, every_line_that_is_wrong_is_told);
 	tcase_add_test(cases, a_file_for_unix_clients_has_no_addresses);
 	tcase_add_test(cases, of_very_many_errors_the_first_are_told_and_the_others_counted);
