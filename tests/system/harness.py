@@ -233,6 +233,7 @@ class Daemon:
         self.pid = self.process.pid
         self.pidfd = os.pidfd_open(self.pid)
         self.log = Log(self.process.stderr)
+        self._listening, self._listening_to = [], 0
 
     def write(self, text, name=None):
         """Replaces the configuration by rename, so that no half of it is ever read."""
@@ -252,13 +253,21 @@ class Daemon:
 
     # Where it listens
 
+    def _told_listening(self):
+        """What the log told of listeners; each line is read once, however many clients ask."""
+        mark = self.log.mark()
+        lines = self.log.lines[self._listening_to:mark]
+        self._listening += filter(None, map(LISTENING.search, lines))
+        self._listening_to = mark
+        return self._listening
+
     def addresses(self, name=None):
         """The addresses that the log told of a listener (the first one), the newest last."""
-        rows = self.log.find(LISTENING.pattern)
+        rows = self._told_listening()
         return [row["address"] for row in rows if row["name"] == (name or rows[0]["name"])]
 
     def protocol(self, name=None):
-        rows = self.log.find(LISTENING.pattern)
+        rows = self._told_listening()
         return next(row["protocol"] for row in rows if row["name"] == (name or rows[0]["name"]))
 
     def address(self, name=None, index=-1):
