@@ -18,8 +18,20 @@ struct line {
 	size_t limit;
 };
 
-void line_add_bytes(struct line *line, const char *bytes, size_t size);
-/* Here, so that the lengths of what stands in the source are known to the compiler. */
+/* As many of them as there is room for. */
+void line_add_cut(struct line *line, const char *bytes, size_t size);
+/* These are here so that the compiler knows the lengths of what stands in the source. */
+static inline void
+line_add_bytes(struct line *line, const char *bytes, size_t size)
+{
+	if (size > line->limit - line->length) {
+		line_add_cut(line, bytes, size);
+		return;
+	}
+	memcpy(line->data + line->length, bytes, size);
+	line->length += size;
+}
+
 static inline void
 line_add_text(struct line *line, const char *text)
 {
