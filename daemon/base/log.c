@@ -4,8 +4,10 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,16 +52,41 @@ static struct {
 	const char *program;
 } log_sink = {.target = LOG_TARGET_STDERR, .fd = STDERR_FILENO, .program = "handlerd"};
 
-static _Atomic int log_level_own = LOG_LEVEL_INFO;
-static _Atomic int *log_level_now = &log_level_own;
-static _Atomic uint64_t log_dropped;
+static struct log_shared log_own = {.level = LOG_LEVEL_INFO};
+static struct log_shared *log_shared = &log_own;
+
+/* Where a record is made: more than a fiber's stack should have to hold. */
+struct log_room {
+	struct line message;
+	char text[LOG_MESSAGE_SIZE];
+	char record[LOG_RECORD_SIZE];
+};
+
+/* The first is taken before there is asked for memory; the other one when there is none, of which
+ * somebody will want to tell. */
+static struct {
+	_Atomic bool is_taken;
+	struct log_room room;
+} log_rooms[2];
+
+/* Other threads were perhaps writing, and are not there any more. */
+static void
+log_forked(void)
+{
+	for (size_t i = 0; i < COUNT_OF(log_rooms); i++)
+		atomic_store(&log_rooms[i].is_taken, false);
+	log_file_forked();
+}
 
 void
 log_open(enum log_target target, int fd, bool is_json, int level, const char *program)
 {
+	static bool is_ready;
 	struct stat st;
 	bool is_known = fstat(fd, &st) == 0;
 
+	if (!is_ready)
+		is_ready = pthread_atfork(NULL, NULL, log_forked) == 0;
 	log_sink.target = target;
 	log_sink.fd = fd;
 	log_sink.is_json = is_json;
@@ -67,28 +94,27 @@ log_open(enum log_target target, int fd, bool is_json, int level, const char *pr
 	log_sink.is_socket = is_known && S_ISSOCK(st.st_mode);
 	log_sink.is_file = is_known && S_ISREG(st.st_mode);
 	log_sink.program = program;
-	if (log_sink.is_file)
-		log_file_init();
 	log_set_level(level);
 }
 
 void
 log_set_level(int level)
 {
-	atomic_store_explicit(log_level_now, level, memory_order_relaxed);
+	atomic_store_explicit(&log_shared->level, level, memory_order_relaxed);
 }
 
 void
-log_share_level(_Atomic int *place)
+log_share(struct log_shared *place)
 {
-	atomic_store(place, atomic_load(log_level_now));
-	log_level_now = place;
+	atomic_store(&place->level, atomic_load(&log_shared->level));
+	(void)atomic_fetch_add(&place->dropped, atomic_exchange(&log_shared->dropped, 0));
+	log_shared = place;
 }
 
 bool
 log_is_enabled(int level)
 {
-	return level <= atomic_load_explicit(log_level_now, memory_order_relaxed);
+	return level <= atomic_load_explicit(&log_shared->level, memory_order_relaxed);
 }
 
 bool
@@ -344,20 +370,6 @@ log_send(const struct line *record)
 	return n >= 0;
 }
 
-/* Where a record is made: more than a fiber's stack should have to hold. */
-struct log_room {
-	struct line message;
-	char text[LOG_MESSAGE_SIZE];
-	char record[LOG_RECORD_SIZE];
-};
-
-/* The first is taken before there is asked for memory; the other one when there is none, of which
- * somebody will want to tell. */
-static struct {
-	_Atomic bool is_taken;
-	struct log_room room;
-} log_rooms[2];
-
 static struct log_room *
 log_take_room(void)
 {
@@ -405,7 +417,19 @@ log_write_message(int level, const struct log_context *context, struct log_room 
 	else
 		dropped = log_send(&record) ? 0 : 1;
 	if (dropped > 0)
-		(void)atomic_fetch_add(&log_dropped, dropped);
+		(void)atomic_fetch_add(&log_shared->dropped, dropped);
+}
+
+bool
+log_is_file(void)
+{
+	return log_sink.is_file;
+}
+
+void
+log_write_kept(void)
+{
+	(void)atomic_fetch_add(&log_shared->dropped, log_file_write_kept(log_sink.fd));
 }
 
 void
@@ -415,11 +439,24 @@ log_flush(void)
 		log_file_flush(log_sink.fd);
 }
 
+void
+log_rescue(struct log_spool *spool, struct log_shared *shared)
+{
+	uint64_t lost = log_sink.is_file ? log_file_rescue(log_sink.fd, spool) : 0;
+
+	if (lost > 0)
+		log_event(LOG_EVENT_LOG_DROPPED, NULL,
+			  "%" PRIu64 " bytes of log records of a worker that is gone were dropped: "
+			  "the log does not take them",
+			  lost);
+	(void)atomic_fetch_add(&log_shared->dropped, atomic_exchange(&shared->dropped, 0));
+}
+
 /* A count that did not get out is told later, its own record not counted. */
 static void
 log_tell_dropped(struct log_room *room)
 {
-	uint64_t dropped = atomic_exchange(&log_dropped, 0);
+	uint64_t dropped = atomic_exchange(&log_shared->dropped, 0);
 
 	if (dropped == 0)
 		return;
@@ -428,8 +465,8 @@ log_tell_dropped(struct log_room *room)
 	line_add_text(&room->message, " log records were dropped: the log does not keep up");
 	log_write_message(LOG_LEVEL_WARNING, &(struct log_context){.event = LOG_EVENT_LOG_DROPPED},
 			  room);
-	if (atomic_load(&log_dropped) > 0)
-		(void)atomic_fetch_add(&log_dropped, dropped - 1);
+	if (atomic_load(&log_shared->dropped) > 0)
+		(void)atomic_fetch_add(&log_shared->dropped, dropped - 1);
 }
 
 struct line *
@@ -441,7 +478,7 @@ log_begin(int level)
 		return NULL;
 	room = log_take_room();
 	if (room == NULL) {
-		(void)atomic_fetch_add(&log_dropped, 1);
+		(void)atomic_fetch_add(&log_shared->dropped, 1);
 		return NULL;
 	}
 	room->message = (struct line){.data = room->text, .limit = sizeof(room->text) - 1};
@@ -454,7 +491,7 @@ log_end(int level, const struct log_context *context, struct line *message)
 	struct log_room *room = (struct log_room *)message;
 
 	log_write_message(level, context, room);
-	if (atomic_load_explicit(&log_dropped, memory_order_relaxed) > 0)
+	if (atomic_load_explicit(&log_shared->dropped, memory_order_relaxed) > 0)
 		log_tell_dropped(room);
 	log_give_room(room);
 }

@@ -55,16 +55,21 @@ struct log_context {
 	enum log_event event;
 	const struct log_field *fields; /* in JSON and in the journal; not owned */
 	size_t field_count;
-	bool is_one_of_many; /* another thread that is writing to the same file may write it */
+	bool is_one_of_many; /* a file may get it later, from somebody else: see log_file.h */
 	bool is_prefix;	     /* the text form names listener, id and peer before the message */
 };
 
 /* How this process logs; `fd` is a journal socket or standard error and stays the caller's. */
 void log_open(enum log_target target, int fd, bool is_json, int level, const char *program);
 void log_set_level(int level);
-/* From now on the level stands there: in memory that is shared with processes forked later. Before
- * there are other threads. */
-void log_share_level(_Atomic int *place);
+/* What is the same for a process, those that it forks later, and the parent that buries it. Zeroed
+ * at first. */
+struct log_shared {
+	_Atomic int level;
+	_Atomic uint64_t dropped; /* records of which nobody has told yet */
+};
+/* From now on it stands there. Before there are other threads. */
+void log_share(struct log_shared *place);
 
 /* The target that "auto" means here: the journal when standard error is connected to it. */
 enum log_target log_target_auto(void);
@@ -86,8 +91,17 @@ void log_vwrite(int level, const struct log_context *context, const char *format
 struct line *log_begin(int level);
 void log_end(int level, const struct log_context *context, struct line *message);
 
-/* Before the process ends while it has other threads, so that what they are writing gets out. */
+/* Whether it is a file. Then records of which there are many may be kept for a moment, as
+ * log_file_keep() has it, and this writes them. */
+bool log_is_file(void);
+void log_write_kept(void);
+/* Before the process ends while it has other threads, so that what they are writing, and what is
+ * kept, gets out. */
 void log_flush(void);
+struct log_spool;
+/* Of a process that is gone and logged to the same place: writes what it has left there, and tells
+ * with the next record what it could not tell any more. */
+void log_rescue(struct log_spool *spool, struct log_shared *shared);
 
 /* One event, at its level, of a listener (NULL: of none). */
 void log_event(enum log_event event, const char *listener, const char *format, ...)

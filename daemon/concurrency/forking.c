@@ -390,7 +390,6 @@ forking_prepare(struct concurrency *mode)
 		mode->connections_per_child = 1;
 	}
 	mode->takes_in_runs = mode->is_datagram && mode->connections_per_child != 1;
-	log_share_level(&mode->board->log_level);
 	/* without spare children one must wait in accept all the same */
 	if (mode->spare_children == 0)
 		mode->spare_children = 1;

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/log.h"
+#include "base/log_file.h"
 #include "ipc/close_reason.h"
 #include "ipc/crash.h"
 
@@ -110,16 +112,18 @@ struct scoreboard {
 					      none does */
 	_Atomic int64_t last_datagram_ns;  /* the same, when the last one was taken */
 	_Atomic uint64_t timed_out;	   /* requests that took longer than timeouts.handler */
-	_Atomic int log_level;		   /* of a forking worker and its children */
 	_Atomic uint32_t is_shedding;	   /* new work is refused: the machine is short of memory or
 					      processors */
 	_Atomic uint64_t dropped[SCOREBOARD_DROPS];
 	struct crash_record crash;
 	/* How many came to their end for which reason; seldom enough for one place. */
 	_Alignas(64) _Atomic uint64_t ended[CLOSE_REASONS];
+	struct log_shared log;		  /* of the worker and its children */
 	_Atomic uint64_t unlogged;	  /* of those: log.connection_rate has left them out */
 	_Atomic int64_t sensor_window_ns; /* a sensor's: when this second of reports began */
 	_Atomic uint32_t sensor_reports;  /* in it */
+	/* Records that are not in the log's file yet. Its pages are touched when it is used. */
+	struct log_spool spool;
 	struct scoreboard_slot slots[];
 };
 

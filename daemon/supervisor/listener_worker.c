@@ -152,6 +152,7 @@ listener_on_end(struct child *child, bool was_asked)
 		fallback_note_crash(listener);
 	if (child->board == NULL)
 		return;
+	log_rescue(&child->board->spool, &child->board->log);
 	sum = scoreboard_sum(child->board, child->board_slots);
 	lost = scoreboard_count_open(child->board, child->board_slots);
 	sum.crashed += lost;

@@ -165,6 +165,7 @@ worker_open_board(struct worker *worker)
 	if (board == MAP_FAILED)
 		return -errno;
 	worker->server.board = worker->mode.board = board;
+	log_share(&worker->server.board->log);
 	atomic_store(&worker->server.board->next_connection_id,
 		     worker->settings.serial * SCOREBOARD_IDS_PER_WORKER);
 	crash_open(&worker->server.board->crash, handler_format_path(path, sizeof(path)),
@@ -192,6 +193,8 @@ worker_get_ready(struct worker *worker)
 		r = ready_open_loop(worker);
 	if (r >= 0)
 		r = worker_open_sensor(worker);
+	if (r >= 0)
+		worker_keep_log(worker);
 	if (r < 0) {
 		worker_send_failure(worker, PROTOCOL_STAGE_START, "cannot start: %s", strerror(-r));
 		return false;

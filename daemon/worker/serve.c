@@ -322,5 +322,6 @@ worker_serve(struct worker *worker)
 		serve_end_at_once(worker, 1);
 	if (descriptor->server_stop != NULL)
 		descriptor->server_stop(&worker->server);
+	log_flush();
 	return worker->is_failed ? 1 : 0;
 }

@@ -21,7 +21,8 @@ struct worker {
 	int *sockets; /* settings.socket_count of them */
 	struct loop_source channel;
 	struct loop_source signals;
-	struct loop_source sensor;  /* what its flows report */
+	struct loop_source sensor; /* what its flows report */
+	struct loop_source log_keeper;
 	struct loop_timer deadline; /* of draining */
 	struct loop_timer fresh;    /* clients that had only just connected are spared until then */
 	struct loop_timer service;  /* for service_actions */
@@ -55,6 +56,10 @@ int worker_open_board(struct worker *worker);
 /* Everything up to READY, with the callbacks of the loop and of the mode set. False: it cannot
  * serve, and the supervisor was told why. */
 bool worker_get_ready(struct worker *worker);
+
+/* Has records of connections kept for a moment where that saves system calls; without the means, it
+ * is not done. In log_keeper.c. */
+void worker_keep_log(struct worker *worker);
 
 /* From the settings, in mode.c: how it serves, and with which numbers. */
 void worker_choose_mode(struct worker *worker);

@@ -182,12 +182,13 @@ def test_the_number_of_those_left_out_outlives_worker_and_daemon(start):
     daemon.until(unlogged, "and by the new daemon")
 
 
-def test_a_log_that_nobody_reads_holds_up_no_client(start, place):
+def test_a_log_that_nobody_reads_holds_up_no_client(place, mode):
     """A pipe that is full: records are dropped and counted, connections served as fast as ever."""
     file = place / "handlerd.conf"
-    file.write_text(config(listener("echo", address="@handlerd-test-full"),
-                           log={"connections": "all", "connection_rate": "none"})
-                    .replace('protocol = "tcp"', 'protocol = "unix"'))
+    name = f"@handlerd-test-full-{mode}"
+    file.write_text(config(listener("echo", mode=mode, protocol="unix", address=name),
+                           log={"connections": "all", "connection_rate": "none"}))
+    address = name.replace("@", "\0")
     ends = os.pipe()
     process = subprocess.Popen([str(PROGRAM), "-c", str(file)], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=ends[1], cwd="/",
@@ -204,7 +205,7 @@ def test_a_log_that_nobody_reads_holds_up_no_client(start, place):
         # each record is some 200 bytes, and a pipe takes 64 KiB
         for _ in range(1500):
             began = time.monotonic()
-            with Client("\0handlerd-test-full") as client:
+            with Client(address) as client:
                 assert client.send(b"x").exactly(1) == b"x"
             slowest = max(slowest, time.monotonic() - began)
         assert slowest < 0.5 * SLOW
@@ -215,7 +216,7 @@ def test_a_log_that_nobody_reads_holds_up_no_client(start, place):
             return sum(int(count) for count in re.findall(rb"(\d+) log records were dropped", text))
         while text.count(b"connection ended") + dropped() < told:
             assert time.monotonic() < deadline + 20 * SLOW
-            with Client("\0handlerd-test-full") as client:
+            with Client(address) as client:
                 client.send(b"x").exactly(1)
             told += 1
             text += os.read(ends[0], 65536)

@@ -5,12 +5,13 @@
 #include "base/log.h"
 
 #include <limits.h>
-#include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/log_file.h"
 #include "unit.h"
 
 #define MESSAGE_MOST 8192
@@ -466,90 +467,42 @@ START_TEST(limiter_lets_some_through_and_tells_how_many_it_kept)
 }
 END_TEST
 
-#define WRITERS 8
-#define WRITER_RECORDS 4000
-
-static void *
-write_many(void *arg)
+/* One that ends right after its record was dropped leaves the telling to the others. */
+START_TEST(forked_processes_count_what_is_dropped_in_the_same_place)
 {
-	struct log_context many = {.is_one_of_many = true};
+	struct log_shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+					 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	static struct log_shared other = {.dropped = 7};
+	static struct log_spool spool;
+	int status;
 
-	for (unsigned i = 0; i < WRITER_RECORDS; i++)
-		log_write(LOG_LEVEL_INFO, i % 16 == 15 ? NULL : &many, "of %u number %u",
-			  *(unsigned *)arg, i);
-	return NULL;
-}
-
-/* Whoever writes takes those of the others with it: each once, those of a thread in their order,
- * and none is left when the last one is done. */
-START_TEST(threads_write_one_file_and_nothing_is_lost_or_mixed)
-{
-	unsigned next[WRITERS] = {0}, numbers[WRITERS], writer, number;
-	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), end;
-	pthread_t threads[WRITERS];
-	char line[128];
-	FILE *in;
-
-	ck_assert_int_ge(fd, 0);
-	log_open(LOG_TARGET_STDERR, fd, false, LOG_LEVEL_DEBUG, "handlerd");
-	for (unsigned i = 0; i < WRITERS; i++) {
-		numbers[i] = i;
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_many, &numbers[i]), 0);
-	}
-	for (unsigned i = 0; i < WRITERS; i++)
-		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-	ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
-	in = fdopen(fd, "r");
-	ck_assert_ptr_nonnull(in);
-	while (fgets(line, sizeof(line), in) != NULL) {
-		ck_assert_msg(is_time(line), "%s", line);
-		ck_assert_int_eq(
-			sscanf(line + 24, " info: of %u number %u%n", &writer, &number, &end), 2);
-		ck_assert_str_eq(line + 24 + end, "\n");
-		ck_assert_uint_lt(writer, WRITERS);
-		ck_assert_uint_eq(number, next[writer]++);
-	}
-	for (unsigned i = 0; i < WRITERS; i++)
-		ck_assert_uint_eq(next[i], WRITER_RECORDS);
-	(void)fclose(in);
-}
-END_TEST
-
-/* A child that is forked while others write begins with nothing, and can write. */
-START_TEST(child_forked_meanwhile_writes_its_own_records_alone)
-{
-	unsigned numbers[2] = {0, 1}, lines = 0;
-	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), status;
-	pthread_t threads[2];
-	char line[128];
-	FILE *in;
-
-	ck_assert_int_ge(fd, 0);
-	log_open(LOG_TARGET_STDERR, fd, false, LOG_LEVEL_DEBUG, "handlerd");
-	for (unsigned i = 0; i < 2; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_many, &numbers[i]), 0);
-	for (unsigned i = 0; i < 50; i++) {
+	ck_assert_ptr_ne(shared, MAP_FAILED);
+	open_pipe(false);
+	log_share(shared);
+	ck_assert_int_eq(shared->level, LOG_LEVEL_DEBUG);
+	while (shared->dropped == 0)
+		log_notice("fills the pipe");
+	for (int i = 0; i < 3; i++) {
 		pid_t pid = fork();
 
-		ck_assert_int_ge(pid, 0);
 		if (pid == 0) {
-			log_write(LOG_LEVEL_INFO, &(struct log_context){.is_one_of_many = true},
-				  "of %u number %u", 2, i);
-			log_flush();
+			log_notice("dropped");
 			_exit(0);
 		}
 		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 		ck_assert_int_eq(status, 0);
 	}
-	for (unsigned i = 0; i < 2; i++)
-		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-	ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
-	in = fdopen(fd, "r");
-	ck_assert_ptr_nonnull(in);
-	for (; fgets(line, sizeof(line), in) != NULL; lines++)
-		ck_assert_msg(is_time(line), "%s", line);
-	ck_assert_uint_eq(lines, 2 * WRITER_RECORDS + 50);
-	(void)fclose(in);
+	ck_assert_uint_eq(shared->dropped, 4);
+	(void)take();
+	log_rescue(&spool, &other);
+	ck_assert_uint_eq(other.dropped, 0);
+	log_notice("there is room");
+	(void)take();
+	ck_assert_ptr_nonnull(strstr(got, " 11 log records were dropped"));
+	ck_assert_uint_eq(shared->dropped, 0);
+	/* the level is everybody's, too */
+	log_set_level(LOG_LEVEL_WARNING);
+	ck_assert_int_eq(shared->level, LOG_LEVEL_WARNING);
 }
 END_TEST
 
@@ -576,10 +529,7 @@ main(void)
 	tcase_add_test(cases, level_decides_and_errno_stays);
 	tcase_add_test(cases, auto_is_the_journal_only_if_standard_error_leads_there);
 	tcase_add_test(cases, limiter_lets_some_through_and_tells_how_many_it_kept);
-	tcase_add_test(cases, threads_write_one_file_and_nothing_is_lost_or_mixed);
-	/* its child would be told to have leaked its parent's threads */
-	if (!UNIT_IS_TSAN)
-		tcase_add_test(cases, child_forked_meanwhile_writes_its_own_records_alone);
+	tcase_add_test(cases, forked_processes_count_what_is_dropped_in_the_same_place);
 	tcase_set_timeout(cases, 30);
 	return unit_run("log", cases);
 }
