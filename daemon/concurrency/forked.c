@@ -30,7 +30,7 @@ static struct forked {
 	struct concurrency *mode;
 	struct scoreboard_slot *slot;
 	pid_t parent;
-	bool are_closed; /* the listening sockets */
+	_Atomic bool are_closed; /* the listening sockets */
 	bool is_warm;
 	sigset_t mask; /* empty */
 	struct hd_request request;
@@ -38,53 +38,51 @@ static struct forked {
 } forked;
 
 /* A copy that is held by a busy child would keep the port open for as long as its connection; the
- * answer to a datagram leaves through it. In any other state the flow may just be accepting, and
- * will end by itself. */
+ * answer to a datagram leaves through it. In any other state the flow may just be accepting: it
+ * will end by itself, or come here when it is busy. */
 static void
 forked_close_sockets(void)
 {
-	if (forked.are_closed || forked.mode->is_datagram ||
-	    atomic_load(&forked.slot->state) != FORKED_BUSY)
+	if (forked.mode->is_datagram || atomic_load(&forked.slot->state) != FORKED_BUSY ||
+	    atomic_exchange(&forked.are_closed, true))
 		return;
-	forked.are_closed = true;
 	for (size_t i = 0; i < forked.mode->socket_count; i++)
 		(void)close(forked.mode->sockets[i]);
 }
 
-/* The parent wants the end of one connection. Returns whether it does, though that one may be over.
- */
-static bool
+/* The parent may want the end of one connection, which may be over. */
+static void
 forked_obey_order(void)
 {
 	uint32_t order = atomic_exchange(&forked.slot->order, SCOREBOARD_GO_ON);
 	enum close_reason reason = (enum close_reason)(order >> SCOREBOARD_ORDER_BITS);
 
 	if (order == SCOREBOARD_GO_ON)
-		return false;
+		return;
 	if (atomic_load(&forked.slot->ordered_id) != atomic_load(&forked.request.id))
-		return true;
+		return;
 	if (order == SCOREBOARD_END_CONNECTION)
 		reason = CLOSE_KILLED;
 	else if (reason != CLOSE_HANDLER_TIMEOUT && reason != CLOSE_TOTAL &&
 		 request_is_spared(&forked.request, reason))
-		return true;
+		return;
 	/* with what the handler has connected to: there are no other requests in this process */
 	for (struct hd_request *req = forked.mode->server->requests; req != NULL; req = req->next)
 		(void)request_end_here(req, reason);
-	return true;
 }
 
 /*
  * SIGTERM: the parent has changed the phase, or wants one connection to end, or is gone (it dies
- * with us then). Only what is allowed in a signal handler: atomics, shutdown(2), ioctl(2),
- * write(2).
+ * with us then). Anything else is not for us to act on: of two orders the first signal may have
+ * found both, and anybody can send one. Only what is allowed in a signal handler: atomics,
+ * shutdown(2), ioctl(2), write(2).
  */
 static void
 forked_on_signal(int number)
 {
 	struct hd_server *server = forked.mode->server;
 	int saved_errno = errno;
-	bool is_orphan, was_order;
+	bool is_orphan;
 
 	/* a process that the handler has made elsewhere */
 	if (forked.slot == NULL) {
@@ -93,9 +91,8 @@ forked_on_signal(int number)
 		return;
 	}
 	is_orphan = getppid() != forked.parent;
-	was_order = forked_obey_order();
-	if (was_order && !is_orphan &&
-	    atomic_load(&forked.mode->board->child_phase) == FORKED_SERVE) {
+	forked_obey_order();
+	if (!is_orphan && atomic_load(&forked.mode->board->child_phase) == FORKED_SERVE) {
 		errno = saved_errno;
 		return;
 	}
@@ -207,7 +204,29 @@ forked_wait(struct acceptor *acceptor, int timeout_ms)
 	return 1;
 }
 
-/* Waits for something to serve and takes it. 0; -ECANCELED, -ETIME: leave. */
+/* The handler may have closed this process's own copies, or put something else in their place: only
+ * another child can mend that. What all share is the parent's to find. */
+static bool
+forked_has_lost_sockets(int error)
+{
+	return error == -EBADF || error == -ENOTSOCK;
+}
+
+static void
+forked_tell_lost(void)
+{
+	const struct hd_server *server = forked.mode->server;
+	uint64_t suppressed;
+
+	if (log_limit(&server->limiters->accepts, 1, &suppressed))
+		log_event(LOG_EVENT_SOCKET_BROKEN, server->name,
+			  "'%s' child %d: handler '%s' has closed its listening socket; the child "
+			  "ends and is replaced",
+			  server->name, (int)getpid(), server->handler.name);
+}
+
+/* Waits for something to serve and takes it. 0; -ECANCELED, -ETIME, or as forked_has_lost_sockets
+ * knows them: leave. */
 static int
 forked_take(struct acceptor *acceptor)
 {
@@ -227,8 +246,8 @@ forked_take(struct acceptor *acceptor)
 			continue;
 		}
 		r = intake_take(acceptor, &forked.intake);
-		if (r == 0)
-			return 0;
+		if (r == 0 || forked_has_lost_sockets(r))
+			return r;
 		if (acceptor_is_shortage(r)) {
 			acceptor_pause(acceptor, r);
 			continue;
@@ -328,11 +347,14 @@ forked_run(uint32_t slot)
 	}
 	if (!acceptor_wait_open(mode))
 		forked_leave(0);
-	while (forked_take(&acceptor) == 0) {
+	while ((r = forked_take(&acceptor)) == 0) {
 		/* who waits for a pause to be complete may have seen this one as waiting */
 		if (forked_stop_waiting(FORKED_BUSY) <= forked_few(mode) || forked_is_draining() ||
 		    concurrency_is_paused(mode))
 			fd_raise_event(mode->notice_fd);
+		/* it may have begun just before this one was busy */
+		if (forked_is_draining())
+			forked_close_sockets();
 		forked_serve(&acceptor, &served);
 		if (forked_is_draining())
 			older_tell_vacancy(mode);
@@ -345,5 +367,8 @@ forked_run(uint32_t slot)
 	}
 	if (descriptor->child_stop != NULL)
 		descriptor->child_stop(mode->server);
-	forked_leave(0);
+	if (forked_has_lost_sockets(r))
+		forked_tell_lost();
+	/* one that never served must not be replaced at once, again and again */
+	forked_leave(forked_has_lost_sockets(r) && served == 0 ? 1 : 0);
 }

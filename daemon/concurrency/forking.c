@@ -129,11 +129,23 @@ forking_fill(struct forking *forking)
 	forking_spawn_missing(forking, waiting);
 }
 
+/* Children that cannot serve may have got the listening sockets as they are here. */
+static void
+forking_resolve_doubt(struct forking *forking)
+{
+	bool is_in_doubt = forking->is_in_doubt && !forking->is_draining;
+
+	forking->is_in_doubt = false;
+	if (is_in_doubt && acceptor_is_broken(forking->mode))
+		forking->mode->on_broken(forking->mode);
+}
+
 static void
 forking_look(struct forking *forking)
 {
 	struct concurrency *mode = forking->mode;
 
+	forking_resolve_doubt(forking);
 	concurrency_look_at_rest(mode);
 	if (!forking->is_draining && !forking->is_once_over) {
 		forking_fill(forking);
@@ -201,6 +213,7 @@ forking_bury(struct forking *forking, uint32_t slot_index, int status)
 	} else if (state != FORKED_LEAVING || status != 0) {
 		/* it never got to serve, or died between connections: do not fork in a circle */
 		forking_log_early_death(forking, &death);
+		forking->is_in_doubt = true;
 		loop_arm(mode->loop, &forking->retry, clock_now_ns() + FORKING_RETRY_NS);
 	}
 	forking->pids[slot_index] = 0;

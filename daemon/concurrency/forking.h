@@ -27,6 +27,7 @@ struct forking {
 	uint32_t child_count;
 	bool is_draining;
 	bool is_once_over;
+	bool is_in_doubt; /* a child has ended that could not serve: the sockets may be to blame */
 	struct loop_source deaths; /* signalfd: SIGCHLD */
 	struct loop_timer retry;
 	struct loop_timer run;
@@ -40,8 +41,11 @@ struct forking {
 	pid_t pids[]; /* of each slot; 0: free */
 };
 
+/* Tells the slot's child to do this with a connection, by a signal. An order to kill that it has
+ * not read yet is not taken back. In forking_kill.c, as what follows. */
+void forking_order(struct concurrency *mode, uint32_t slot, pid_t pid, uint64_t id, uint32_t order);
 /* Tells the child that serves the connection to end it; one that has not after a second is killed.
- * Returns whether there is one. In forking_kill.c. */
+ * Returns whether there is one. */
 bool forking_kill(struct concurrency *mode, uint64_t id);
 void forking_on_kills_due(struct loop_timer *timer);
 /* Whether the child of this slot had to be killed for its connection, which is logged. What was

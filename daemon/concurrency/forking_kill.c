@@ -36,6 +36,20 @@ forking_is_serving(const struct forking *forking, uint32_t slot, uint64_t id)
 	       atomic_load(&forking->mode->board->slots[slot].connection_id) == id;
 }
 
+void
+forking_order(struct concurrency *mode, uint32_t slot, pid_t pid, uint64_t id, uint32_t order)
+{
+	struct scoreboard_slot *shown = &mode->board->slots[slot];
+	/* who looks meanwhile finds none, and never one for another connection */
+	uint32_t unread = atomic_exchange(&shown->order, SCOREBOARD_GO_ON);
+
+	if (unread == SCOREBOARD_END_CONNECTION && atomic_load(&shown->ordered_id) == id)
+		order = unread;
+	atomic_store(&shown->ordered_id, id);
+	atomic_store(&shown->order, order);
+	(void)kill(pid, SIGTERM);
+}
+
 bool
 forking_kill(struct concurrency *mode, uint64_t id)
 {
@@ -57,9 +71,7 @@ forking_kill(struct concurrency *mode, uint64_t id)
 			.id = id,
 			.deadline_ns = clock_now_ns() + FORKING_KILL_NS,
 		};
-	atomic_store(&mode->board->slots[slot].ordered_id, id);
-	atomic_store(&mode->board->slots[slot].order, SCOREBOARD_END_CONNECTION);
-	(void)kill(forking->pids[slot], SIGTERM);
+	forking_order(mode, slot, forking->pids[slot], id, SCOREBOARD_END_CONNECTION);
 	forking_arm_kills(forking);
 	return true;
 }

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "concurrency/concurrency.h"
+#include "concurrency/forking.h"
 #include "net/peer.h"
 
 /* The child may have gone on to another connection before it hears of this, or spare the client.
@@ -23,9 +24,7 @@ forking_order_end(struct forking_timeouts *watch, uint32_t slot,
 	struct concurrency *mode = watch->timeouts.mode;
 	struct timeouts_row *row = &watch->rows[slot];
 
-	atomic_store(&mode->board->slots[slot].ordered_id, shown->id);
-	atomic_store(&mode->board->slots[slot].order, scoreboard_order_time_out(reason));
-	(void)kill(watch->pids[slot], SIGTERM);
+	forking_order(mode, slot, watch->pids[slot], shown->id, scoreboard_order_time_out(reason));
 	if (reason == CLOSE_HANDLER_TIMEOUT) {
 		row->ended_ns = now_ns;
 		timeouts_tell(mode, shown, now_ns);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -70,13 +71,12 @@ op_user(struct script *script, char *argument)
 	script_say(script, "%d %d ", (int)geteuid(), (int)getpid());
 }
 
-/* Shuts down what clients come to: of all kinds, connections excepted. */
+/* What clients come to: of all kinds, connections excepted. */
 static void
-op_shut(struct script *script, char *argument)
+break_sockets(struct script *script, bool is_closed)
 {
 	int count = 0;
 
-	(void)argument;
 	for (int fd = FIRST_SOCKET; fd < 256; fd++) {
 		int is_listening = 0, type = 0;
 		socklen_t length = sizeof(int);
@@ -85,17 +85,37 @@ op_shut(struct script *script, char *argument)
 		    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &length) < 0 ||
 		    (type == SOCK_STREAM && !is_listening))
 			continue;
-		(void)shutdown(fd, SHUT_RDWR);
+		(void)(is_closed ? close(fd) : shutdown(fd, SHUT_RDWR));
 		count++;
 	}
 	script_say_number(script, count);
 }
 
+static void
+op_shut(struct script *script, char *argument)
+{
+	(void)argument;
+	break_sockets(script, false);
+}
+
+/* The copies of this process. */
+static void
+op_close(struct script *script, char *argument)
+{
+	(void)argument;
+	break_sockets(script, true);
+}
+
 static const struct script_op ops[] = {
-	{"client", op_client},	   {"family", op_family},
-	{"option", op_option},	   {"congestion", op_congestion},
-	{"variable", op_variable}, {"user", op_user},
-	{"shut", op_shut},	   {NULL, NULL},
+	{"client", op_client},
+	{"family", op_family},
+	{"option", op_option},
+	{"congestion", op_congestion},
+	{"variable", op_variable},
+	{"user", op_user},
+	{"shut", op_shut},
+	{"close", op_close},
+	{NULL, NULL},
 };
 
 int
