@@ -1,5 +1,5 @@
 /*
- * log.c - formats a record on the stack and writes it with one system call that does not wait.
+ * log.c - where a record is made, and how it is written: with one system call that does not wait.
  */
 #include "base/log.h"
 
@@ -16,31 +16,18 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log_file.h"
+#include "base/log_format.h"
 
 /* A message is cut here; escaped and with its fields it may be twice as long. */
 #define LOG_MESSAGE_SIZE 8192
 #define LOG_RECORD_SIZE (2 * LOG_MESSAGE_SIZE)
 #define LOG_PIPE_TRIES 1000
-#define LOG_REPEAT_NS (10 * CLOCK_NS_PER_S)
 
 #define LOG_JOURNAL_PATH "/run/systemd/journal/socket"
-
-static const struct log_row {
-	const char *name;
-	const char *id;
-	int level;
-} log_rows[LOG_EVENTS] = {
-#define LOG_EVENT(symbol, name, level, id, meaning, action)                                        \
-	[LOG_EVENT_##symbol] = {name, id, level},
-#include "base/log_events.inc"
-#undef LOG_EVENT
-};
 
 static struct {
 	enum log_target target;
@@ -156,178 +143,6 @@ log_connect_journal(void)
 	return fd;
 }
 
-static const char *
-log_level_name(int level)
-{
-	static const char *const names[] = {
-		[LOG_LEVEL_ERROR] = "error",   [LOG_LEVEL_WARNING] = "warning",
-		[LOG_LEVEL_NOTICE] = "notice", [LOG_LEVEL_INFO] = "info",
-		[LOG_LEVEL_DEBUG] = "debug",
-	};
-
-	if (level < LOG_LEVEL_ERROR)
-		level = LOG_LEVEL_ERROR;
-	return names[level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : level];
-}
-
-/* The end of a record that must fit whatever was cut before it: "}\n and a NUL. */
-#define LOG_END_SIZE 4
-
-/* Behind everything; always fits. */
-static void
-log_close(struct line *record, const char *end)
-{
-	size_t length = strlen(end);
-
-	memcpy(record->data + record->length, end, length);
-	record->length += length;
-}
-
-static void
-log_add_name(struct line *record, const char *before, const char *value, const char *behind)
-{
-	line_add_text(record, before);
-	line_add_text(record, value);
-	line_add_text(record, behind);
-}
-
-static void
-log_add_number(struct line *record, const char *before, uint64_t value, const char *behind)
-{
-	line_add_text(record, before);
-	line_add_u64(record, value);
-	line_add_text(record, behind);
-}
-
-const char *
-log_format_time(int64_t realtime_ns, char *buf, size_t size)
-{
-	struct line line = {.data = buf, .limit = size - 1};
-
-	line_add_moment(&line, realtime_ns);
-	buf[line.length] = '\0';
-	return buf;
-}
-
-static void
-log_add_now(struct line *record)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	line_add_moment(record, now.tv_sec * CLOCK_NS_PER_S + now.tv_nsec);
-}
-
-static void
-log_format_text(struct line *record, int level, const struct log_context *context,
-		const struct line *message)
-{
-	if (log_sink.target == LOG_TARGET_STREAM) {
-		log_add_number(record, "<", (uint64_t)level, ">");
-	} else {
-		log_add_now(record);
-		log_add_name(record, " ", log_level_name(level), ": ");
-	}
-	if (context != NULL && context->is_prefix) {
-		if (context->listener != NULL)
-			log_add_name(record, "'", context->listener, "' ");
-		if (context->connection_id != 0)
-			log_add_number(record, "#", context->connection_id, " ");
-		if (context->peer != NULL)
-			line_add_text(record, context->peer);
-		else
-			record->length--; /* the space */
-		line_add_text(record, ": ");
-	}
-	line_add_escaped(record, message->data, message->length, false);
-	log_close(record, "\n");
-}
-
-static void
-log_add_json(struct line *record, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	log_add_name(record, ",\"", name, "\":\"");
-	line_add_escaped(record, value, strlen(value), true);
-	line_add_text(record, "\"");
-}
-
-static void
-log_add_json_field(struct line *record, const struct log_field *field)
-{
-	if (field->is_number) {
-		log_add_name(record, ",\"", field->member, "\":");
-		line_add_text(record, field->value);
-	} else {
-		log_add_json(record, field->member, field->value);
-	}
-}
-
-static void
-log_format_json(struct line *record, int level, const struct log_context *context,
-		const struct line *message)
-{
-	line_add_text(record, "{\"time\":\"");
-	log_add_now(record);
-	log_add_name(record, "\",\"level\":\"", log_level_name(level), "\"");
-	log_add_number(record, ",\"pid\":", (uint64_t)getpid(), "");
-	if (context != NULL) {
-		log_add_json(record, "event", log_rows[context->event].name);
-		log_add_json(record, "listener", context->listener);
-		log_add_json(record, "handler", context->handler);
-		log_add_json(record, "peer", context->peer);
-		if (context->connection_id != 0)
-			log_add_number(record, ",\"connection_id\":", context->connection_id, "");
-		if (context->generation != 0)
-			log_add_number(record, ",\"generation\":", context->generation, "");
-		for (size_t i = 0; i < context->field_count; i++)
-			log_add_json_field(record, &context->fields[i]);
-	}
-	line_add_text(record, ",\"message\":\"");
-	/* the message comes last: cut, the record is still closed */
-	line_add_escaped(record, message->data, message->length, true);
-	log_close(record, "\"}\n");
-}
-
-static void
-log_format_journal(struct line *record, int level, const struct log_context *context,
-		   const struct line *message)
-{
-	log_add_number(record, "PRIORITY=", (uint64_t)level, "\n");
-	log_add_name(record, "SYSLOG_IDENTIFIER=", log_sink.program, "\n");
-	if (context != NULL) {
-		if (context->event != LOG_NO_EVENT)
-			log_add_name(record, "MESSAGE_ID=", log_rows[context->event].id, "\n");
-		if (context->listener != NULL)
-			log_add_name(record, "HANDLERD_LISTENER=", context->listener, "\n");
-		if (context->handler != NULL)
-			log_add_name(record, "HANDLERD_HANDLER=", context->handler, "\n");
-		if (context->peer != NULL)
-			log_add_name(record, "HANDLERD_PEER=", context->peer, "\n");
-		if (context->connection_id != 0)
-			log_add_number(record, "HANDLERD_CONN_ID=", context->connection_id, "\n");
-		if (context->generation != 0)
-			log_add_number(record, "HANDLERD_GENERATION=", context->generation, "\n");
-		for (size_t i = 0; i < context->field_count; i++) {
-			const struct log_field *field = &context->fields[i];
-
-			log_add_name(record, "HANDLERD_", field->field, "=");
-			line_add_escaped(record, field->value, strlen(field->value), false);
-			line_add_text(record, "\n");
-		}
-	}
-	line_add_text(record, "MESSAGE=");
-	if (context != NULL && context->is_prefix && context->listener != NULL) {
-		log_add_name(record, "'", context->listener, "' ");
-		if (context->connection_id != 0)
-			log_add_number(record, "#", context->connection_id, " ");
-		log_add_name(record, "", context->peer != NULL ? context->peer : "", ": ");
-	}
-	line_add_escaped(record, message->data, message->length, false);
-	log_close(record, "\n");
-}
-
 /* One write to a pipe that does not wait. Its reader, or another writer, may hold it for a moment:
  * then there is room all the same, and the next try does it. */
 static ssize_t
@@ -406,11 +221,12 @@ log_write_message(int level, const struct log_context *context, struct log_room 
 	uint64_t dropped;
 
 	if (log_sink.target == LOG_TARGET_JOURNAL)
-		log_format_journal(&record, level, context, &room->message);
+		log_format_journal(&record, level, context, &room->message, log_sink.program);
 	else if (log_sink.is_json)
 		log_format_json(&record, level, context, &room->message);
 	else
-		log_format_text(&record, level, context, &room->message);
+		log_format_text(&record, level, context, &room->message,
+				log_sink.target == LOG_TARGET_STREAM);
 	if (log_sink.is_file)
 		dropped = log_file_write(log_sink.fd, &record,
 					 context != NULL && context->is_one_of_many);
@@ -531,30 +347,6 @@ log_event(enum log_event event, const char *listener, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_vwrite(log_rows[event].level, &context, format, args);
+	log_vwrite(log_event_level(event), &context, format, args);
 	va_end(args);
-}
-
-bool
-log_limit(struct log_limiter *limiter, uint32_t most, uint64_t *ret_suppressed)
-{
-	return log_limit_in(limiter, most, LOG_REPEAT_NS, ret_suppressed);
-}
-
-bool
-log_limit_in(struct log_limiter *limiter, uint64_t most, int64_t window_ns,
-	     uint64_t *ret_suppressed)
-{
-	int64_t now_ns = clock_now_ns();
-	int64_t began_ns = atomic_load(&limiter->window_ns);
-
-	if ((began_ns == 0 || now_ns - began_ns >= window_ns) &&
-	    atomic_compare_exchange_strong(&limiter->window_ns, &began_ns, now_ns))
-		atomic_store(&limiter->count, 0);
-	if (atomic_fetch_add(&limiter->count, 1) >= most) {
-		(void)atomic_fetch_add(&limiter->suppressed, 1);
-		return false;
-	}
-	*ret_suppressed = atomic_exchange(&limiter->suppressed, 0);
-	return true;
 }
