@@ -22,7 +22,8 @@ stream_prepare_input(struct hd_request *req)
 	return (req->buffered & REQUEST_HAS_READER) != 0 ? file_take_read_ahead(req) : 0;
 }
 
-size_t
+/* Takes bytes that were received before; 0 if there are none. */
+static size_t
 stream_take_input(struct hd_request *req, void *buf, size_t size)
 {
 	struct request_buffer *in = &req->input;

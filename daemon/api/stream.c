@@ -202,7 +202,8 @@ stream_send_paced(struct hd_request *req, const struct iovec *iov, int count)
 	return n;
 }
 
-ssize_t
+/* Sends some, past all buffers. */
+static ssize_t
 stream_send(struct hd_request *req, const struct iovec *iov, int count)
 {
 	ssize_t n;

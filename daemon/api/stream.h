@@ -15,8 +15,6 @@ struct hd_request;
 /* Receives from the socket, past all input buffers; what is to be sent goes before. Bytes, 0 at the
  * end, negative errno. */
 ssize_t stream_receive(struct hd_request *req, void *buf, size_t size);
-/* Sends some, past all buffers. */
-ssize_t stream_send(struct hd_request *req, const struct iovec *iov, int count);
 /* Sends all, past all buffers; iov is changed. */
 int stream_send_all(struct hd_request *req, struct iovec *iov, int count);
 
@@ -25,8 +23,6 @@ int stream_flush(struct hd_request *req);
 
 /* Before input is looked for: takes over what the "r" stream has read ahead. */
 int stream_prepare_input(struct hd_request *req);
-/* Takes bytes that were received before; 0 if there are none. */
-size_t stream_take_input(struct hd_request *req, void *buf, size_t size);
 /* Some bytes for a call to which borders between datagrams mean nothing: those received before,
  * else from the socket. Bytes, 0 at the end, negative errno. */
 ssize_t stream_read(struct hd_request *req, void *buf, size_t size);

@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct crash_record) % 64 == 0, "slots behind it begin on 
 
 const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, 0};
 
-bool
+static bool
 crash_is_signal(int signal)
 {
 	for (const int *known = crash_signals; *known != 0; known++) {

@@ -67,7 +67,6 @@ struct crash_files {
 
 /* The signals that mean a crash, 0 at the end. */
 extern const int crash_signals[];
-bool crash_is_signal(int signal);
 
 /* Takes what this process has left, once it is dead, and frees the record for the next. Returns
  * whether there was something. */

@@ -18,7 +18,8 @@
 /* Frames in a sentence that stands alone. */
 #define DEATH_MOST_FRAMES 8
 
-const char *
+/* "was killed by signal 11 (Segmentation fault)", "exited with status 3". Returns buf. */
+static const char *
 death_describe_status(int status, char *buf, size_t size)
 {
 	if (WIFSIGNALED(status))

@@ -23,9 +23,6 @@ struct death {
 	struct buf connections;	   /* the first of them, in words */
 };
 
-/* "was killed by signal 11 (Segmentation fault)", "exited with status 3". Returns buf. */
-const char *death_describe_status(int status, char *buf, size_t size);
-
 /* Notes how the worker died, and with which connections. */
 void death_note(struct child *child, int status);
 void death_free(struct death *death);

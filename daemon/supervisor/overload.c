@@ -29,7 +29,8 @@ overload_memory_margin(int64_t limit)
 	return limit - limit / 20;
 }
 
-bool
+/* Whether memory is below the limit by the margin; one that is not known is. */
+static bool
 overload_is_memory_well(int64_t limit, int64_t memory)
 {
 	return limit == 0 || memory < overload_memory_margin(limit);

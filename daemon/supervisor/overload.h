@@ -60,9 +60,6 @@ struct overload_row {
 void overload_decide(struct overload_row *rows, size_t count, const struct machine_state *state,
 		     int64_t since_ns);
 
-/* Whether memory is below the limit by the margin; one that is not known is. */
-bool overload_is_memory_well(int64_t limit, int64_t memory);
-
 /* Listeners have changed. */
 void overload_look(struct supervisor *supervisor);
 void overload_stop(struct supervisor *supervisor);
