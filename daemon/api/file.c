@@ -263,16 +263,9 @@ file_send_some(struct hd_request *req, int fd, off_t *offset, size_t count)
 			wait_spend(req);
 			return n;
 		}
-		if (errno == EINTR)
-			continue;
-		if (errno == EPIPE && atomic_load(&req->is_cancelled))
-			return request_note_error(req, -ECANCELED);
-		if (errno != EAGAIN)
-			return request_note_error(req, -errno);
-		req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
-		r = wait_for_output(req);
+		r = stream_await_output(req);
 		if (r < 0)
-			return request_note_error(req, r);
+			return r;
 	}
 }
 

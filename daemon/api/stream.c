@@ -139,6 +139,22 @@ stream_receive(struct hd_request *req, void *buf, size_t size)
 	return n;
 }
 
+int
+stream_await_output(struct hd_request *req)
+{
+	int r;
+
+	if (errno == EINTR)
+		return 0;
+	if (errno == EPIPE && atomic_load(&req->is_cancelled))
+		return request_note_error(req, -ECANCELED);
+	if (errno != EAGAIN)
+		return request_note_error(req, -errno);
+	req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
+	r = wait_for_output(req);
+	return r < 0 ? request_note_error(req, r) : 0;
+}
+
 static ssize_t
 stream_send_bytes(struct hd_request *req, const struct iovec *iov, int count)
 {
@@ -161,16 +177,9 @@ stream_send_bytes(struct hd_request *req, const struct iovec *iov, int count)
 			wait_spend(req);
 			return n;
 		}
-		if (errno == EINTR)
-			continue;
-		if (errno == EPIPE && atomic_load(&req->is_cancelled))
-			return request_note_error(req, -ECANCELED);
-		if (errno != EAGAIN)
-			return request_note_error(req, -errno);
-		req->watch.ready &= ~(uint32_t)(POLLOUT | POLLERR | POLLHUP);
-		r = wait_for_output(req);
+		r = stream_await_output(req);
 		if (r < 0)
-			return request_note_error(req, r);
+			return r;
 	}
 }
 

@@ -15,6 +15,9 @@ struct hd_request;
 /* Receives from the socket, past all input buffers; what is to be sent goes before. Bytes, 0 at the
  * end, negative errno. */
 ssize_t stream_receive(struct hd_request *req, void *buf, size_t size);
+/* A call that sends has failed with errno: waits if that is all it takes. 0 to try again, or a
+ * negative errno. */
+int stream_await_output(struct hd_request *req);
 /* Sends all, past all buffers; iov is changed. */
 int stream_send_all(struct hd_request *req, struct iovec *iov, int count);
 
