@@ -255,6 +255,17 @@ ask_cancel(struct ask *ask, int status)
 	return status;
 }
 
+bool
+ask_begin_listener(struct ask *ask, const struct verb *verb, int argc, char **argv, int *ret_status)
+{
+	if (!ask_begin(ask, verb, argc, argv, ret_status))
+		return false;
+	if (ask_add_name(ask, "listener"))
+		return true;
+	*ret_status = ask_cancel(ask, CTL_USAGE);
+	return false;
+}
+
 /* Sends the request and shows the answer. */
 static int
 ask_talk(struct ask *ask, struct talk *talk, const char *path)

@@ -26,6 +26,10 @@ struct ask {
  * ask_run. False: *ret_status is the exit status. */
 bool ask_begin(struct ask *ask, const struct verb *verb, int argc, char **argv, int *ret_status);
 
+/* The same for a command whose argument, if there is one, is a listener. */
+bool ask_begin_listener(struct ask *ask, const struct verb *verb, int argc, char **argv,
+			int *ret_status);
+
 /* Adds the argument, if there is one, under this name. False, after a complaint, where it is
  * none: ask_cancel then. */
 bool ask_add_name(struct ask *ask, const char *key);

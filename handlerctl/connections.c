@@ -104,10 +104,8 @@ connections_run(const struct verb *verb, int argc, char **argv)
 	struct ask ask;
 	int status;
 
-	if (!ask_begin(&ask, verb, argc, argv, &status))
+	if (!ask_begin_listener(&ask, verb, argc, argv, &status))
 		return status;
-	if (!ask_add_name(&ask, "listener"))
-		return ask_cancel(&ask, CTL_USAGE);
 	ask.print = connections_print;
 	return ask_run(&ask);
 }

@@ -111,10 +111,8 @@ explain_run(const struct verb *verb, int argc, char **argv)
 	struct ask ask;
 	int status;
 
-	if (!ask_begin(&ask, verb, argc, argv, &status))
+	if (!ask_begin_listener(&ask, verb, argc, argv, &status))
 		return status;
-	if (!ask_add_name(&ask, "listener"))
-		return ask_cancel(&ask, CTL_USAGE);
 	if (!explain_set(&ask, "address", ask.line.second) ||
 	    !explain_set(&ask, "gid", ask.line.gid))
 		return ask_cancel(&ask, CTL_USAGE);

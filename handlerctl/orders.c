@@ -146,10 +146,8 @@ orders_hold(const struct verb *verb, int argc, char **argv)
 	struct ask ask;
 	int status;
 
-	if (!ask_begin(&ask, verb, argc, argv, &status))
+	if (!ask_begin_listener(&ask, verb, argc, argv, &status))
 		return status;
-	if (!ask_add_name(&ask, "listener"))
-		return ask_cancel(&ask, CTL_USAGE);
 	ask.print = orders_print_hold;
 	/* old connections may take drain_timeout */
 	if (strcmp(verb->name, "drain") == 0)

@@ -100,10 +100,8 @@ status_run(const struct verb *verb, int argc, char **argv)
 	struct ask ask;
 	int status;
 
-	if (!ask_begin(&ask, verb, argc, argv, &status))
+	if (!ask_begin_listener(&ask, verb, argc, argv, &status))
 		return status;
-	if (!ask_add_name(&ask, "listener"))
-		return ask_cancel(&ask, CTL_USAGE);
 	ask.print = ask.line.argument == NULL ? status_print_all : status_print_one;
 	return ask_run(&ask);
 }
