@@ -18,7 +18,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "ipc/channel.h"
 #include "supervisor/control_commands.h"
 #include "supervisor/supervisor.h"
@@ -391,49 +390,6 @@ control_client_restore(struct supervisor *supervisor, int fd)
 	control_client_wait(client, CONTROL_WAITS_UPGRADE, -1);
 	control_client_want(client, 0);
 	return 0;
-}
-
-json_t *
-control_result(void)
-{
-	return json_pack("{s:b}", "ok", 1);
-}
-
-json_t *
-control_json_text(const char *text)
-{
-	json_t *string;
-	char escaped[4 * CONTROL_SENTENCE_SIZE];
-
-	if (text == NULL)
-		return json_null();
-	string = json_string(text);
-	if (string != NULL)
-		return string;
-	/* not UTF-8, as a path may be */
-	(void)text_escape(text, strlen(text), escaped, sizeof(escaped));
-	return json_string(escaped);
-}
-
-json_t *
-control_json_report(const struct report *report, bool with_warnings, bool with_errors)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < report->count; i++) {
-		const struct report_entry *entry = &report->entries[i];
-
-		if (entry->is_warning ? !with_warnings : !with_errors)
-			continue;
-		(void)json_array_append_new(
-			list,
-			json_pack("{s:o,s:o,s:o,s:o,s:b}", "file", control_json_text(entry->file),
-				  "line", entry->line > 0 ? json_integer(entry->line) : json_null(),
-				  "text", control_json_text(entry->text), "source",
-				  control_json_text(entry->source), "is_warning",
-				  entry->is_warning));
-	}
-	return list;
 }
 
 void

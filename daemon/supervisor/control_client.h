@@ -19,6 +19,7 @@
 
 #include "base/loop.h"
 #include "base/report.h"
+#include "supervisor/control_json.h"
 #include "supervisor/control_request.h"
 
 /* What waits to be sent to one client, and to all. */
@@ -93,13 +94,6 @@ void control_client_answer_held(struct control_client *client, json_t *result);
 
 /* How much an answer may take at this moment. */
 size_t control_client_room(const struct control_client *client);
-
-/* {"ok": true}, to be added to. */
-json_t *control_result(void);
-/* A JSON string of any text; null for NULL. */
-json_t *control_json_text(const char *text);
-/* The entries of a report, as `errors` and `warnings` have them. */
-json_t *control_json_report(const struct report *report, bool with_warnings, bool with_errors);
 
 /* The last line for somebody who gets no slot: sent at once, as far as it goes. */
 void control_client_turn_away(int fd, const char *sentence);

@@ -33,12 +33,11 @@ control_reload_plan(const struct plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_row *row = &plan->rows[i];
 
-		(void)json_array_append_new(
-			list,
-			json_pack("{s:o,s:s,s:I}", "listener", control_json_text(row->listener),
-				  "change", plan_change_name(row->changes), "connections",
-				  (json_int_t)(row->connections <= INT64_MAX ? row->connections
-									     : INT64_MAX)));
+		(void)json_array_append_new(list,
+					    json_pack("{s:o,s:s,s:o}", "listener",
+						      control_json_text(row->listener), "change",
+						      plan_change_name(row->changes), "connections",
+						      control_json_count(row->connections)));
 	}
 	return list;
 }

@@ -18,43 +18,6 @@
 #define CONTROL_STATUS_SCHEMA 1
 
 static json_t *
-control_status_seconds(int64_t ns)
-{
-	int64_t ms = ns > 0 ? ns / CLOCK_NS_PER_MS : 0;
-
-	return json_real((double)ms / 1000);
-}
-
-static json_t *
-control_status_time(int64_t since_1970_s)
-{
-	time_t when = (time_t)since_1970_s;
-	char text[32];
-	struct tm utc;
-
-	if (gmtime_r(&when, &utc) == NULL ||
-	    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
-		return json_null();
-	return json_string(text);
-}
-
-/* The word that the configuration has for it. */
-static json_t *
-control_status_choice(const char *key, int64_t value)
-{
-	const struct setting *row = setting_find(SETTING_LISTENER, "", key);
-
-	return json_string(row->choices[value - row->first_choice]);
-}
-
-/* A number that may come from a worker, who can write what it likes. */
-static json_t *
-control_status_count(uint64_t count)
-{
-	return json_integer(count <= INT64_MAX ? (json_int_t)count : INT64_MAX);
-}
-
-static json_t *
 control_status_addresses(const struct listener *listener)
 {
 	json_t *list = json_array();
@@ -148,7 +111,7 @@ control_status_ended(const struct scoreboard_totals *totals)
 	for (int i = 0; i < CLOSE_REASONS; i++) {
 		if (totals->ended[i] > 0)
 			(void)json_object_set_new(ended, close_reason_name((enum close_reason)i),
-						  control_status_count(totals->ended[i]));
+						  control_json_count(totals->ended[i]));
 	}
 	return ended;
 }
@@ -158,14 +121,13 @@ control_status_connections(const struct listener *listener, const struct scorebo
 {
 	return json_pack(
 		"{s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "now",
-		control_status_count(control_status_open(totals)), "limit",
-		(json_int_t)listener->limit, "total", control_status_count(totals->accepted),
-		"finished", control_status_count(totals->finished), "refused",
-		control_status_count(totals->refused), "failed",
-		control_status_count(totals->failed), "crashed",
-		control_status_count(totals->crashed), "timed_out",
-		control_status_count(totals->timed_out), "unlogged",
-		control_status_count(totals->unlogged), "ended", control_status_ended(totals));
+		control_json_count(control_status_open(totals)), "limit",
+		(json_int_t)listener->limit, "total", control_json_count(totals->accepted),
+		"finished", control_json_count(totals->finished), "refused",
+		control_json_count(totals->refused), "failed", control_json_count(totals->failed),
+		"crashed", control_json_count(totals->crashed), "timed_out",
+		control_json_count(totals->timed_out), "unlogged",
+		control_json_count(totals->unlogged), "ended", control_status_ended(totals));
 }
 
 static json_t *
@@ -180,10 +142,10 @@ control_status_datagrams(const struct listener *listener, const struct scoreboar
 		if (totals->dropped[i] > 0)
 			(void)json_object_set_new(dropped,
 						  scoreboard_drop_name((enum scoreboard_drop)i),
-						  control_status_count(totals->dropped[i]));
+						  control_json_count(totals->dropped[i]));
 	}
-	return json_pack("{s:o,s:o}", "dropped_by_kernel", control_status_count(by_kernel),
-			 "dropped", dropped);
+	return json_pack("{s:o,s:o}", "dropped_by_kernel", control_json_count(by_kernel), "dropped",
+			 dropped);
 }
 
 /* The workers that drain, the newest first. */
@@ -201,14 +163,13 @@ control_status_old(const struct listener *listener)
 		if (child->board != NULL)
 			open = scoreboard_count_open(child->board, child->board_slots);
 		(void)json_array_append_new(
-			list,
-			json_pack("{s:I,s:I,s:s,s:o,s:o}", "generation",
-				  (json_int_t)child->generation, "pid",
-				  (json_int_t)child->process.pid, "state", "draining",
-				  "connections", control_status_count(open), "seconds_left",
-				  child->deadline_ns < INT64_MAX / 4
-					  ? control_status_seconds(child->deadline_ns - now_ns)
-					  : json_null()));
+			list, json_pack("{s:I,s:I,s:s,s:o,s:o}", "generation",
+					(json_int_t)child->generation, "pid",
+					(json_int_t)child->process.pid, "state", "draining",
+					"connections", control_json_count(open), "seconds_left",
+					child->deadline_ns < INT64_MAX / 4
+						? control_json_seconds(child->deadline_ns - now_ns)
+						: json_null()));
 	}
 	return list;
 }
@@ -238,7 +199,7 @@ control_status_sandbox(const struct listener *listener, bool is_leaving)
 			 "filesystem",
 			 is_confined ? control_status_paths(&sandbox->filesystem) : json_null(),
 			 "network", sandbox != NULL ? json_boolean(sandbox->network) : json_null(),
-			 "calls_refused", control_status_count(listener->refusals.total));
+			 "calls_refused", control_json_count(listener->refusals.total));
 }
 
 static json_t *
@@ -249,26 +210,25 @@ control_status_listener(const struct listener *listener, bool is_leaving)
 	bool is_alive = child != NULL && child->process.pid != 0;
 	json_t *result = json_pack(
 		"{s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:b,s:I,s:o,s:o,s:o,s:o}", "name", listener->name,
-		"protocol", control_status_choice("protocol", listener->protocol), "addresses",
+		"protocol", control_json_choice("protocol", listener->protocol), "addresses",
 		control_status_addresses(listener), "handler", control_status_handler(listener),
-		"concurrency", control_status_choice("concurrency", listener->concurrency), "start",
-		control_status_choice("start", listener->start), "state",
+		"concurrency", control_json_choice("concurrency", listener->concurrency), "start",
+		control_json_choice("start", listener->start), "state",
 		control_listener_state(listener), "is_paused", listener->is_paused,
 		"is_rolled_back", listener->is_rolled_back, "generation",
 		(json_int_t)(child != NULL ? child->generation : 0), "pid",
 		is_alive ? json_integer(child->process.pid) : json_null(), "uptime_seconds",
 		is_alive && child->was_ready
-			? control_status_seconds(clock_now_ns() - child->ready_ns)
+			? control_json_seconds(clock_now_ns() - child->ready_ns)
 			: json_null(),
-		"crashes", control_status_count(child != NULL ? child->crashes : 0), "connections",
+		"crashes", control_json_count(child != NULL ? child->crashes : 0), "connections",
 		control_status_connections(listener, &totals));
 
 	if (conf_protocol_is_datagram(listener->protocol))
 		(void)json_object_set_new(result, "datagrams",
 					  control_status_datagrams(listener, &totals));
 	(void)json_object_set_new(result, "old", control_status_old(listener));
-	(void)json_object_set_new(result, "recycled",
-				  control_status_count(listener->recycle.count));
+	(void)json_object_set_new(result, "recycled", control_json_count(listener->recycle.count));
 	(void)json_object_set_new(result, "sandbox", control_status_sandbox(listener, is_leaving));
 	return result;
 }
@@ -303,7 +263,7 @@ control_status_reload(const struct reload_record *record)
 	if (!record->is_known)
 		return json_null();
 	return json_pack("{s:b,s:o,s:I,s:o}", "ok", record->is_ok, "at",
-			 control_status_time(record->at), "generation",
+			 control_json_time(record->at), "generation",
 			 (json_int_t)record->generation, "text", control_json_text(record->text));
 }
 
@@ -334,8 +294,8 @@ control_run_status(struct supervisor *supervisor, struct control_client *client,
 	result = json_pack("{s:b,s:i,s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o}", "ok", 1,
 			   "schema", CONTROL_STATUS_SCHEMA, "version", HANDLERD_VERSION, "abi", abi,
 			   "pid", (json_int_t)getpid(), "state", control_status_of_all(supervisor),
-			   "started", control_status_time(supervisor->started_s), "uptime_seconds",
-			   control_status_seconds(clock_now_ns() - supervisor->started_ns),
+			   "started", control_json_time(supervisor->started_s), "uptime_seconds",
+			   control_json_seconds(clock_now_ns() - supervisor->started_ns),
 			   "generation", (json_int_t)supervisor->generation, "configuration",
 			   cmdline_has_no_file(cmdline) ? json_null()
 							: control_json_text(cmdline->file),

@@ -2,8 +2,6 @@
  * serve.c - the main process while it serves: signals, changes of workers, stopping.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,92 +101,6 @@ supervisor_destroy(struct supervisor *supervisor)
 	/* last: whoever waits for the end takes it that all else is done */
 	control_close(supervisor);
 	loop_close(&supervisor->loop);
-}
-
-static void
-serve_tell_listener_log_level(struct listener *listener, const struct buf *payload)
-{
-	if (listener->current != NULL)
-		process_send(&listener->current->process, PROTOCOL_LOG_LEVEL, payload);
-	if (listener->recycle.next != NULL)
-		process_send(&listener->recycle.next->process, PROTOCOL_LOG_LEVEL, payload);
-	for (struct child *child = listener->old; child != NULL; child = child->next)
-		process_send(&child->process, PROTOCOL_LOG_LEVEL, payload);
-}
-
-static void
-serve_tell_log_level(struct supervisor *supervisor, uint32_t level)
-{
-	struct buf payload = {0};
-
-	buf_add_u32(&payload, level);
-	for (size_t i = 0; i < supervisor->listener_count; i++)
-		serve_tell_listener_log_level(supervisor->listeners[i], &payload);
-	for (size_t i = 0; i < supervisor->leaving_count; i++)
-		serve_tell_listener_log_level(supervisor->leaving[i], &payload);
-	buf_free(&payload);
-}
-
-void
-supervisor_open_log(struct supervisor *supervisor, const struct config *config)
-{
-	bool wants_journal =
-		config->log_target == CONF_LOG_JOURNAL ||
-		(config->log_target == CONF_LOG_AUTO && log_target_auto() == LOG_TARGET_JOURNAL);
-	int *journal_fd = &supervisor->world.journal_fd;
-
-	if (wants_journal && *journal_fd < 0) {
-		int r = log_connect_journal();
-
-		if (r < 0)
-			log_warning("the journal cannot be reached (%s); logging to standard error",
-				    strerror(-r));
-		else
-			*journal_fd = r;
-	}
-	if (!wants_journal && *journal_fd >= 0) {
-		(void)close(*journal_fd);
-		*journal_fd = -1;
-	}
-	log_open(*journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
-		 *journal_fd >= 0 ? *journal_fd : STDERR_FILENO,
-		 config->log_format == CONF_LOG_JSON, (int)config->log_level, "handlerd");
-	supervisor->world.connection_log = (struct connection_log){
-		.has_refused = config->log_connections != CONF_LOG_CONNECTIONS_NONE,
-		.has_all = config->log_connections == CONF_LOG_CONNECTIONS_ALL,
-		.rate_per_hour = (uint64_t)config->log_connection_rate,
-	};
-	supervisor->world.log_level = 0;
-	serve_tell_log_level(supervisor, (uint32_t)config->log_level);
-}
-
-/*
- * Whom a record of the native protocol came from, the journal learns from /proc, too late for a
- * process that ends at once: `journalctl -u` would not find why a start failed. Of the stream it
- * knows the unit.
- */
-void
-supervisor_log_by_stream(int level)
-{
-	if (log_target_auto() == LOG_TARGET_JOURNAL)
-		log_open(LOG_TARGET_STREAM, STDERR_FILENO, false, level, "handlerd");
-}
-
-void
-supervisor_set_log_level(struct supervisor *supervisor, int level)
-{
-	supervisor->world.log_level = level;
-	supervisor->world.log_level_of = supervisor->config;
-	log_set_level(level);
-	serve_tell_log_level(supervisor, (uint32_t)level);
-}
-
-int
-supervisor_log_level(const struct supervisor *supervisor)
-{
-	if (supervisor->world.log_level != 0)
-		return supervisor->world.log_level;
-	return supervisor->config != NULL ? (int)supervisor->config->log_level : LOG_LEVEL_INFO;
 }
 
 /* Frees listeners that are gone; ends the program when everything is. */

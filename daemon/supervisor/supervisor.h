@@ -77,7 +77,7 @@ struct config *supervisor_read_config(const struct supervisor *supervisor, struc
 char *supervisor_absolute_handler(const char *handler);
 /* Finds the handlers that a configuration with errors names and that are not there. */
 void supervisor_find_missing_handlers(const struct config *config, struct report *report);
-/* Logs as the configuration says, from now on. */
+/* Logs as the configuration says, from now on. In logging.c, as what follows. */
 void supervisor_open_log(struct supervisor *supervisor, const struct config *config);
 /* Before there is a configuration, and when the end is near. Nothing where standard error is not
  * the journal's. */
