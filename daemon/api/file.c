@@ -9,7 +9,6 @@
 #include <handlerd/socket.h>
 #include <poll.h>
 #include <stdio_ext.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <unistd.h>

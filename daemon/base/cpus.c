@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "base/memory.h"
 
 #define CPUS_ONLINE "/sys/devices/system/cpu/online"

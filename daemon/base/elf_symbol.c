@@ -4,7 +4,6 @@
  */
 #include "base/elf_symbol.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"

@@ -4,7 +4,6 @@
 #include "base/report.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/memory.h"

@@ -4,7 +4,6 @@
 #include "base/suggest.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SUGGEST_LONGEST 64

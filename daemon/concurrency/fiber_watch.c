@@ -14,7 +14,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "concurrency/fiber_thread.h"
 
 #define FIBER_WATCH_LOOKS 4

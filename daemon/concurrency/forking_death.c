@@ -1,12 +1,10 @@
 /*
  * forking_death.c - what is told of a child that has died.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "concurrency/forking.h"

@@ -5,7 +5,6 @@
 #include "concurrency/forking_timeouts.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <sys/mman.h>
 

@@ -3,7 +3,6 @@
  */
 #include "concurrency/offload.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 

@@ -5,7 +5,6 @@
 #include "concurrency/sessions.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 #include "conf/check.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"

@@ -10,7 +10,6 @@
 #include "base/day_span.h"
 #include "base/memory.h"
 #include "conf/check.h"
-#include "conf/settings.h"
 
 /* The most parts of a day that anybody has named; a schedule has room for so many. */
 #define CHECK_MOST_TIMES 32

@@ -6,7 +6,6 @@
  *
  * A file that cannot be parsed gives one error and no values; the others are read all the same.
  */
-#include <errno.h>
 #include <libconfig.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "net/quick.h"
 
 /* A socket for both families tells an IPv4 address in both ways. */

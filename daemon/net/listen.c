@@ -8,7 +8,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <linux/sock_diag.h>
 

@@ -7,7 +7,6 @@
 #include "supervisor/access_watch.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -1,11 +1,7 @@
 /*
  * configuration.c - the configuration: from the file, or from --listen and its friends.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"

@@ -1,8 +1,6 @@
 /*
  * control_bans.c - the command `bans`: who is refused by all listeners, and the end of that.
  */
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"

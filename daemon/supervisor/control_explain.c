@@ -5,15 +5,11 @@
  *
  * A rule that is to be explained is a row of explain_steps.
  */
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
-
-#include <arpa/inet.h>
 
 #include "base/access_entry.h"
 #include "base/cleanup.h"

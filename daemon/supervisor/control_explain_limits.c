@@ -3,7 +3,6 @@
  * read from their scoreboards, whatever stands there.
  */
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"

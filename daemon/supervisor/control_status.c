@@ -2,12 +2,10 @@
  * control_status.c - the state of everything, as the command `status` tells it. handlerctl(8) has
  * the schema: fields are added, never changed.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "conf/settings.h"
 #include "supervisor/control_commands.h"

@@ -14,7 +14,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/parse.h"
 #include "supervisor/store.h"
 
 static int

@@ -1,16 +1,13 @@
 /*
  * main.c - handlerd: the command line, and the commands that do not serve.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "supervisor/cmdline.h"
 #include "supervisor/commands.h"
 #include "supervisor/supervisor.h"

@@ -4,11 +4,9 @@
 #include "supervisor/sockets.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/memory.h"
 

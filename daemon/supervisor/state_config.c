@@ -3,7 +3,6 @@
  * was written in truth. No file is looked at.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/memory.h"

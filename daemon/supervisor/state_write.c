@@ -2,9 +2,7 @@
  * state_write.c - a supervisor as JSON.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"

@@ -3,8 +3,6 @@
  */
 #include <inttypes.h>
 
-#include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/hold.h"
 #include "supervisor/supervisor.h"

@@ -2,7 +2,6 @@
  * describe.c - `handlerd --describe`: a handler's descriptor and option rows, for people and as
  * JSON.
  */
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/cleanup.h"
