@@ -61,38 +61,6 @@ report_sentence(const struct report_entry *entry)
 	return memory_format("%s:%u: %s", entry->file, entry->line, entry->text);
 }
 
-/* The line of a file without its newline, or NULL. */
-static char *
-report_read_line(const char *path, unsigned number)
-{
-	CLEANUP_FCLOSE FILE *file = fopen(path, "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t room = 0;
-	ssize_t length = -1;
-
-	if (file == NULL)
-		return NULL;
-	for (unsigned i = 0; i < number; i++) {
-		length = getline(&line, &room, file);
-		if (length < 0)
-			return NULL;
-	}
-	if (length > 0 && line[length - 1] == '\n')
-		line[length - 1] = '\0';
-	return take_pointer(&line);
-}
-
-void
-report_find_sources(struct report *report)
-{
-	for (size_t i = 0; i < report->count; i++) {
-		struct report_entry *entry = &report->entries[i];
-
-		if (entry->source == NULL && entry->file != NULL && entry->line > 0)
-			entry->source = report_read_line(entry->file, entry->line);
-	}
-}
-
 void
 report_print(const struct report *report, FILE *out)
 {

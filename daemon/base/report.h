@@ -35,9 +35,6 @@ void report_warning(struct report *report, const char *file, unsigned line, cons
 /* "FILE:LINE: text", "FILE: text" or "text", in a new string that the caller frees. */
 char *report_sentence(const struct report_entry *entry);
 
-/* Reads the offending lines that are missing from their files. */
-void report_find_sources(struct report *report);
-
 /* Writes every entry with its offending line below it. */
 void report_print(const struct report *report, FILE *out);
 

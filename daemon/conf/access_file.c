@@ -30,11 +30,13 @@ struct access_file_reading {
 	size_t bad_lines;
 };
 
+/* `source` is the line, or NULL where it is not to be shown. */
 static void
-access_file_refuse(struct access_file_reading *reading, unsigned line, const char *reason)
+access_file_refuse(struct access_file_reading *reading, unsigned line, const char *source,
+		   const char *reason)
 {
 	if (reading->bad_lines++ < ACCESS_FILE_MOST_TOLD)
-		report_error(reading->report, reading->path, line, "%s", reason);
+		report_add(reading->report, false, reading->path, line, source, reason);
 }
 
 static void
@@ -89,7 +91,7 @@ access_file_read_entry(struct access_file_reading *reading, char *text, unsigned
 	else if (access_entry_parse(word, &entry, &reason) >= 0)
 		reason = memory_text(access_file_find_fault(reading, &entry));
 	if (reason != NULL)
-		access_file_refuse(reading, line, reason);
+		access_file_refuse(reading, line, text, reason);
 	else
 		access_file_add(reading, &entry, is_allow, line);
 }
@@ -112,13 +114,13 @@ access_file_read_line(struct access_file_reading *reading, const char *from, siz
 	if (length == 0)
 		return;
 	if (length > ACCESS_FILE_LINE_MAX) {
-		access_file_refuse(reading, line, "the line is too long to be an entry");
+		access_file_refuse(reading, line, NULL, "the line is too long to be an entry");
 		return;
 	}
 	memcpy(text, from + start, length);
 	text[length] = '\0';
 	if (strlen(text) != length)
-		access_file_refuse(reading, line, "the line has a NUL byte in it");
+		access_file_refuse(reading, line, NULL, "the line has a NUL byte in it");
 	else
 		access_file_read_entry(reading, text, line);
 }
@@ -146,7 +148,7 @@ access_file_parse(const char *path, const char *text, size_t length, bool is_uni
 		access_file_read_line(&reading, at, size, line);
 		/* it may be the beginning of another one: 10.0.0.1 of 10.0.0.12 */
 		if (newline == NULL)
-			access_file_refuse(&reading, line,
+			access_file_refuse(&reading, line, NULL,
 					   "the line has no end, as if the file had been cut off "
 					   "here; end it with a newline");
 		at = newline != NULL ? newline + 1 : end;

@@ -240,6 +240,29 @@ source_line(const struct source *source, unsigned line)
 }
 
 void
+source_find_lines(struct report *report)
+{
+	struct source source = {.text = NULL};
+	const char *path = NULL; /* of what was read last */
+
+	for (size_t i = 0; i < report->count; i++) {
+		struct report_entry *entry = &report->entries[i];
+		CLEANUP_FREE char *reason = NULL;
+
+		if (entry->source != NULL || entry->file == NULL || entry->line == 0)
+			continue;
+		if (path == NULL || strcmp(path, entry->file) != 0) {
+			source_free(&source);
+			path = entry->file;
+			(void)source_read(path, &source, &reason);
+		}
+		if (source.text != NULL)
+			entry->source = source_line(&source, entry->line);
+	}
+	source_free(&source);
+}
+
+void
 source_free(struct source *source)
 {
 	free(source->text);

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "base/report.h"
+
 /* libconfig's time grows with the square of the size. */
 #define SOURCE_SIZE_MAX ((size_t)256 * 1024)
 
@@ -35,6 +37,9 @@ int source_list(const char *directory, char ***ret_names, char **ret_reason);
 /* A line of the text, made fit to be shown, for the caller to free; NULL if there is no such line.
  */
 char *source_line(const struct source *source, unsigned line);
+
+/* Reads the offending lines that are missing in a report from their files, as source_read does. */
+void source_find_lines(struct report *report);
 
 void source_free(struct source *source);
 

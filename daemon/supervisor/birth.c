@@ -350,6 +350,30 @@ listener_add_filter(const struct listener *listener, struct worker_settings *set
 	return 0;
 }
 
+static bool
+birth_is_origin(const struct conf_origin *origin, const char *file, unsigned line)
+{
+	return origin->file != NULL && origin->line == line && strcmp(origin->file, file) == 0;
+}
+
+/* As listener_settings and listener_add_filter tell them. */
+struct conf_origin
+birth_find_origin(const struct conf_listener *conf, const char *file, unsigned line)
+{
+	struct conf_origin sandbox;
+
+	if (conf == NULL || file == NULL)
+		return (struct conf_origin){.file = NULL};
+	if (birth_is_origin(&conf->handler_origin, file, line))
+		return conf->handler_origin;
+	for (size_t i = 0; i < conf->option_count; i++) {
+		if (birth_is_origin(&conf->options[i].origin, file, line))
+			return conf->options[i].origin;
+	}
+	sandbox = check_origin(conf, "sandbox", "filesystem");
+	return birth_is_origin(&sandbox, file, line) ? sandbox : (struct conf_origin){.file = NULL};
+}
+
 /* Sets NAME=value in place of one of that name, or behind the last. */
 static char **
 birth_set(char **environment, size_t *count, const char *name, const char *value)

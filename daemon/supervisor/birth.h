@@ -18,4 +18,9 @@ uint32_t birth_rlimits(const struct conf_rlimits *conf,
 /* The processors that a listener names; none: it names none. */
 struct cpus birth_cpus(const struct conf_listener *conf);
 
+/* The place in the configuration that a worker names, if it is one that it was told of; file NULL:
+ * it is none. What is returned is the configuration's own. */
+struct conf_origin birth_find_origin(const struct conf_listener *conf, const char *file,
+				     unsigned line);
+
 #endif

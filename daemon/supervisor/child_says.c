@@ -11,29 +11,23 @@
 #include "base/text.h"
 #include "policy/sensor.h"
 #include "supervisor/child.h"
+#include "supervisor/complaint.h"
+#include "supervisor/listener.h"
 
-/* So many reasons, and so much of a version, are kept. */
-#define CHILD_MOST_FAILURES 100
+/* So much of a version is kept. */
 #define CHILD_VERSION_SIZE 64
 
 static void
 child_note_failure(struct child *child, struct buf_reader *payload)
 {
-	uint32_t stage = buf_read_u32(payload);
-	CLEANUP_FREE char *file = buf_read_text(payload);
-	uint32_t line = buf_read_u32(payload);
-	CLEANUP_FREE char *text = buf_read_text(payload);
+	const struct listener *listener = child->owner_data;
+	CLEANUP_FREE char *who =
+		memory_format("worker of '%s' (handler '%s')", child->name, child->handler);
 
-	if (text == NULL || child->failures.count >= CHILD_MOST_FAILURES)
-		return;
-	if (file != NULL) {
-		report_error(&child->failures, file, line, "%s", text);
-	} else {
-		report_error(&child->failures, NULL, 0, "worker of '%s' (handler '%s'): %s",
-			     child->name, child->handler, text);
-	}
-	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION ||
-	    stage == PROTOCOL_STAGE_SANDBOX)
+	/* as long as it starts, its listener has a configuration; later it has nothing to say */
+	if (child_table[child->state][CHILD_SAID_FAILED].action == CHILD_NOTE_FAILURE &&
+	    complaint_take(&child->failures, listener != NULL ? listener->conf : NULL, who, false,
+			   payload))
 		child->is_refusal = true;
 }
 

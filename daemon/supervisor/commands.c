@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "conf/source.h"
 #include "supervisor/supervisor.h"
 
 static void
@@ -85,7 +86,7 @@ command_test(struct supervisor *supervisor, bool is_dumped)
 	config = supervisor_read_config(supervisor, &report);
 	command_probe_all(supervisor, config, &report);
 	is_good = report.errors == 0;
-	report_find_sources(&report);
+	source_find_lines(&report);
 	report_print(&report, stderr);
 	if (is_good && is_dumped)
 		config_emit(config, stdout);
@@ -151,7 +152,7 @@ command_describe(struct supervisor *supervisor)
 		}
 		probe_free(&probe);
 	}
-	report_find_sources(&report);
+	source_find_lines(&report);
 	report_print(&report, stderr);
 	listener_free(listener);
 	identities_free(&identities);

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "supervisor/complaint.h"
 
 #define PROBE_TIMEOUT_MS 10000
 #define PROBE_MOST_ENTRIES 200
@@ -23,19 +24,11 @@
 static void
 probe_note(struct probe *probe, struct buf_reader *payload, bool is_warning)
 {
-	CLEANUP_FREE char *file = NULL;
-	CLEANUP_FREE char *text = NULL;
-	uint32_t line, stage = 0;
+	const struct listener *listener = probe->listener;
+	CLEANUP_FREE char *who = memory_format("trial load for '%s' (handler '%s')", listener->name,
+					       listener->handler);
 
-	if (!is_warning)
-		stage = buf_read_u32(payload);
-	file = buf_read_text(payload);
-	line = buf_read_u32(payload);
-	text = buf_read_text(payload);
-	if (text != NULL && probe->report.count < PROBE_MOST_ENTRIES)
-		report_add(&probe->report, is_warning, file, line, NULL, text);
-	if (stage == PROTOCOL_STAGE_LOAD || stage == PROTOCOL_STAGE_OPTION ||
-	    stage == PROTOCOL_STAGE_SANDBOX)
+	if (complaint_take(&probe->report, listener->conf, who, is_warning, payload))
 		probe->is_refusal = true;
 }
 

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "conf/source.h"
 #include "supervisor/notify.h"
 #include "supervisor/supervisor.h"
 
@@ -56,7 +57,7 @@ reload_clear(struct supervisor *supervisor)
 void
 reload_log_report(struct report *report)
 {
-	report_find_sources(report);
+	source_find_lines(report);
 	for (size_t i = 0; i < report->count; i++) {
 		const struct report_entry *entry = &report->entries[i];
 		CLEANUP_FREE char *sentence = report_sentence(entry);

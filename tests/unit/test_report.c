@@ -73,33 +73,6 @@ START_TEST(print_shows_everything_with_the_offending_line)
 }
 END_TEST
 
-START_TEST(offending_lines_are_found_where_they_are_missing)
-{
-	static const char text[] = "one\ntwo\n\nfour";
-	struct report report = {0};
-
-	unit_make_directory();
-	unit_write_file(unit_path("a"), text, sizeof(text) - 1);
-	for (unsigned line = 0; line <= 5; line++)
-		report_error(&report, unit_path("a"), line, "wrong");
-	report_error(&report, unit_path("none"), 1, "wrong");
-	report_error(&report, NULL, 1, "wrong");
-	report_add(&report, false, unit_path("a"), 1, "known", "wrong");
-	report_find_sources(&report);
-	ck_assert_ptr_null(report.entries[0].source);
-	ck_assert_str_eq(report.entries[1].source, "one");
-	ck_assert_str_eq(report.entries[2].source, "two");
-	ck_assert_str_eq(report.entries[3].source, "");
-	ck_assert_str_eq(report.entries[4].source, "four");
-	ck_assert_ptr_null(report.entries[5].source);
-	ck_assert_ptr_null(report.entries[6].source);
-	ck_assert_ptr_null(report.entries[7].source);
-	ck_assert_str_eq(report.entries[8].source, "known");
-	report_free(&report);
-	unit_remove_directory();
-}
-END_TEST
-
 START_TEST(many_entries_keep_their_order)
 {
 	struct report report = {0};
@@ -135,7 +108,6 @@ main(void)
 	tcase_add_test(cases, entries_are_copied_and_warnings_are_no_errors);
 	tcase_add_test(cases, sentence_begins_with_the_place_as_far_as_it_is_known);
 	tcase_add_test(cases, print_shows_everything_with_the_offending_line);
-	tcase_add_test(cases, offending_lines_are_found_where_they_are_missing);
 	tcase_add_test(cases, many_entries_keep_their_order);
 	tcase_add_test(cases, empty_report_prints_nothing_and_frees);
 	return unit_run("report", cases);

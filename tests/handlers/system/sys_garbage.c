@@ -67,7 +67,7 @@ handle(struct hd_request *req)
 				packet[j] = (unsigned char)rand_r(&seed);
 			if (i % 2 == 0 && size >= 8) {
 				memset(packet, 0, 8);
-				packet[0] = 1;				       /* version */
+				packet[0] = 2;				       /* version */
 				packet[2] = (unsigned char)rand_r(&seed) % 80; /* type */
 				packet[4] = 1;				       /* generation */
 			}
