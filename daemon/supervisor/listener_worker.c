@@ -211,18 +211,19 @@ listener_add_fds(const struct listener *listener, const struct child *const *old
 }
 
 static int
-listener_execute(struct child *child, const struct worker_settings *settings, const int *fds)
+listener_execute(struct child *child, struct worker_settings *settings, const int *fds)
 {
 	struct listener *listener = child->owner_data;
 	const struct listener_world *world = listener->world;
 	char **environment = listener_environment(&listener->identity, listener->conf);
 	struct buf image = {0};
 	CLEANUP_CLOSE int settings_fd = -1;
+	struct outlet outlet;
 	struct process_birth birth = {
 		.program_fd = world->places->worker_fd,
 		.scoreboard_fd = child->board_fd,
 		.handler_fd = listener->pin.fd,
-		.log_fd = world->journal_fd >= 0 ? world->journal_fd : STDERR_FILENO,
+		.outlet = &outlet,
 		.ports_fd = conf_protocol_is_datagram(listener->protocol) ? world->ports_reading_fd
 									  : -1,
 		.bans_fd = conf_protocol_is_unix(listener->protocol) ? -1 : world->bans.reading_fd,
@@ -233,11 +234,14 @@ listener_execute(struct child *child, const struct worker_settings *settings, co
 	};
 	int r;
 
+	outlet_open(&outlet, world->journal_fd >= 0);
+	settings->log_target = outlet.target;
 	worker_settings_write(settings, &image);
 	r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
 	birth.settings_fd = settings_fd;
 	if (r >= 0)
 		r = process_start(&child->process, world->loop, child->generation, &birth);
+	outlet_close(&outlet);
 	buf_free(&image);
 	listener_free_environment(environment);
 	return r < 0 ? r : 0;

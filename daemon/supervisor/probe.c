@@ -126,11 +126,12 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 	char **environment = listener_environment(&listener->identity, listener->conf);
 	struct buf image = {0};
 	CLEANUP_CLOSE int settings_fd = -1;
+	struct outlet outlet;
 	struct process_birth birth = {
 		.program_fd = listener->world->places->worker_fd,
 		.scoreboard_fd = -1,
 		.handler_fd = listener->pin.fd,
-		.log_fd = STDERR_FILENO,
+		.outlet = &outlet,
 		.ports_fd = -1,
 		.access_fd = -1,
 		.bans_fd = -1,
@@ -138,13 +139,15 @@ probe_execute(struct probe *probe, enum worker_purpose purpose)
 	};
 	int r = listener_add_filter(listener, &settings);
 
-	settings.log_target = LOG_TARGET_STDERR;
+	outlet_open(&outlet, false);
+	settings.log_target = outlet.target;
 	worker_settings_write(&settings, &image);
 	if (r >= 0)
 		r = settings_fd = fd_sealed_memfd("handlerd-settings", image.data, image.length);
 	birth.settings_fd = settings_fd;
 	if (r >= 0)
 		r = process_start(&probe->process, listener->world->loop, PROBE_GENERATION, &birth);
+	outlet_close(&outlet);
 	buf_free(&image);
 	listener_free_environment(environment);
 	listener_free_settings(&settings);

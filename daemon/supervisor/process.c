@@ -50,11 +50,15 @@ process_fail_birth(int channel_fd, uint32_t generation, const char *what, int er
 static int
 process_place_fds(const struct process_birth *birth, int *channel_fd, int *program_fd)
 {
-	int fixed[] = {*channel_fd,   birth->settings_fd, birth->scoreboard_fd, birth->handler_fd,
-		       birth->log_fd, birth->ports_fd,	  birth->access_fd,	birth->bans_fd};
+	int fixed[] = {*channel_fd,	  birth->settings_fd,	 birth->scoreboard_fd,
+		       birth->handler_fd, birth->outlet->log_fd, birth->ports_fd,
+		       birth->access_fd,  birth->bans_fd};
 	int above = WORKER_FD_SOCKETS + (int)birth->more_count + 8;
 	CLEANUP_FREE int *more = memory_zero(birth->more_count, sizeof(int));
 
+	if ((birth->outlet->output_fd >= 0 && dup2(birth->outlet->output_fd, STDOUT_FILENO) < 0) ||
+	    (birth->outlet->error_fd >= 0 && dup2(birth->outlet->error_fd, STDERR_FILENO) < 0))
+		return -errno;
 	*program_fd = fcntl(birth->program_fd, F_DUPFD_CLOEXEC, above);
 	if (*program_fd < 0)
 		return -errno;

@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "ipc/channel.h"
+#include "supervisor/outlet.h"
 #include "supervisor/refusals.h"
 
 struct process {
@@ -36,7 +37,7 @@ struct process_birth {
 	int settings_fd;
 	int scoreboard_fd; /* -1: none */
 	int handler_fd;
-	int log_fd;
+	const struct outlet *outlet;
 	int ports_fd;	     /* -1: none */
 	int access_fd;	     /* -1: none */
 	int bans_fd;	     /* -1: none */

@@ -375,6 +375,32 @@ try_linger(void)
 	return r;
 }
 
+/* What is open in every worker and of which others have the other end: `shut FD`, `divert FD
+ * PATH`. */
+static long
+try_shut(const char *fd)
+{
+	return result(shutdown(atoi(fd), SHUT_RDWR));
+}
+
+static long
+try_divert(char *argument)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	char *path;
+	long fd = strtol(argument, &path, 10);
+
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", path + strspn(path, " "));
+	return result(connect((int)fd, (struct sockaddr *)&to, sizeof(to)));
+}
+
+/* A line on standard error, past the log. */
+static long
+try_complain(const char *text)
+{
+	return dprintf(STDERR_FILENO, "%s\n", text) < 0 ? -errno : 0;
+}
+
 struct job {
 	const char *what;
 	long result;
@@ -430,6 +456,12 @@ try_words(struct hd_request *req, char *what)
 		return try_reuse_listening(argument, 0);
 	if (strcmp(what, "reuse_listening_fast") == 0)
 		return try_reuse_listening(argument, 1);
+	if (strcmp(what, "shut") == 0)
+		return try_shut(argument);
+	if (strcmp(what, "divert") == 0)
+		return try_divert(argument);
+	if (strcmp(what, "complain") == 0)
+		return try_complain(argument);
 	if (strcmp(what, "linger") == 0)
 		return try_linger();
 	if (strcmp(what, "adoption") == 0)

@@ -1,0 +1,138 @@
+"""What all processes of the daemon write to, and a handler that wants the others to be silent."""
+import os
+import signal
+
+import pytest
+
+import procfs
+from harness import listener
+from journal import Journal
+from test_seccomp import ask, tries
+
+EVIL = {"seccomp": "strict", "network": False}
+ALL = {"log": {"target": "journal", "connections": "all"}}
+STREAM = {"log": {"target": "stderr", "connections": "all"}}
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def journal(place):
+    one = Journal(place / "journal")
+    yield one
+    one.close()
+
+
+def begin(start, journal, mode, sandbox, top, env=None, before=lambda: None):
+    def prepare():
+        journal.enter()
+        before()
+
+    return start(tries(mode, sandbox), listener("echo"), top=top, is_awaited=False, env=env,
+                 before_exec=prepare)
+
+
+def served(daemon, journal, what="messages"):
+    """Somebody else's client, and the record of it."""
+    mark = journal.mark(what)
+    with journal.connect(daemon, "echo", what) as client:
+        assert client.ask("x") == "x"
+    journal.wait("connection ended: closed by the client", mark, what)
+
+
+def reloaded(daemon, journal, what="messages"):
+    mark = journal.mark(what)
+    daemon.kill(signal.SIGHUP)
+    journal.wait("reloaded in ", mark, what)
+
+
+def sockets(pid, *numbers):
+    return {procfs.fds(pid).get(number) for number in numbers}
+
+
+def workers(daemon):
+    return procfs.children(daemon.pid)
+
+
+def kill_workers(daemon, journal, what="messages"):
+    """The next ones are of this supervisor."""
+    daemon.checks_balance = False
+    for pid in workers(daemon):
+        mark = journal.mark(what)
+        os.kill(pid, signal.SIGKILL)
+        journal.wait("was killed by signal 9 .* it is replaced", mark, what)
+
+
+def test_a_worker_cannot_close_the_journal_for_others(start, journal, mode):
+    daemon = begin(start, journal, mode, EVIL, ALL)
+    journal.wait("ready in")
+    served(daemon, journal)
+    ask(journal.connect(daemon, "t"), "shut 7")
+    served(daemon, journal)
+    reloaded(daemon, journal)
+    # what it did goes with it
+    kill_workers(daemon, journal)
+    served(daemon, journal)
+    mark = journal.mark()
+    ask(journal.connect(daemon, "t"), "memfd")
+    daemon.close_clients()
+    journal.wait("^'t' .*connection ended", mark)
+
+
+def test_after_an_upgrade_it_is_the_same(start, journal, installed):
+    daemon = begin(start, journal, "threading", EVIL, ALL)
+    journal.wait("ready in")
+    daemon.kill(signal.SIGUSR2)
+    journal.wait("upgraded from")
+    kill_workers(daemon, journal)
+    ask(journal.connect(daemon, "t"), "shut 7")
+    served(daemon, journal)
+    reloaded(daemon, journal)
+    assert installed
+
+
+def test_a_worker_cannot_send_the_records_of_others_elsewhere(start, journal, mode, place):
+    elsewhere = Journal(place / "elsewhere")
+    try:
+        daemon = begin(start, journal, mode, {"seccomp": "standard"}, ALL)
+        journal.wait("ready in")
+        client = journal.connect(daemon, "t")
+        assert ask(client, f"divert 7 {elsewhere.directory}/socket")[
+            f"divert 7 {elsewhere.directory}/socket"] == "0"
+        served(daemon, journal)
+        reloaded(daemon, journal)
+        assert not [text for text in elsewhere.messages() if "'echo'" in text or "reloaded" in text]
+    finally:
+        elsewhere.close()
+
+
+@pytest.mark.parametrize("top, what", [(ALL, "messages"), (STREAM, "lines")],
+                         ids=["journal", "stderr"])
+def test_a_worker_cannot_close_the_stream_to_the_journal_for_others(start, journal, mode, top, what):
+    """As a unit of systemd has it, for standard output and standard error."""
+    stream, variable = journal.stream()
+
+    def take_stream():
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+
+    with stream:
+        daemon = begin(start, journal, mode, EVIL, top, variable, take_stream)
+        journal.wait("ready in", what=what)
+    served(daemon, journal, what)
+    client = journal.connect(daemon, "t", what)
+    assert ask(client, "complain here I am") == {"complain here I am": "0"}
+    journal.wait("^here I am$", what="lines")
+    ask(client, "shut 1", "shut 2", "shut 7")
+    served(daemon, journal, what)
+    reloaded(daemon, journal, what)
+    # of what the supervisor has, workers have nothing
+    own = sockets(daemon.pid, 1, 2)
+    for pid in workers(daemon):
+        assert not own & set(procfs.fds(pid).values())
+    # as systemd begins one, but for the unit, which is known by the process
+    first, *others = journal.headers
+    assert len(others) >= 2 and all(other == first[:1] + [""] + first[2:] for other in others)
+    daemon.close_clients()
+    daemon.stop()
+    journal.wait("stopped", what=what)
