@@ -119,15 +119,20 @@ acceptor_is_passing(int error)
 	}
 }
 
+bool
+acceptor_is_draining(const struct concurrency *mode)
+{
+	return atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
+	       atomic_load_explicit(&mode->board->child_phase, memory_order_relaxed) != 0;
+}
+
 size_t
 acceptor_reach(const struct acceptor *acceptor)
 {
 	const struct concurrency *mode = acceptor->mode;
 
 	/* what it was woken for may be anywhere, and is nobody else's */
-	if (acceptor->is_unsure ||
-	    atomic_load_explicit(&mode->server->is_draining, memory_order_relaxed) ||
-	    atomic_load_explicit(&mode->board->child_phase, memory_order_relaxed) != 0)
+	if (acceptor->is_unsure || acceptor_is_draining(mode))
 		return mode->socket_count;
 	return mode->socket_count < ACCEPTOR_REACH ? mode->socket_count : ACCEPTOR_REACH;
 }

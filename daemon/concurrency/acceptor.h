@@ -42,6 +42,9 @@ bool acceptor_wait_open(const struct concurrency *mode);
  * false if draining began. */
 bool acceptor_hold(const struct concurrency *mode);
 
+/* Whether draining has begun, in this process or in that which has forked it. */
+bool acceptor_is_draining(const struct concurrency *mode);
+
 /* How many sockets one attempt looks at, from `next` on: one that is ready is told by waiting. */
 size_t acceptor_reach(const struct acceptor *acceptor);
 

@@ -24,6 +24,9 @@
 
 /* Clients that are turned away in a row, likewise. */
 #define INTAKE_MOST_TURNED_AWAY 64
+/* The same once draining has begun: who was woken for those behind them will not look again, and
+ * nobody else was. */
+#define INTAKE_MOST_LAST 1024
 
 /* How long a datagram is left to a flow that is busy with others. */
 #define INTAKE_WAY_NS (250 * INT64_C(1000))
@@ -307,6 +310,15 @@ intake_refuse(struct acceptor *acceptor, struct intake *intake)
 	return r;
 }
 
+/* Whether to look at one more, behind so many that were turned away. Those that were taken with
+ * them wake nobody. */
+static bool
+intake_goes_on(const struct acceptor *acceptor, int turned_away)
+{
+	return turned_away < INTAKE_MOST_TURNED_AWAY || intake_has_more(acceptor->batch) ||
+	       (turned_away < INTAKE_MOST_LAST && acceptor_is_draining(acceptor->mode));
+}
+
 int
 intake_take(struct acceptor *acceptor, struct intake *ret)
 {
@@ -314,7 +326,7 @@ intake_take(struct acceptor *acceptor, struct intake *ret)
 	struct admission *admission = &mode->server->admission;
 
 	ret->source = ADMISSION_NO_SOURCE;
-	for (int i = 0; i < INTAKE_MOST_TURNED_AWAY; i++) {
+	for (int i = 0; intake_goes_on(acceptor, i); i++) {
 		int r;
 
 		if (admission->waits_for_rate && !admission_reserve(admission, &acceptor->until_ns))

@@ -118,6 +118,52 @@ def test_datagrams_of_who_may_not_are_read_and_dropped(start, mode):
     daemon.check_balance()
 
 
+@contextlib.contextmanager
+def standing_still(daemon):
+    """Meanwhile what is sent to the worker waits in the socket."""
+    pids = [daemon.worker(), *procfs.children(daemon.worker())]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    daemon.until(lambda _: all(map(procfs.is_stopped, pids)), "it stands still")
+    yield
+    for pid in reversed(pids):
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("many", [57, 64, 128, 200])
+def test_a_datagram_behind_many_of_who_may_not_is_served(start, mode, many):
+    """They are taken several at a time, and a flow looks at other things between many that it refuses."""
+    daemon = start(listener("d", "sys_datagram", protocol="udp", mode=mode, access={"deny": "127.0.0.2"},
+                            **NARROW[mode]))
+    with daemon.connect(source=("127.0.0.2", 0)) as denied, daemon.connect() as other:
+        with standing_still(daemon):
+            other.send("add 9")
+            for _ in range(many):
+                denied.send("add 1")
+            for number in range(1, 8):
+                other.send(f"add {number}")
+        assert sorted(len(other.receive()) for _ in range(8)) == [1, 2, 3, 4, 5, 6, 7, 9]
+    daemon.check_balance()
+    assert ended(daemon, "d") == {"done": 8, "access": many}
+
+
+@pytest.mark.parametrize("many", [64, 128])
+def test_a_datagram_behind_many_of_who_may_not_is_served_at_a_stop(start, many):
+    """One flow serves all: with the first it has taken some of them when draining begins, and then the others."""
+    daemon = start(listener("d", "sys_datagram", protocol="udp", mode="serial", access={"deny": "127.0.0.2"}))
+    daemon.checks_balance = False
+    with daemon.connect(source=("127.0.0.2", 0)) as denied, daemon.connect() as other:
+        with standing_still(daemon):
+            other.send("drained;add 9")
+            for _ in range(many):
+                denied.send("add 1")
+            for number in range(1, 8):
+                other.send(f"add {number}")
+        daemon.log.wait(r"#\d+ .*begins")
+        assert daemon.stop() == 0
+        assert sorted(map(len, other.everything())) == [1, 2, 3, 4, 5, 6, 7, 9]
+
+
 @pytest.mark.parametrize("mode", ["threading", "fibers"])
 def test_no_session_begins_for_who_may_not(start, mode):
     daemon = start(echo(mode, {"deny": "127.0.0.2"}, protocol="udp",

@@ -129,6 +129,15 @@ op_gate(struct script *script, char *argument)
 		script_say_number(script, r);
 }
 
+/* Waits until draining begins. */
+static void
+op_drained(struct script *script, char *argument)
+{
+	(void)argument;
+	while (!hd_draining(script->req) && hd_sleep(script->req, 10) == 0)
+		;
+}
+
 static void
 op_pid(struct script *script, char *argument)
 {
@@ -216,23 +225,12 @@ int
 handle(struct hd_request *req)
 {
 	static const struct script_op ops[] = {
-		{"echo", op_echo},
-		{"pieces", op_pieces},
-		{"add", op_add},
-		{"kill", op_kill},
-		{"to", op_to},
-		{"back", op_back},
-		{"gate", op_gate},
-		{"pid", op_pid},
-		{"name", op_name},
-		{"cred", op_cred},
-		{"is_datagram", op_is_datagram},
-		{"id", op_id},
-		{"poll", op_poll},
-		{"fail", op_fail},
-		{"log", op_log},
-		{"recv", op_recv},
-		{"recv_log", op_recv_log},
+		{"echo", op_echo}, {"pieces", op_pieces},   {"add", op_add},
+		{"kill", op_kill}, {"to", op_to},	    {"back", op_back},
+		{"gate", op_gate}, {"drained", op_drained}, {"pid", op_pid},
+		{"name", op_name}, {"cred", op_cred},	    {"is_datagram", op_is_datagram},
+		{"id", op_id},	   {"poll", op_poll},	    {"fail", op_fail},
+		{"log", op_log},   {"recv", op_recv},	    {"recv_log", op_recv_log},
 		{NULL, NULL},
 	};
 
