@@ -349,7 +349,8 @@ const struct setting settings[] = {
 	 .default_text = "wait", .choices = on_limits, .first_choice = CONF_LIMIT_WAIT,
 	 .help = "What becomes of a client beyond max_connections or rate: it waits in the kernel's "
 		 "queue until it may be accepted, or is closed or reset at once. Datagrams wait or "
-		 "are dropped; of sessions beyond rate always the latter."},
+		 "are dropped. Sessions of UDP always wait beyond max_connections, and are dropped "
+		 "beyond rate."},
 	{SETTING_LISTENER, "limits", "on_source_limit", SETTING_CHOICE,
 	 LISTENER_AT(limits.on_source_limit), .default_text = "close", .choices = on_source_limits,
 	 .first_choice = CONF_LIMIT_CLOSE,

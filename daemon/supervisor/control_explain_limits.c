@@ -24,11 +24,14 @@ explain_set_place(const struct listener *listener, const char *key, struct expla
 	ret->line = conf->origins[row - settings].line;
 }
 
-/* What becomes of who is beyond a limit that clients may wait at. */
+/* What becomes of who is beyond a limit that clients may wait at. Sessions of UDP are received
+ * first, whatever on_limit says: for a place they always wait, and for a token never, since the
+ * datagrams of others' sessions may stand behind. */
 static void
 explain_beyond(const struct listener *listener, enum close_reason reason, struct explain_row *ret)
 {
-	bool waits = listener->conf->limits.on_limit == CONF_LIMIT_WAIT;
+	bool waits = listener->has_sessions ? reason == CLOSE_LIMIT
+					    : listener->conf->limits.on_limit == CONF_LIMIT_WAIT;
 
 	ret->says = waits ? EXPLAIN_WAITS : EXPLAIN_REFUSES;
 	ret->reason = waits ? CLOSE_NONE : reason;

@@ -352,9 +352,26 @@ def test_sessions_beyond_the_rate_are_dropped_and_others_go_on(start, mode):
                             udp={"session_timeout": "5s"}, limits={"rate": "1/h"}))
     first, second = daemon.connect(), daemon.connect()
     assert len(first.ask("add 1\n")) == 1
+    decision, reason, rules = explain(daemon, SOURCES[0])
+    assert (decision, reason, rules["rate"]["says"]) == ("refused", "rate", "refuses")
     second.send("add 1\n")
     assert len(first.ask("add 1\n")) == 1
     assert second.is_silent(0)
+    assert daemon.listener("e").refused == 1
+
+
+@pytest.mark.parametrize("mode", ["threading", "fibers"])
+@pytest.mark.parametrize("on_limit", ["wait", "close"])
+def test_sessions_beyond_max_connections_wait_and_explain_says_so(start, mode, on_limit):
+    daemon = start(listener("e", "sys_datagram", mode, protocol="udp", max_connections=1,
+                            udp={"session_timeout": "300ms"}, limits={"on_limit": on_limit}))
+    first, second = daemon.connect(), daemon.connect(source=(SOURCES[0], 0))
+    assert len(first.ask("add 1\n")) == 1
+    decision, reason, rules = explain(daemon, SOURCES[0])
+    assert (decision, reason, rules["max_connections"]["says"]) == ("waits", None, "waits")
+    # until the first session is over
+    assert len(second.ask("add 1\n")) == 1
+    assert daemon.listener("e").refused == 0
 
 
 def test_a_reload_does_not_fill_the_buckets(start):
