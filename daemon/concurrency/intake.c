@@ -248,7 +248,7 @@ intake_judge_datagram(const struct concurrency *mode, const struct datagram *dat
 
 	reason = admission_judge(&mode->server->admission, &peer, ret_source);
 	if (reason != CLOSE_NONE)
-		turn_away_datagram(mode, &client, reason);
+		turn_away_datagram(mode, &peer, reason);
 	return reason;
 }
 
@@ -265,7 +265,7 @@ intake_admits(const struct concurrency *mode, struct intake *intake)
 	peer = intake_find_client(intake);
 	reason = admission_judge(&mode->server->admission, &peer, &intake->source);
 	if (reason != CLOSE_NONE)
-		turn_away_connection(mode, intake->fd, &intake->client, reason);
+		turn_away_connection(mode, &peer, reason);
 	return reason == CLOSE_NONE;
 }
 
@@ -291,9 +291,9 @@ intake_turn_away(const struct concurrency *mode, struct intake *intake)
 	if (reason == CLOSE_NONE)
 		reason = CLOSE_LIMIT;
 	if (mode->is_datagram)
-		turn_away_datagram(mode, &sender, reason);
+		turn_away_datagram(mode, &peer, reason);
 	else
-		turn_away_connection(mode, intake->fd, &intake->client, reason);
+		turn_away_connection(mode, &peer, reason);
 }
 
 /* Older generations have the rest of the limit, and nobody is to wait for that. */

@@ -12,23 +12,26 @@
 /* Of 4 KiB each, of what a client has sent. */
 #define TURN_AWAY_READS 16
 
-/* The client in numbers; of a Unix socket the kernel knows who is at the other end. */
+/* The client in numbers; of a Unix socket the kernel knows who is at the other end, or has said it
+ * with the datagram. */
 static uint32_t
-turn_away_find_peer(int fd, const struct sockaddr_storage *client, uint64_t ret_words[2],
-		    uint32_t *ret_scope)
+turn_away_find_peer(const struct admission_peer *peer, uint64_t ret_words[2], uint32_t *ret_scope)
 {
 	pid_t pid;
 	uid_t uid;
 
-	if (client->ss_family == AF_INET || client->ss_family == AF_INET6)
-		return peer_to_words(client, ret_words, ret_scope);
-	if (fd < 0 || peer_credentials(fd, &pid, &uid, NULL) < 0)
+	if (peer->address->ss_family == AF_INET || peer->address->ss_family == AF_INET6)
+		return peer_to_words(peer->address, ret_words, ret_scope);
+	if (peer->credentials != NULL)
+		return peer_to_words_unix(peer->credentials->pid, peer->credentials->uid,
+					  ret_words);
+	if (peer->fd < 0 || peer_credentials(peer->fd, &pid, &uid, NULL) < 0)
 		return 0;
 	return peer_to_words_unix(pid, uid, ret_words);
 }
 
 static void
-turn_away_note(const struct concurrency *mode, int fd, const struct sockaddr_storage *client,
+turn_away_note(const struct concurrency *mode, const struct admission_peer *peer,
 	       enum close_reason reason)
 {
 	struct hd_server *server = mode->server;
@@ -41,15 +44,15 @@ turn_away_note(const struct concurrency *mode, int fd, const struct sockaddr_sto
 	};
 	uint64_t words[2] = {0}, left_out;
 	uint32_t scope = 0, kind;
-	char peer[PEER_NAME_SIZE];
+	char name[PEER_NAME_SIZE];
 
 	scoreboard_end(mode->board, reason, 1);
 	if (!connection_log_may(&server->connection_log, &server->limiters->ends,
 				&mode->board->unlogged, reason, &left_out))
 		return;
 	context = server_log_context(server);
-	kind = turn_away_find_peer(fd, client, words, &scope);
-	context.peer = peer_format_words(kind, scope, words, peer, sizeof(peer));
+	kind = turn_away_find_peer(peer, words, &scope);
+	context.peer = peer_format_words(kind, scope, words, name, sizeof(name));
 	connection_log_write(&context, &end, left_out);
 }
 
@@ -92,10 +95,12 @@ turn_away_resets(const struct concurrency *mode, enum close_reason reason)
 }
 
 void
-turn_away_connection(const struct concurrency *mode, int fd, const struct sockaddr_storage *client,
+turn_away_connection(const struct concurrency *mode, const struct admission_peer *peer,
 		     enum close_reason reason)
 {
-	turn_away_note(mode, fd, client, reason);
+	int fd = peer->fd;
+
+	turn_away_note(mode, peer, reason);
 	if (turn_away_resets(mode, reason)) {
 		turn_away_reset(fd);
 	} else if (mode->banner != NULL && turn_away_is_limit(reason)) {
@@ -108,8 +113,8 @@ turn_away_connection(const struct concurrency *mode, int fd, const struct sockad
 }
 
 void
-turn_away_datagram(const struct concurrency *mode, const struct sockaddr_storage *client,
+turn_away_datagram(const struct concurrency *mode, const struct admission_peer *peer,
 		   enum close_reason reason)
 {
-	turn_away_note(mode, -1, client, reason);
+	turn_away_note(mode, peer, reason);
 }

@@ -8,11 +8,11 @@
 #include "policy/admission.h"
 
 /* Counts and logs it, and closes the connection. */
-void turn_away_connection(const struct concurrency *mode, int fd,
-			  const struct sockaddr_storage *client, enum close_reason reason);
+void turn_away_connection(const struct concurrency *mode, const struct admission_peer *peer,
+			  enum close_reason reason);
 
 /* Counts and logs it: a datagram that was read is gone. */
-void turn_away_datagram(const struct concurrency *mode, const struct sockaddr_storage *client,
+void turn_away_datagram(const struct concurrency *mode, const struct admission_peer *peer,
 			enum close_reason reason);
 
 #endif

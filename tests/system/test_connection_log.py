@@ -104,7 +104,7 @@ def test_those_that_are_refused_have_the_same_record(start, mode, protocol):
     assert record["message"].startswith("refused: access; 0 bytes in")
     if protocol in ("tcp", "udp"):
         assert record["peer"] == "%s:%d" % client.sock.getsockname()
-    elif protocol == "unix":
+    else:
         assert record["peer"] == f"unix pid {os.getpid()} uid {os.getuid()}"
     client.close()
     daemon.stop()
