@@ -101,9 +101,10 @@ def test_a_record_is_there_soon_though_no_other_comes(daemon_of, mode):
     assert time.monotonic() - began < 0.1 + 0.4 * SLOW
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["serial", "threading", "fibers"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_records_outlive_a_worker_that_is_killed(daemon_of, mode, number):
+    """Forked children keep none."""
     daemon = daemon_of(mode)
     for _ in range(3):
         worker = daemon.worker()

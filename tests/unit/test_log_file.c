@@ -11,7 +11,7 @@
 #include "unit.h"
 
 static struct log_spool spool;
-static unsigned kept_count;
+static _Atomic unsigned kept_count;
 static int file;
 
 static void
