@@ -52,7 +52,8 @@ reply_is_amplified(struct hd_request *req, size_t size)
 	uint64_t factor = req->server->amplification;
 	uint64_t asked = req->mailbox != NULL ? atomic_load(&req->mailbox->asked) : req->asked;
 
-	return factor != 0 && (req->answered + size + REPLY_HEADER_SIZE) * 1000 > asked * factor &&
+	return factor != 0 &&
+	       (*reply_answered(req) + size + REPLY_HEADER_SIZE) * 1000 > asked * factor &&
 	       !peer_is_near((const struct sockaddr *)&req->client, req->client_length);
 }
 

@@ -120,6 +120,20 @@ def test_a_session_may_answer_what_all_its_datagrams_have_asked(start, network):
     assert len(client.receive()) == 100
 
 
+@pytest.mark.parametrize("mode", ["threading", "fibers"])
+def test_all_answers_of_a_session_are_added_up(start, network, mode):
+    """204 bytes may be answered, and as many for the next datagram."""
+    daemon = start(serve(FAR, mode, udp={"session_timeout": "60s"}))
+    daemon.checks_balance = False
+    client = daemon.connect(source=(FARTHER, 0))
+    client.send("add 60;add 60;add 60".ljust(ASKED - 1) + "\n")
+    assert [len(client.receive()) for _ in range(2)] == [60, 60]
+    drops_become(daemon, {AMPLIFIED: 1})
+    client.send("add 60;add 60;add 60".ljust(ASKED - 1) + "\n")
+    assert [len(client.receive()) for _ in range(2)] == [60, 60]
+    drops_become(daemon, {AMPLIFIED: 2})
+
+
 # Ports
 
 def test_low_ports_are_answered_unless_forbidden(start, network, mode):
