@@ -115,6 +115,18 @@ mailbox_begin_again(struct mailbox *mailbox, uint64_t *ret_unread)
 	return has_more;
 }
 
+bool
+mailbox_drop(struct mailbox *mailbox)
+{
+	bool has_more;
+
+	(void)pthread_mutex_lock(&mailbox->lock);
+	free(mailbox_pop(mailbox));
+	has_more = mailbox->first != NULL;
+	(void)pthread_mutex_unlock(&mailbox->lock);
+	return has_more;
+}
+
 int64_t
 mailbox_deadline_ns(struct mailbox *mailbox)
 {

@@ -45,6 +45,8 @@ void mailbox_close(struct mailbox *mailbox);
 /* Another session begins with what is left in it; if nothing was read, less the oldest, or it would
  * begin for ever. False: nothing is left. Adds what was thrown away to *ret_unread. */
 bool mailbox_begin_again(struct mailbox *mailbox, uint64_t *ret_unread);
+/* Throws the oldest away, which must be there. False: nothing is left. */
+bool mailbox_drop(struct mailbox *mailbox);
 /* When the session ends if nothing comes. */
 int64_t mailbox_deadline_ns(struct mailbox *mailbox);
 

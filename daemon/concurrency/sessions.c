@@ -342,17 +342,40 @@ session_open(struct session *session, struct hd_request *req)
 	request_open_peer(req, session->socket, &session->first, &session->mailbox);
 }
 
+/* Its client has left. */
+static void
+session_leave(struct session *session)
+{
+	admission_leave(&session->sessions->mode->server->admission, session->source);
+	session->source = ADMISSION_NO_SOURCE;
+}
+
+/* Under the lock: whether another session begins with what this one has left unread. That is asked
+ * as if it came now, one datagram after the other: else whoever keeps something here would never be
+ * asked again. */
+static bool
+session_begins_again(struct session *session)
+{
+	struct sessions *sessions = session->sessions;
+	uint64_t unread = 0;
+	bool has_more = mailbox_begin_again(&session->mailbox, &unread);
+
+	if (unread > 0)
+		scoreboard_drop(sessions->mode->board, SCOREBOARD_UNREAD, unread);
+	session_leave(session);
+	while (has_more && !sessions_admit(sessions, &session->first, &session->source))
+		has_more = mailbox_drop(&session->mailbox);
+	return has_more;
+}
+
 void
 session_close_peer(struct session *session)
 {
 	struct sessions *sessions = session->sessions;
-	uint64_t unread = 0;
 	bool has_more;
 
 	(void)pthread_mutex_lock(&sessions->lock);
-	has_more = mailbox_begin_again(&session->mailbox, &unread);
-	if (unread > 0)
-		scoreboard_drop(sessions->mode->board, SCOREBOARD_UNREAD, unread);
+	has_more = session_begins_again(session);
 	if (has_more) {
 		sessions_queue(sessions, session);
 	} else {
@@ -364,8 +387,6 @@ session_close_peer(struct session *session)
 		sessions->call(sessions->argument);
 		return;
 	}
-	if (session->source != ADMISSION_NO_SOURCE)
-		admission_leave(&sessions->mode->server->admission, session->source);
 	mailbox_destroy(&session->mailbox);
 	free(session);
 }

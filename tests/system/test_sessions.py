@@ -2,7 +2,9 @@
 what an operation says comes back as one datagram."""
 import pytest
 
+from asking import ask
 from harness import WAIT_S, config, listener
+from test_access import replace, write
 
 EMSGSIZE, ECANCELED = -90, -125
 QUEUE = 64
@@ -148,6 +150,79 @@ def test_what_a_session_left_unread_begins_the_next_one(daemon, gates):
     client.send("quit\n").send("id\n")
     gate.open()
     assert client.receive().decode().strip() != first
+
+
+def refused(daemon, **expected):
+    """How many datagrams, by the reason for which they began no session."""
+    ended = ask(daemon, "status", listener="d")["listeners"][0]["connections"]["ended"]
+    assert {reason: count for reason, count in ended.items() if reason not in ("done", "drain")} == expected
+    assert daemon.listener().refused == sum(expected.values())
+
+
+def left_behind(client, gate, count):
+    """A session that ends when the gate is opened, with so many datagrams unread behind it."""
+    waiting(client, gate)
+    client.send("quit\n")
+    for number in range(count):
+        client.send(f"add {number + 1}\nquit\n")
+
+
+def test_who_begins_a_session_with_what_was_left_is_asked_again(run, gates):
+    daemon, gate = run(sessions(limits={"rate_per_source": "1/h", "rate_per_source_burst": 3})), gates()
+    client = daemon.connect()
+    left_behind(client, gate, 10)
+    gate.open()
+    assert [len(client.receive()) for _ in range(2)] == [1, 2]
+    daemon.until(lambda state: state["d"].is_balanced and state["d"].accepted == 3 + 8, "all are counted")
+    assert client.everything() == []
+    refused(daemon, source_rate=8)
+    assert daemon.drops() == {}
+    # each comes to its own end, the first of them again
+    with daemon.connect() as other:
+        other.send("add 1\n")
+        daemon.until(lambda state: state["d"].accepted == 3 + 9, "it is counted")
+        assert other.is_silent(0)
+
+
+def test_who_is_denied_meanwhile_begins_no_other_session(run, gates, place):
+    list_file = place / "list"
+    write(list_file, "deny 10.0.0.0/8")
+    daemon, gate = run(sessions(access={"file": str(list_file)})), gates()
+    client = daemon.connect()
+    left_behind(client, gate, 5)
+    replace(daemon, list_file, "deny 127.0.0.0/8")
+    gate.open()
+    daemon.until(lambda state: state["d"].is_balanced and state["d"].accepted == 1 + 5, "all are counted")
+    refused(daemon, access=5)
+    assert client.everything() == []
+    replace(daemon, list_file, "deny 10.0.0.0/8")
+    assert len(client.ask("add 7\n")) == 7
+
+
+def test_a_source_is_given_back_once_however_often_its_sessions_begin_again(run, gates):
+    daemon, gate = run(sessions(limits={"connections_per_source": 2}, **served_at_once(4))), gates()
+    first, second, third = [daemon.connect() for _ in range(3)]
+    left_behind(first, gate, 10)
+    waiting(second, gates())
+    gate.open()
+    assert [len(first.receive()) for _ in range(10)] == list(range(1, 11))
+    daemon.until(lambda state: state["d"].open == 1, "its last one is over")
+    # there is room for one more, and for no other
+    assert len(third.ask("add 3\n")) == 3
+    first.send("add 1\n")
+    daemon.until(lambda state: state["d"].refused == 1, "it is beyond the limit")
+    refused(daemon, source_connections=1)
+
+
+def test_a_datagram_that_is_left_takes_its_own_token_of_all(run, gates):
+    daemon, gate = run(sessions(limits={"rate": "1/h", "rate_burst": 2})), gates()
+    client = daemon.connect()
+    left_behind(client, gate, 4)
+    gate.open()
+    assert len(client.receive()) == 1
+    daemon.until(lambda state: state["d"].is_balanced and state["d"].accepted == 2 + 3, "all are counted")
+    refused(daemon, rate=3)
+    assert client.everything() == []
 
 
 def test_a_reload_cancels_and_the_next_datagram_is_the_new_workers(daemon):

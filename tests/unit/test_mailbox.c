@@ -82,6 +82,26 @@ START_TEST(each_call_receives_one_datagram_in_order)
 }
 END_TEST
 
+START_TEST(those_that_are_thrown_away_are_the_oldest)
+{
+	uint64_t unread = 0;
+
+	put("one");
+	put("two");
+	put("three");
+	expect("one");
+	ck_assert(mailbox_begin_again(&mailbox, &unread));
+	ck_assert(mailbox_drop(&mailbox));
+	ck_assert_uint_eq(queued, 5);
+	expect("three");
+	put("four");
+	ck_assert(!mailbox_drop(&mailbox));
+	ck_assert_uint_eq(queued, 0);
+	put("five");
+	expect("five");
+}
+END_TEST
+
 START_TEST(session_that_reads_nothing_costs_the_oldest)
 {
 	uint64_t unread = 0, asked;
@@ -344,6 +364,7 @@ main(void)
 	tcase_add_checked_fixture(cases, open_flow, close_flow);
 	tcase_add_test(cases, each_call_receives_one_datagram_in_order);
 	tcase_add_test(cases, one_that_is_too_many_is_thrown_away);
+	tcase_add_test(cases, those_that_are_thrown_away_are_the_oldest);
 	tcase_add_test(cases, session_that_reads_nothing_costs_the_oldest);
 	tcase_add_test(cases, all_mailboxes_together_have_a_bound);
 	tcase_add_test(cases, rest_of_one_that_does_not_fit_is_gone);
