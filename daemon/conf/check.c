@@ -1,7 +1,7 @@
 /*
  * check.c - what one value cannot be checked for by itself: names that must be unique, limits that
  * contradict each other. Addresses are checked in check_address.c, what belongs to a protocol in
- * check_protocol.c, what the workers are in check_process.c.
+ * check_protocol.c, what the workers are in check_process.c, what has no effect in check_effect.c.
  */
 #include "conf/check.h"
 
@@ -214,6 +214,7 @@ config_check(struct config *config, struct report *report)
 		check_process(listener, report);
 		check_access(listener, report);
 		check_sandbox(listener, report);
+		check_effect(listener, report);
 	}
 	check_overlaps(config, report);
 }

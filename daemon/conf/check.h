@@ -37,6 +37,10 @@ void check_access(struct conf_listener *listener, struct report *report);
 void check_socket_count(const struct conf_listener *listener, struct report *report);
 void check_overlaps(const struct config *config, struct report *report);
 
+/* Refuses keys that would do nothing; a reset that `defaults` ask for is a close where there is
+ * none. After check_protocol, too. */
+void check_effect(struct conf_listener *listener, struct report *report);
+
 void check_sandbox(const struct conf_listener *listener, struct report *report);
 
 #endif

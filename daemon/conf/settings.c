@@ -322,7 +322,7 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "limits", "rate_burst", SETTING_INT, LISTENER_AT(limits.rate_burst),
 	 .min = 0, .max = 1000000, .default_text = "0",
 	 .help = "How many of them may come at once after a while without any. 0: as many as rate "
-		 "allows in a second, at least 1."},
+		 "allows in a second, at least 1. An error where rate is not set."},
 	{SETTING_LISTENER, "limits", "rate_per_source", SETTING_RATE,
 	 LISTENER_AT(limits.rate_per_source), .min = 1, .max = RATE_MAX, .default_text = "none",
 	 .flags = SETTING_OR_NONE,
@@ -348,14 +348,15 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "limits", "on_limit", SETTING_CHOICE, LISTENER_AT(limits.on_limit),
 	 .default_text = "wait", .choices = on_limits, .first_choice = CONF_LIMIT_WAIT,
 	 .help = "What becomes of a client beyond max_connections or rate: it waits in the kernel's "
-		 "queue until it may be accepted, or is closed or reset at once. Datagrams wait or "
-		 "are dropped. Sessions of UDP always wait beyond max_connections, and are dropped "
-		 "beyond rate."},
+		 "queue until it may be accepted, or is closed or (of tcp) reset at once. Datagrams "
+		 "wait or are dropped. Sessions of UDP always wait beyond max_connections, and are "
+		 "dropped beyond rate."},
 	{SETTING_LISTENER, "limits", "on_source_limit", SETTING_CHOICE,
 	 LISTENER_AT(limits.on_source_limit), .default_text = "close", .choices = on_source_limits,
 	 .first_choice = CONF_LIMIT_CLOSE,
 	 .help = "What becomes of a client beyond connections_per_source or rate_per_source. It "
-		 "never waits: others would have to wait behind it. Datagrams are dropped."},
+		 "never waits: others would have to wait behind it. Only tcp can reset; datagrams are "
+		 "dropped."},
 	{SETTING_LISTENER, "limits", "banner", SETTING_TEXT, LISTENER_AT(limits.banner),
 	 .max = 1024, .protocols = FOR_STREAMS, .flags = SETTING_OR_CONTROL,
 	 .help = "What a client that is beyond a limit is sent before it is closed; not before a "
@@ -401,7 +402,7 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "access", "sensor_except", SETTING_TEXTS,
 	 LISTENER_AT(access.sensor_except), .protocols = FOR_TCP,
 	 .help = "Addresses and blocks of them that the sensor does nothing to; the handler serves "
-		 "them."},
+		 "them. An error where sensor is not set."},
 
 	{SETTING_LISTENER, "", "sandbox", SETTING_GROUP, 0,
 	 .help = "What the listener's handler, and programs that it starts, may do."},

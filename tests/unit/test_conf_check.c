@@ -148,6 +148,19 @@ static const struct refusal listener_refusals[] = {
 	 "cpu_affinity: '3-2' is no processor; write a number or a range, such as \"6\" or "
 	 "\"0-3\""},
 	{"cpu_affinity = \"8192\";", "'8192': no processor has a number above 8191"},
+	{"limits = { rate_burst = 5; };",
+	 "limits.rate_burst of listener 'x' has no effect without limits.rate; set that, too, or "
+	 "remove limits.rate_burst"},
+	{"limits = { rate = \"1/s\"; rate_per_source_burst = 5; };",
+	 "limits.rate_per_source_burst of listener 'x' has no effect without "
+	 "limits.rate_per_source"},
+	{"access = { sensor_except = \"10.0.0.0/8\"; };",
+	 "access.sensor_except of listener 'x' has no effect without access.sensor"},
+	{"protocol = \"udp\"; limits = { on_limit = \"reset\"; };",
+	 "limits.on_limit = \"reset\" is for protocol tcp, and listener 'x' has protocol udp; its "
+	 "clients cannot be sent a reset, write \"close\""},
+	{"protocol = \"udp\"; limits = { on_source_limit = \"reset\"; };",
+	 "limits.on_source_limit = \"reset\" is for protocol tcp"},
 };
 
 START_TEST(listener_value_is_refused)
@@ -312,6 +325,49 @@ START_TEST(defaults_merge_key_by_key)
 }
 END_TEST
 
+START_TEST(unix_clients_cannot_be_reset)
+{
+	static const char *const protocols[] = {"unix", "unixgram"};
+
+	for (size_t i = 0; i < 2; i++) {
+		char *text = memory_format("listeners = (\n{ name = \"x\"; address = \"@x\"; "
+					   "handler = \"h\"; protocol = \"%s\";\n"
+					   "limits = { on_limit = \"reset\"; }; } );",
+					   protocols[i]);
+
+		cases_expect(text, 3, "limits.on_limit = \"reset\" is for protocol tcp");
+		free(text);
+	}
+}
+END_TEST
+
+START_TEST(what_defaults_say_of_other_listeners_is_no_error)
+{
+	struct config *config = cases_accept(
+		"defaults = { limits = { on_limit = \"reset\"; on_source_limit = \"reset\"; "
+		"rate_burst = 5; rate_per_source_burst = 6; };\n"
+		"access = { sensor_except = \"10.0.0.0/8\"; }; };\n"
+		"listeners = ( " CASES_LISTENER ",\n"
+		"{ name = \"b\"; protocol = \"unix\"; address = \"@b\"; handler = \"x\"; } );");
+
+	ck_assert_int_eq(config->listeners[0].limits.on_limit, CONF_LIMIT_RESET);
+	ck_assert_int_eq(config->listeners[0].limits.on_source_limit, CONF_LIMIT_RESET);
+	/* what comes nearest */
+	ck_assert_int_eq(config->listeners[1].limits.on_limit, CONF_LIMIT_CLOSE);
+	ck_assert_int_eq(config->listeners[1].limits.on_source_limit, CONF_LIMIT_CLOSE);
+	config_free(config);
+}
+END_TEST
+
+START_TEST(what_is_switched_off_may_keep_its_details)
+{
+	config_free(cases_accept(
+		"listeners = ( { name = \"a\"; address = \"*:1\"; handler = \"x\";\n"
+		"limits = { rate = \"none\"; rate_burst = 5; rate_per_source_burst = 0; };\n"
+		"access = { sensor = \"none\"; sensor_except = \"10.0.0.0/8\"; }; } );"));
+}
+END_TEST
+
 START_TEST(unset_ready_counts_give_way_to_a_lower_limit)
 {
 	struct config *config = cases_accept(
@@ -451,6 +507,9 @@ main(void)
 	tcase_add_test(cases, overlap_between_files_is_found);
 	tcase_add_test(cases, port_zero_and_switched_off_listeners_never_overlap);
 	tcase_add_test(cases, defaults_merge_key_by_key);
+	tcase_add_test(cases, unix_clients_cannot_be_reset);
+	tcase_add_test(cases, what_defaults_say_of_other_listeners_is_no_error);
+	tcase_add_test(cases, what_is_switched_off_may_keep_its_details);
 	tcase_add_test(cases, unset_ready_counts_give_way_to_a_lower_limit);
 	tcase_add_test(cases, limit_is_the_smaller_of_both);
 	tcase_add_test(cases, ten_errors_are_told_in_one_run_in_the_order_of_the_lines);
