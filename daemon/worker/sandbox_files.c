@@ -1,7 +1,7 @@
 /*
  * sandbox_files.c - Landlock: the files and directories that there are for a handler, and, without
- * network, no TCP; with a root of its own, no way out of it through others. By system calls: the C
- * library knows none of this.
+ * network, no TCP; and a wall towards the user's other processes. By system calls: the C library
+ * knows none of this.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -38,9 +38,13 @@
 #define FILES_CONNECT_TCP (UINT64_C(1) << 1)
 #define FILES_NETWORK_VERSION 4
 
+#define FILES_SCOPE_SIGNAL (UINT64_C(1) << 1)
+#define FILES_SCOPE_VERSION 6
+
 struct files_ruleset {
 	uint64_t files;
 	uint64_t network;
+	uint64_t scoped;
 };
 
 struct files_rule {
@@ -225,38 +229,51 @@ files_fail(const struct worker_settings *settings, int error, struct report *rep
 	return false;
 }
 
-/* Below /proc, the directories of the user's other processes lead out of a root of its own, and
- * their memory is there. Who is in any domain of Landlock's reaches none outside of it, so one is
- * made that allows all files. The first version would not let files be moved between directories.
- * root leaves anyway. */
+/* The user's other processes, which may be the supervisor and other listeners' workers: below /proc
+ * there is their memory, and directories that lead out of a root of its own. Who is in any domain
+ * of Landlock's reaches none outside of it, and what it starts is within. root leaves anyway. */
 static bool
-files_needs_walls(const struct worker_settings *settings, int version)
+files_has_wall(const struct worker_settings *settings)
 {
-	return settings->root_directory != NULL && version >= FILES_REFER_VERSION && geteuid() != 0;
+	return (settings->root_directory != NULL || settings->filter_count > 0) && geteuid() != 0;
+}
+
+/* What is asked of the kernel. Returns the size of that, as older ones know less. */
+static size_t
+files_choose(const struct worker_settings *settings, int version, struct files_ruleset *ret)
+{
+	bool has_wall = files_has_wall(settings);
+
+	*ret = (struct files_ruleset){0};
+	if (settings->path_count > 0)
+		ret->files = files_handled(version);
+	else if (has_wall && version >= FILES_REFER_VERSION)
+		/* all files are allowed. The first version would not let them be moved between
+		 * directories */
+		ret->files = FILES_REFER;
+	/* without it, the filter has no connect(2) at all */
+	if (!settings->has_network && version >= FILES_NETWORK_VERSION)
+		ret->network = FILES_BIND_TCP | FILES_CONNECT_TCP;
+	if (has_wall && version >= FILES_SCOPE_VERSION)
+		ret->scoped = FILES_SCOPE_SIGNAL;
+	if (ret->scoped != 0)
+		return sizeof(*ret);
+	return ret->network != 0 ? offsetof(struct files_ruleset, scoped)
+				 : offsetof(struct files_ruleset, network);
 }
 
 bool
 sandbox_confine(const struct worker_settings *settings, struct report *report)
 {
 	int version = files_version();
-	struct files_ruleset ruleset = {0};
-	size_t size = offsetof(struct files_ruleset, network);
+	struct files_ruleset ruleset;
+	size_t size = files_choose(settings, version, &ruleset);
 	CLEANUP_CLOSE int fd = -1;
 	int r = 0;
 
-	if (settings->path_count > 0) {
-		if (version < 0)
-			return files_fail(settings, version, report);
-		ruleset.files = files_handled(version);
-	} else if (files_needs_walls(settings, version)) {
-		ruleset.files = FILES_REFER;
-	}
-	/* without it, the filter has no connect(2) at all */
-	if (!settings->has_network && version >= FILES_NETWORK_VERSION) {
-		ruleset.network = FILES_BIND_TCP | FILES_CONNECT_TCP;
-		size = sizeof(ruleset);
-	}
-	if (ruleset.files == 0 && ruleset.network == 0)
+	if (settings->path_count > 0 && version < 0)
+		return files_fail(settings, version, report);
+	if (ruleset.files == 0 && ruleset.network == 0 && ruleset.scoped == 0)
 		return true;
 	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
 	if (fd < 0)

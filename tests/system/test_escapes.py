@@ -8,8 +8,13 @@ import struct
 import pytest
 
 import procfs
-from harness import listener
-from test_seccomp import REFUSED, check, tries
+from harness import config, listener
+from test_landlock import needs_version_2, version
+from test_seccomp import REFUSED, ask, check, tries
+
+SIGNALS = ["signal", "signal_queue", "signal_pidfd"]
+SANDBOXES = {"standard": None, "strict": {"seccomp": "strict", "network": False},
+             "files": {"seccomp": "strict", "network": False, "filesystem": ["ro:/usr"]}}
 
 
 def test_a_worker_that_left_its_group_and_hears_no_order_is_killed_in_time(start, mode, who):
@@ -101,3 +106,51 @@ def test_who_asks_does_not_hold_up_the_supervisor_by_a_descriptor(start):
             asking.recv(65536)
         assert procfs.count_fds(daemon.pid) == before
         assert daemon.stop(timeout=5) == 0
+
+
+@pytest.fixture(params=SANDBOXES)
+def sandbox(request):
+    return SANDBOXES[request.param]
+
+
+@needs_version_2
+def test_other_processes_of_the_user_cannot_be_written_nor_read(start, mode, who, sandbox):
+    """The supervisor, where an ordinary user has started it; the other listeners' workers, always."""
+    daemon = start(tries(mode, sandbox), tries(name="other"),
+                   tries(name="free", sandbox={"seccomp": "off"}), user=who)
+    client = daemon.connect("t")
+    for pid in (daemon.pid, daemon.worker("other")):
+        for name in ("mem", "environ", "maps", "fd/2", "root/etc/passwd"):
+            words = ("read", "write") if name == "mem" else ("read",)
+            answers = ask(client, *[f"{word} /proc/{pid}/{name}" for word in words])
+            assert set(answers.values()) == {"EACCES"}, answers
+    # without a sandbox it does what its user may
+    if who == "nobody":
+        check(daemon.connect("free"), {f"write /proc/{daemon.pid}/mem": "0",
+                                       f"read /proc/{daemon.worker('other')}/environ": "0"})
+
+
+@pytest.mark.skipif(version() < 6, reason="this kernel's Landlock knows no signals")
+def test_other_processes_of_the_user_hear_no_signal(start, mode, who, sandbox):
+    daemon = start(tries(mode, sandbox), tries(name="other"), user=who)
+    client, other = daemon.connect("t"), daemon.worker("other")
+    for pid in (daemon.pid, other):
+        check(client, {f"{how} {pid}": "EPERM" for how in SIGNALS})
+        # the call is made, and nothing comes of it
+        assert ask(client, f"signal_owner {pid}").popitem()[1] in ("1", "EPERM")
+    check(daemon.connect("other"), {"fork": "0"})
+    assert daemon.worker("other") == other and not procfs.is_stopped(other)
+    assert daemon.reload(config(tries(mode, sandbox), tries(name="other")))
+
+
+def test_a_handlers_own_processes_are_its_own(start, mode, who, sandbox):
+    """It reads, writes, stops and kills what it has started, and itself."""
+    daemon = start(tries(mode, sandbox), user=who)
+    own = {"own_child": "0", "own_child_session": "0", "read /proc/self/fd/0": "0", "list /proc/self/fd": "0",
+           "memfd": "0"}
+    # of what was root before, the kernel keeps the rest to root
+    if who != "root":
+        own |= {"read /proc/self/environ": "0", "read /proc/self/maps": "0"}
+        if not sandbox or "filesystem" not in sandbox:
+            own |= {"own_child_memory": "0", "write /proc/self/mem": "0"}
+    check(daemon.connect("t"), own)

@@ -303,6 +303,86 @@ try_session(void)
 	return pid < 0 ? -errno : -wait_for(pid);
 }
 
+/* A signal to a process, `how`: by its number, with a value, by a descriptor, or to whoever owns a
+ * socket when something arrives there. */
+static long
+try_signal(const char *how, pid_t pid)
+{
+	siginfo_t info = {.si_code = SI_QUEUE};
+	int ends[2], fd;
+	long r;
+
+	if (strcmp(how, "signal") == 0)
+		return result(kill(pid, SIGSTOP));
+	if (strcmp(how, "signal_queue") == 0)
+		return result(syscall(SYS_rt_sigqueueinfo, pid, SIGSTOP, &info));
+	if (strcmp(how, "signal_pidfd") == 0) {
+		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (fd < 0)
+			return -errno;
+		r = result(syscall(SYS_pidfd_send_signal, fd, SIGSTOP, NULL, 0));
+		(void)close(fd);
+		return r;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return -errno;
+	r = result(fcntl(ends[0], F_SETSIG, SIGSTOP));
+	if (r == 0)
+		r = result(fcntl(ends[0], F_SETOWN, pid));
+	if (r == 0)
+		r = result(fcntl(ends[0], F_SETFL, O_ASYNC | O_NONBLOCK));
+	if (r == 0)
+		r = result(write(ends[1], "x", 1));
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return r;
+}
+
+/* The memory of a child of its own is written and read. */
+static long
+try_memory_of(pid_t pid)
+{
+	static char word[] = "before";
+	char path[64], back[sizeof(word)] = "";
+	long r = -EIO;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (pwrite(fd, "after", 6, (off_t)(size_t)word) == 6 &&
+	    pread(fd, back, 6, (off_t)(size_t)word) == 6)
+		r = strcmp(back, "after") == 0 && strcmp(word, "before") == 0 ? 0 : -EIO;
+	(void)close(fd);
+	return r;
+}
+
+/* A child of its own, in another session too, is killed; its `memory` is looked at before. */
+static long
+try_own_child(const char *how)
+{
+	pid_t pid = fork();
+	long r = 0;
+	int status;
+
+	if (pid == 0) {
+		if (strcmp(how, "own_child_session") == 0)
+			(void)setsid();
+		for (;;)
+			(void)pause();
+	}
+	if (pid < 0)
+		return -errno;
+	if (strcmp(how, "own_child_memory") == 0)
+		r = try_memory_of(pid);
+	if (kill(pid, SIGKILL) < 0)
+		r = -errno;
+	if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+		r = -ECHILD;
+	return r;
+}
+
 /* A datagram to a Unix socket, by one of a pair. */
 static long
 try_pair_to(const char *path, int type)
@@ -472,6 +552,10 @@ try_words(struct hd_request *req, char *what)
 		return try_leave_group(1);
 	if (strcmp(what, "session") == 0)
 		return try_session();
+	if (strncmp(what, "signal", strlen("signal")) == 0)
+		return try_signal(what, (pid_t)atol(argument));
+	if (strncmp(what, "own_child", strlen("own_child")) == 0)
+		return try_own_child(what);
 	if (strcmp(what, "pair_to") == 0)
 		return try_pair_to(argument, SOCK_DGRAM);
 	if (strcmp(what, "raw_pair_to") == 0)
