@@ -242,9 +242,12 @@ bans_empty(struct bans_page *page, size_t hole)
 {
 	static const struct bans_entry nothing;
 
+	size_t at = (hole + 1) % BANS_SLOTS;
+
 	bans_begin_change(page);
-	for (size_t at = (hole + 1) % BANS_SLOTS; bans_load_until(&page->slots[at]) != 0;
-	     at = (at + 1) % BANS_SLOTS) {
+	/* once around: no table of ours is full, but it is not worth more than that */
+	for (size_t i = 1; i < BANS_SLOTS && bans_load_until(&page->slots[at]) != 0;
+	     i++, at = (at + 1) % BANS_SLOTS) {
 		struct bans_entry entry;
 		size_t home;
 
@@ -307,6 +310,24 @@ bans_remove(struct bans_page *page, const struct bans_key *key)
 		return false;
 	bans_empty(page, at);
 	return true;
+}
+
+size_t
+bans_clear(struct bans_page *page)
+{
+	static const struct bans_entry nothing;
+	size_t count = 0;
+
+	bans_begin_change(page);
+	for (size_t i = 0; i < BANS_SLOTS; i++) {
+		if (bans_load_until(&page->slots[i]) == 0)
+			continue;
+		bans_fill(&page->slots[i], &nothing);
+		count++;
+	}
+	atomic_store_explicit(&page->count, 0, memory_order_relaxed);
+	bans_end_change(page);
+	return count;
 }
 
 int64_t

@@ -82,6 +82,8 @@ void bans_close(struct bans_page *page);
 bool bans_put(struct bans_page *page, const struct bans_entry *entry);
 /* Whether there was one. */
 bool bans_remove(struct bans_page *page, const struct bans_key *key);
+/* Removes all. How many there were. */
+size_t bans_clear(struct bans_page *page);
 /* Removes those that have ended. When the next one does; 0: none is left. */
 int64_t bans_age(struct bans_page *page, int64_t now_ns);
 /* The first entry from slot *at on; *at moves behind it. False: there is none. */

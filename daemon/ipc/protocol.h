@@ -81,9 +81,10 @@ enum {
 	WORKER_FD_SCOREBOARD = 5, /* shared, its size sealed */
 	WORKER_FD_HANDLER = 6,	  /* the pinned handler file */
 	WORKER_FD_LOG = 7,	  /* journal socket or standard error */
+	/* these three can be read only, and are closed once they are mapped */
 	WORKER_FD_PORTS = 8, /* what the daemon serves by datagrams; only for workers that do too */
-	WORKER_FD_ACCESS = 9,	/* who may come in, read-only; only where there are rules */
-	WORKER_FD_BANS = 10,	/* who may come nowhere, read-only; not for Unix sockets */
+	WORKER_FD_ACCESS = 9,	/* who may come in; only where there are rules */
+	WORKER_FD_BANS = 10,	/* who may come nowhere; not for Unix sockets */
 	WORKER_FD_SOCKETS = 11, /* the first socket of the listener; behind the last one an event
 				  that    all generations of the listener share, and the scoreboards
 				  of the older ones */

@@ -13,6 +13,10 @@
 
 #include "base/fence.h"
 
+/* So often a reader may meet one that is being replaced. More is no table that our writer has
+ * written: nobody comes in. */
+#define ACCESS_TRIES 1000
+
 int
 access_map(int fd, struct access *ret)
 {
@@ -68,26 +72,47 @@ access_is_whole(const _Atomic uint64_t *begun, uint64_t sequence)
 	return atomic_load_explicit(begun, memory_order_relaxed) - sequence <= 1;
 }
 
+/* Whether an array lies within its area. The writer has it so; who reads follows nothing else. */
+static inline bool
+access_has_array(uint64_t area_size, uint64_t at, uint64_t count, size_t size)
+{
+	return at % sizeof(uint64_t) == 0 && at <= area_size && count <= (area_size - at) / size;
+}
+
+static inline bool
+access_has_level(uint64_t area_size, const struct access_level *level)
+{
+	uint64_t slots = (uint64_t)level->count + 1;
+
+	return access_has_array(area_size, level->keys_at, slots, sizeof(uint64_t)) &&
+	       access_has_array(area_size, level->cells_at, slots, sizeof(struct prefix_cell)) &&
+	       access_has_array(area_size, level->items_at, level->item_count,
+				sizeof(struct prefix_item));
+}
+
 /* What is said of one key; false: the area is being written anew. */
 static inline bool
 access_find(const struct access *access, uint64_t sequence, enum access_family family, uint64_t hi,
 	    uint64_t lo, uint32_t *ret_value)
 {
 	const struct access_page *page = access->page;
-	const struct access_level *level = &page->areas[sequence & 1].levels[family];
-	const char *area =
-		(const char *)page + ACCESS_HEADER_SIZE + (sequence & 1) * page->area_size;
-	struct prefix_table table = {
-		.keys = (const uint64_t *)(const void *)(area + level->keys_at),
-		.cells = (const struct prefix_cell *)(const void *)(area + level->cells_at),
-		.items = (const struct prefix_item *)(const void *)(area + level->items_at),
-		.count = level->count,
-		.item_count = level->item_count,
-	};
+	struct access_level level = page->areas[sequence & 1].levels[family];
+	/* as it is mapped, whatever the page says */
+	uint64_t area_size = (access->size - ACCESS_HEADER_SIZE) / 2;
+	const char *area = (const char *)page + ACCESS_HEADER_SIZE + (sequence & 1) * area_size;
+	struct prefix_table table;
 
 	/* before anything is looked for by these numbers */
-	if (!access_is_whole(&page->begun, sequence))
+	if (!access_is_whole(&page->begun, sequence) ||
+	    (level.count > 0 && !access_has_level(area_size, &level)))
 		return false;
+	table = (struct prefix_table){
+		.keys = (const uint64_t *)(const void *)(area + level.keys_at),
+		.cells = (const struct prefix_cell *)(const void *)(area + level.cells_at),
+		.items = (const struct prefix_item *)(const void *)(area + level.items_at),
+		.count = level.count,
+		.item_count = level.item_count,
+	};
 	*ret_value = table.count > 0 ? prefix_table_find(&table, hi, lo) : 0;
 	return true;
 }
@@ -125,12 +150,15 @@ access_judge(const struct access *access, const struct access_who *who)
 	uint32_t value = 0, has_allow = 0;
 	uint64_t sequence;
 	bool is_found;
+	int tries = 0;
 
 	if (page == NULL)
 		return (struct access_answer){.is_allowed = true};
 	if (!who->is_known)
 		return (struct access_answer){.is_allowed = false};
 	do {
+		if (tries++ == ACCESS_TRIES)
+			return (struct access_answer){.is_allowed = false};
 		sequence = atomic_load_explicit(&page->published, memory_order_acquire);
 		if (who->is_unix)
 			is_found = access_find_unix(access, sequence, who, &value);
@@ -151,10 +179,13 @@ access_is_open(const struct access *access, int64_t now_s)
 	const struct access_page *page = access->page;
 	uint64_t sequence;
 	bool is_open;
+	int tries = 0;
 
 	if (page == NULL)
 		return true;
 	do {
+		if (tries++ == ACCESS_TRIES)
+			return false;
 		sequence = atomic_load_explicit(&page->schedule_published, memory_order_acquire);
 		is_open = schedule_is_open(&page->schedules[sequence & 1], now_s);
 	} while (!access_is_whole(&page->schedule_begun, sequence));
@@ -166,6 +197,7 @@ access_read_schedule(const struct access *access, struct schedule *ret)
 {
 	const struct access_page *page = access->page;
 	uint64_t sequence;
+	int tries = 0;
 
 	*ret = (struct schedule){.has_times = 0};
 	if (page == NULL)
@@ -173,7 +205,9 @@ access_read_schedule(const struct access *access, struct schedule *ret)
 	do {
 		sequence = atomic_load_explicit(&page->schedule_published, memory_order_acquire);
 		*ret = page->schedules[sequence & 1];
-	} while (!access_is_whole(&page->schedule_begun, sequence));
+	} while (!access_is_whole(&page->schedule_begun, sequence) && tries++ < ACCESS_TRIES);
+	if (ret->count > SCHEDULE_MOST_TURNS)
+		ret->count = SCHEDULE_MOST_TURNS;
 }
 
 int64_t

@@ -127,18 +127,8 @@ ban_list_on_report(struct ban_list *list, const struct listener *listener, uint6
 size_t
 ban_list_clear(struct ban_list *list, const struct bans_key *key)
 {
-	size_t count = 0, at = 0;
-	struct bans_entry entry;
+	size_t count = key != NULL ? bans_remove(list->page, key) : bans_clear(list->page);
 
-	if (key != NULL) {
-		count = bans_remove(list->page, key);
-	} else {
-		/* another one may move to the place of one that is removed */
-		while (bans_next(list->page, &at, &entry)) {
-			count += bans_remove(list->page, &entry.key);
-			at = 0;
-		}
-	}
 	ban_list_look(list);
 	return count;
 }

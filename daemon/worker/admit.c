@@ -1,31 +1,46 @@
 /*
  * admit.c - what a worker knows of who may come in: the pages that it was given, and its settings.
+ *
+ * A descriptor that only reads is no wall: who is of the user that the file belongs to, which is
+ * the supervisor's where that is not root, opens it anew by /proc/self/fd, to write. So the pages
+ * are mapped before a line of the handler runs, and the descriptors are gone by then. The mapping
+ * of one that only reads can never be written.
  */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "ipc/protocol.h"
 #include "worker/worker.h"
 
 int
-worker_open_rules(struct worker *worker)
+worker_open_pages(struct worker *worker)
 {
 	const struct worker_settings *settings = &worker->settings;
 	struct admission *admission = &worker->server.admission;
 	int r;
 
+	/* where one was not handed over, its number may be another's by now */
 	if (settings->has_access) {
 		r = access_map(WORKER_FD_ACCESS, &admission->access);
 		if (r < 0)
 			return r;
+		(void)close(WORKER_FD_ACCESS);
 		admission->is_asked = admission->has_rules = true;
 	}
 	if (settings->protocol == WORKER_TCP || settings->protocol == WORKER_UDP) {
 		admission->bans = bans_map(WORKER_FD_BANS);
 		if (admission->bans == NULL)
 			return -EBADF;
+		(void)close(WORKER_FD_BANS);
+	}
+	if (worker_is_datagram(settings)) {
+		worker->server.ports = ports_map(WORKER_FD_PORTS);
+		if (worker->server.ports == NULL)
+			return -EBADF;
+		(void)close(WORKER_FD_PORTS);
 	}
 	if (settings->sensor_ms == 0)
 		return 0;

@@ -154,6 +154,8 @@ worker_prepare(struct worker *worker)
 	/* before a line of the handler runs */
 	if (r >= 0 && worker->settings.purpose == WORKER_SERVE)
 		r = worker_open_board(worker);
+	if (r >= 0 && worker->settings.purpose == WORKER_SERVE)
+		r = worker_open_pages(worker);
 	if (r < 0)
 		worker_send_failure(worker, PROTOCOL_STAGE_START, "cannot start: %s", strerror(-r));
 	return r >= 0;

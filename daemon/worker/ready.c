@@ -62,12 +62,11 @@ ready_start_handler(struct worker *worker)
 	return true;
 }
 
-/* Descriptors that were handed over, and what is in them. */
+/* Sockets that were handed over, and what holds for them. */
 static int
 ready_take_sockets(struct worker *worker)
 {
 	const struct worker_settings *settings = &worker->settings;
-	int r;
 
 	worker->sockets = calloc(settings->socket_count + 1, sizeof(*worker->sockets));
 	if (worker->sockets == NULL)
@@ -77,13 +76,7 @@ ready_take_sockets(struct worker *worker)
 	worker->server.max_datagram = settings->max_datagram;
 	worker->server.amplification = settings->amplification;
 	worker->server.answers_low_ports = settings->answers_low_ports;
-	r = worker_open_rules(worker);
-	if (r < 0)
-		return r;
-	if (!worker_is_datagram(settings))
-		return 0;
-	worker->server.ports = ports_map(WORKER_FD_PORTS);
-	return worker->server.ports == NULL ? -EBADF : 0;
+	return 0;
 }
 
 static int

@@ -44,8 +44,9 @@ void worker_send_report(const struct worker *worker, enum protocol_stage stage,
 void worker_send_failure(const struct worker *worker, enum protocol_stage stage, const char *format,
 			 ...) __attribute__((format(printf, 3, 4)));
 
-/* Maps what tells who may come in. 0 or a negative errno. In admit.c. */
-int worker_open_rules(struct worker *worker);
+/* Maps what tells who may come in, and what the daemon serves itself, and closes the descriptors.
+ * Before a line of the handler runs. 0 or a negative errno. In admit.c. */
+int worker_open_pages(struct worker *worker);
 /* When there is a loop: the way of a sensor's reports. */
 int worker_open_sensor(struct worker *worker);
 

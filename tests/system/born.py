@@ -30,8 +30,7 @@ def signal_bits(*numbers):
 def worker_fds(handler, addresses=1, log=r"pipe:\[\d+\]"):
     """What is where in a worker."""
     table = {0: "/dev/null", 1: "/dev/null", 2: log, 3: SOCKET, 4: r"/memfd:handlerd-settings.*",
-             5: r"/memfd:handlerd-scoreboard.*", 6: rf".*/{handler}\.so", 7: log,
-             10: r"/memfd:handlerd-bans.*"}
+             5: r"/memfd:handlerd-scoreboard.*", 6: rf".*/{handler}\.so", 7: log}
     table.update({FIRST_SOCKET + i: SOCKET for i in range(addresses)})
     return table
 

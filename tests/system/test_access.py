@@ -583,18 +583,31 @@ def test_a_listener_that_goes_back_has_its_lists_again(start, lists):
     assert served(daemon, 1, 2, 3) == [2, 3]
 
 
-def test_workers_can_only_read_the_table(start, mode, lists):
-    daemon = start(echo(mode, {"file": str(lists)}))
-    assert is_served(daemon)
-    pid = daemon.worker()
-    rows = [line.split() for line in open(f"/proc/{pid}/maps", encoding="ascii")
-            if "memfd:handlerd-access" in line]
-    assert rows and all(row[1] == "r--s" for row in rows)
-    fds = [fd for fd, link in procfs.fds(pid).items() if "memfd:handlerd-access" in link]
-    assert len(fds) == 1
-    flags = re.search(r"flags:\s+(\d+)",
-                      open(f"/proc/{pid}/fdinfo/{fds[0]}", encoding="ascii").read())[1]
-    assert int(flags, 8) & os.O_ACCMODE == os.O_RDONLY
+def pages(pid):
+    """What the supervisor alone writes, as a process has it mapped, with its rights."""
+    rows = [line.split() for line in procfs.read(pid, "maps").splitlines()]
+    return {(row[5].partition("handlerd-")[2], row[1]) for row in rows
+            if len(row) > 5 and re.match(r"/memfd:handlerd-(access|bans|ports)", row[5])}
+
+
+def test_workers_can_only_read_the_table(start, mode, lists, who):
+    """And nothing is left in them by which they, or the user that they are, could open it anew."""
+    user = {"sandbox": {"seccomp": "off"}, "access": {"file": str(lists)}}
+    daemon = start(listener("t", "sys_tries", mode, **user),
+                   listener("u", "echo", mode, protocol="udp", **user), user=who)
+    client = daemon.connect("t")
+    assert client.ask("write_pages") == "0"
+    for name, has in (("t", {"access", "bans"}), ("u", {"access", "bans", "ports"})):
+        worker = daemon.worker(name)
+        for pid in (worker, *procfs.descendants(worker)):
+            assert pages(pid) == {(page, "r--s") for page in has}
+            assert not [link for link in procfs.fds(pid).values()
+                        if re.search("memfd:handlerd-(access|bans|ports)", link)]
+    # it is still what decides
+    replace(daemon, lists, "deny 127.0.0.1")
+    assert client.ask("write_pages") == "0"
+    client.close()
+    assert daemon.refuses("t")
 
 
 # Times

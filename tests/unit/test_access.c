@@ -407,6 +407,56 @@ START_TEST(readers_can_neither_write_nor_shrink_it)
 }
 END_TEST
 
+START_TEST(garbage_is_never_followed_and_lets_nobody_in)
+{
+	static const char *const texts[] = {"-10.0.0.0/8", "2001:db8::/33", "+uid:7", NULL};
+	static const char *const asked[] = {"10.0.0.1", "192.0.2.1", "2001:db8:8000::1"};
+	static char noise[ACCESS_HEADER_SIZE];
+	struct access_writer writer;
+	struct schedule schedule;
+
+	publish(&writer, texts);
+	for (int turn = 0; turn < 2000; turn++) {
+		struct access_page *page = writer.page;
+		size_t size = writer.view.size;
+
+		for (size_t i = 0; i < sizeof(noise); i++)
+			noise[i] = (char)random();
+		/* all of it, or what a reader gets past the first look with */
+		if (turn % 2 == 0)
+			memcpy(page, noise, sizeof(*page));
+		else
+			memcpy(page->areas, noise, sizeof(page->areas));
+		if (turn % 4 == 3) {
+			for (int i = 0; i < ACCESS_FAMILIES; i++)
+				page->areas[page->published & 1].levels[i] = (struct access_level){
+					.keys_at = (uint64_t)random() % size / 8 * 8,
+					.cells_at = (uint64_t)random() % size / 8 * 8,
+					.items_at = (uint64_t)random() % size / 8 * 8,
+					.count = (uint32_t)((size_t)random() % size),
+					.item_count = (uint32_t)random(),
+				};
+		}
+		ck_assert_int_eq(pwrite(writer.fd, noise, sizeof(noise), ACCESS_HEADER_SIZE),
+				 sizeof(noise));
+		for (int i = 0; i < UNIT_COUNT(asked); i++)
+			(void)ask_text(&writer.view, asked[i]);
+		(void)access_is_open(&writer.view, 0);
+		access_read_schedule(&writer.view, &schedule);
+		ck_assert_uint_le(schedule.count, SCHEDULE_MOST_TURNS);
+		(void)schedule_next_turn(&schedule, 0);
+	}
+	/* what never comes to rest */
+	atomic_store(&writer.page->begun, 9);
+	atomic_store(&writer.page->published, 2);
+	atomic_store(&writer.page->schedule_begun, 9);
+	atomic_store(&writer.page->schedule_published, 2);
+	ck_assert(!ask_text(&writer.view, "192.0.2.1").is_allowed);
+	ck_assert(!access_is_open(&writer.view, 0));
+	access_writer_close(&writer);
+}
+END_TEST
+
 START_TEST(another_execution_goes_on_with_it)
 {
 	static const char *const texts[] = {"-10.0.0.0/8", NULL};
@@ -558,6 +608,7 @@ main(void)
 	tcase_add_test(cases, who_reads_meanwhile_sees_one_table_or_the_other);
 	tcase_add_test(cases, what_has_no_room_leaves_what_was);
 	tcase_add_test(cases, readers_can_neither_write_nor_shrink_it);
+	tcase_add_test(cases, garbage_is_never_followed_and_lets_nobody_in);
 	tcase_add_test(cases, another_execution_goes_on_with_it);
 	tcase_add_test(cases, a_schedule_turns_at_its_minutes);
 	tcase_add_test(cases, a_schedule_follows_the_zone_and_summer_time);
