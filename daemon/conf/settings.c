@@ -282,8 +282,8 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "recycle", "memory", SETTING_SIZE, LISTENER_AT(recycle.memory),
 	 .min = MIB, .max = 1024 * GIB, .default_text = "0B", .flags = SETTING_OR_NONE,
 	 .help = "When it takes so much memory, or would before another one is ready, as fast as it "
-		 "grows: what ps(1) shows as RSS, and under concurrency forking what its children "
-		 "have of their own. \"0B\": however much."},
+		 "grows: what ps(1) shows as RSS, and what its children, or processes that its "
+		 "handler has started, have of their own. \"0B\": however much."},
 	{SETTING_LISTENER, "recycle", "age", SETTING_DURATION, LISTENER_AT(recycle.age_ms),
 	 .min = MS_PER_S, .max = 365 * MS_PER_D, .default_text = "none", .none = PARSE_NONE,
 	 .flags = SETTING_OR_NONE,
@@ -364,7 +364,8 @@ const struct setting settings[] = {
 	{SETTING_LISTENER, "limits", "overload", SETTING_GROUP, 0,
 	 .help = "When the machine has too much to do already, new clients are turned away; those that "
 		 "are served are not touched. Of several listeners that have the group, the one that "
-		 "grows most begins; another one joins in every 2 s for which it gets no better."},
+		 "grows most begins; another one that grows joins in when it gets no better, of memory within 2 "
+		 "s, of the load average within 15 s."},
 	{SETTING_LISTENER, "limits.overload", "memory", SETTING_PERCENT,
 	 LISTENER_AT(limits.overload_memory), .min = 1, .max = 100, .default_text = "none",
 	 .none = 0, .flags = SETTING_OR_NONE,

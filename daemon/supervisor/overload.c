@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -21,6 +22,11 @@
 #define OVERLOAD_CLOSE_NS (200 * CLOCK_NS_PER_MS)
 /* A look takes at most this part of the time. */
 #define OVERLOAD_SHARE 50
+/* Who has grown by less would help nobody by refusing: so many bytes, such a part of one processor,
+ * and such a part of what all have grown by. */
+#define OVERLOAD_LEAST_MEMORY (UINT64_C(1) << 20)
+#define OVERLOAD_LEAST_PROCESSOR 20
+#define OVERLOAD_LEAST_PART 16
 
 /* What it must be below for things to be well again. */
 static int64_t
@@ -57,25 +63,77 @@ overload_lacks_processors(const struct overload_row *row, const struct machine_s
 /* Whether the first is to refuse before the second. Memory is what kills; where both lack, it goes
  * first. */
 static bool
-overload_is_worse(const struct overload_row *a, const struct overload_row *b,
-		  const struct machine_state *state)
+overload_is_worse(const struct overload_row *a, const struct overload_row *b)
 {
-	bool is_memory_a = overload_lacks_memory(a, state);
-	bool is_memory_b = overload_lacks_memory(b, state);
-
-	if (is_memory_a != is_memory_b)
-		return is_memory_a;
-	if (is_memory_a && a->memory_grown != b->memory_grown)
+	if (a->for_memory != b->for_memory)
+		return a->for_memory;
+	if (a->for_memory && a->memory_grown != b->memory_grown)
 		return a->memory_grown > b->memory_grown;
 	return a->ticks_grown > b->ticks_grown;
 }
 
-void
-overload_decide(struct overload_row *rows, size_t count, const struct machine_state *state,
-		int64_t since_ns)
+static void
+overload_begin_trend(struct overload_trend *trend, int64_t value, int64_t now_ns)
 {
-	struct overload_row *worst = NULL;
+	*trend = (struct overload_trend){.since_ns = now_ns, .value = value};
+}
 
+/* Whether another one may join those that refuse: it has not got better for a while. */
+static bool
+overload_may_join(struct overload_trend *trend, int64_t value, int64_t after_ms, int64_t now_ns)
+{
+	if (trend->since_ns == 0) {
+		overload_begin_trend(trend, value, now_ns);
+		return false;
+	}
+	if (now_ns - trend->since_ns < after_ms * CLOCK_NS_PER_MS)
+		return false;
+	if (value >= trend->value)
+		return true;
+	overload_begin_trend(trend, value, now_ns);
+	return false;
+}
+
+/* What all have grown by, of which one must have had its part. */
+struct overload_growth {
+	uint64_t memory, ticks;
+	uint64_t ticks_least;
+};
+
+static struct overload_growth
+overload_add_growth(const struct overload_row *rows, size_t count, int64_t over_ns)
+{
+	struct overload_growth sum = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		sum.memory += rows[i].memory_grown;
+		sum.ticks += rows[i].ticks_grown;
+	}
+	sum.ticks_least = (uint64_t)(over_ns / CLOCK_NS_PER_MS) * (uint64_t)sysconf(_SC_CLK_TCK) /
+			  1000 / OVERLOAD_LEAST_PROCESSOR;
+	return sum;
+}
+
+static bool
+overload_has_grown_memory(const struct overload_row *row, const struct overload_growth *sum)
+{
+	return row->memory_grown >= OVERLOAD_LEAST_MEMORY &&
+	       row->memory_grown >= sum->memory / OVERLOAD_LEAST_PART;
+}
+
+static bool
+overload_has_used_processors(const struct overload_row *row, const struct overload_growth *sum)
+{
+	return row->ticks_grown > sum->ticks_least &&
+	       row->ticks_grown >= sum->ticks / OVERLOAD_LEAST_PART;
+}
+
+/* Which of them go on refusing, and which of two reasons somebody has to. */
+static void
+overload_decide_ends(struct overload_row *rows, size_t count, const struct machine_state *state,
+		     bool *ret_for_memory, bool *ret_for_load)
+{
+	*ret_for_memory = *ret_for_load = false;
 	for (size_t i = 0; i < count; i++) {
 		struct overload_row *row = &rows[i];
 
@@ -83,24 +141,56 @@ overload_decide(struct overload_row *rows, size_t count, const struct machine_st
 		row->ends = row->is_shedding &&
 			    overload_is_memory_well(row->memory_limit, state->memory) &&
 			    overload_is_load_well(row->load_limit, state->load);
-		if (row->is_shedding || !row->may_shed ||
-		    (!overload_lacks_memory(row, state) && !overload_lacks_processors(row, state)))
+		if (!row->is_shedding || row->ends)
 			continue;
-		if (worst == NULL || overload_is_worse(row, worst, state))
+		*ret_for_memory |= row->memory_limit > 0;
+		*ret_for_load |= row->load_limit > 0;
+	}
+}
+
+void
+overload_decide(struct overload_row *rows, size_t count, const struct machine_state *state,
+		struct overload_trends *trends, int64_t now_ns)
+{
+	struct overload_growth sum =
+		overload_add_growth(rows, count, now_ns - trends->load.since_ns);
+	bool is_for_memory, is_for_load, may_memory, may_load;
+	struct overload_row *worst = NULL;
+
+	overload_decide_ends(rows, count, state, &is_for_memory, &is_for_load);
+	if (!is_for_memory)
+		trends->memory.since_ns = 0;
+	if (!is_for_load)
+		trends->load.since_ns = 0;
+	may_memory = !is_for_memory ||
+		     overload_may_join(&trends->memory, state->memory, OVERLOAD_MEMORY_MS, now_ns);
+	may_load = !is_for_load ||
+		   overload_may_join(&trends->load, state->load, OVERLOAD_LOAD_MS, now_ns);
+	for (size_t i = 0; i < count; i++) {
+		struct overload_row *row = &rows[i];
+		bool is_load = may_load && overload_lacks_processors(row, state) &&
+			       (!is_for_load || overload_has_used_processors(row, &sum));
+
+		row->for_memory = may_memory && overload_lacks_memory(row, state) &&
+				  (!is_for_memory || overload_has_grown_memory(row, &sum));
+		if (row->is_shedding || !row->may_shed || (!row->for_memory && !is_load))
+			continue;
+		if (worst == NULL || overload_is_worse(row, worst))
 			worst = row;
 	}
-	if (worst != NULL && since_ns >= OVERLOAD_NEXT_MS * CLOCK_NS_PER_MS)
-		worst->begins = true;
+	if (worst == NULL)
+		return;
+	worst->begins = true;
+	overload_begin_trend(&trends->memory, state->memory, now_ns);
+	overload_begin_trend(&trends->load, state->load, now_ns);
 }
 
 static void
-overload_measure_child(const struct listener *listener, const struct child *child, uint64_t *memory,
-		       uint64_t *ticks)
+overload_measure_child(const struct child *child, uint64_t *memory, uint64_t *ticks)
 {
 	struct usage usage;
 
-	if (child == NULL || child->process.pid == 0 ||
-	    usage_read(child->process.pid, listener->concurrency == CONF_FORKING, &usage) < 0)
+	if (child == NULL || child->process.pid == 0 || usage_read(child->process.pid, &usage) < 0)
 		return;
 	*memory += usage.memory;
 	*ticks += usage.ticks;
@@ -112,11 +202,12 @@ overload_measure(struct listener *listener, const struct machine_state *state)
 	struct overload *overload = &listener->overload;
 	uint64_t memory = 0, ticks = 0;
 
-	overload_measure_child(listener, listener->current, &memory, &ticks);
+	overload_measure_child(listener->current, &memory, &ticks);
 	for (const struct child *child = listener->old; child != NULL; child = child->next)
-		overload_measure_child(listener, child, &memory, &ticks);
+		overload_measure_child(child, &memory, &ticks);
 	/* with a worker goes what it has used */
-	overload->ticks_grown = ticks > overload->ticks ? ticks - overload->ticks : 0;
+	if (ticks < overload->ticks)
+		overload->ticks_then = ticks;
 	overload->ticks = ticks;
 	overload->memory = memory;
 	if (overload_is_memory_well(listener->conf->limits.overload_memory * 10, state->memory) ||
@@ -154,7 +245,7 @@ overload_make_row(const struct listener *listener)
 		.may_shed = child != NULL && child->state == CHILD_SERVING && !listener->is_paused,
 		.is_shedding = overload->is_shedding,
 		.memory_grown = overload->memory - overload->memory_well,
-		.ticks_grown = overload->ticks_grown,
+		.ticks_grown = overload->ticks - overload->ticks_then,
 	};
 }
 
@@ -252,6 +343,20 @@ overload_is_close(const struct listener *listener, const struct machine_state *s
 					state->memory + state->memory / 10);
 }
 
+/* Where nobody refuses, from one look to the next. */
+static void
+overload_note_ticks(struct supervisor *supervisor, int64_t now_ns)
+{
+	int64_t since_ns = supervisor->overloads.trends.load.since_ns;
+
+	for (size_t i = 0; i < supervisor->listener_count; i++) {
+		struct overload *overload = &supervisor->listeners[i]->overload;
+
+		if (since_ns == 0 || since_ns == now_ns)
+			overload->ticks_then = overload->ticks;
+	}
+}
+
 /* Looks at all listeners that have the key. Returns after how long to look again. */
 static int64_t
 overload_sample(struct supervisor *supervisor, int64_t now_ns)
@@ -272,14 +377,14 @@ overload_sample(struct supervisor *supervisor, int64_t now_ns)
 		if (overload_is_close(listener, &watch->state))
 			next_ns = OVERLOAD_CLOSE_NS;
 	}
-	overload_decide(rows, supervisor->listener_count, &watch->state, now_ns - watch->joined_ns);
+	overload_decide(rows, supervisor->listener_count, &watch->state, &watch->trends, now_ns);
+	overload_note_ticks(supervisor, now_ns);
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
 		if (rows[i].ends)
 			overload_end(supervisor->listeners[i], &watch->state, now_ns);
 		if (!rows[i].begins)
 			continue;
 		overload_begin(supervisor->listeners[i], &watch->state, now_ns);
-		watch->joined_ns = now_ns;
 		next_ns = OVERLOAD_CLOSE_NS;
 	}
 	free(rows);

@@ -150,7 +150,7 @@ recycle_look_at_memory(struct listener *listener, int64_t now_ns)
 	int64_t next_ns, room_ns, took_ns;
 	bool is_due;
 	char has[32], most[32];
-	int r = usage_read(child->process.pid, listener->concurrency == CONF_FORKING, &usage);
+	int r = usage_read(child->process.pid, &usage);
 
 	if (r < 0) {
 		recycle_tell_hidden(listener, r);

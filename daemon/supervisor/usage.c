@@ -101,7 +101,7 @@ usage_read_facts(int proc_fd, const char *pid, struct usage_facts *ret)
 	return 0;
 }
 
-/* A worker leads a group, which its children never leave. */
+/* A worker leads a group, which its children are in unless they have left it. */
 static void
 usage_add_one(int proc_fd, const char *pid, pid_t leader, const struct usage_pages *leaders,
 	      uint64_t *pages, uint64_t *ticks)
@@ -136,7 +136,9 @@ usage_add_family(int proc_fd, pid_t leader, const struct usage_pages *leaders, u
 	while ((entry = readdir(list)) != NULL) {
 		int64_t pid;
 
-		if (parse_int64(entry->d_name, &pid) == 0 && pid != leader)
+		/* all but a few are of no group that matters: to be told so costs little */
+		if (parse_int64(entry->d_name, &pid) == 0 && pid != leader &&
+		    getpgid((pid_t)pid) == leader)
 			usage_add_one(proc_fd, entry->d_name, leader, leaders, pages, ticks);
 	}
 	(void)closedir(list);
@@ -144,7 +146,7 @@ usage_add_family(int proc_fd, pid_t leader, const struct usage_pages *leaders, u
 }
 
 int
-usage_read(pid_t pid, bool with_family, struct usage *ret)
+usage_read(pid_t pid, struct usage *ret)
 {
 	CLEANUP_CLOSE int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct usage_pages pages;
@@ -163,8 +165,7 @@ usage_read(pid_t pid, bool with_family, struct usage *ret)
 		return r;
 	sum = pages.resident;
 	ticks = facts.ticks + facts.childs_ticks;
-	if (with_family)
-		r = usage_add_family(proc_fd, pid, &pages, &sum, &ticks);
+	r = usage_add_family(proc_fd, pid, &pages, &sum, &ticks);
 	ret->memory = sum * (uint64_t)sysconf(_SC_PAGESIZE);
 	ret->ticks = ticks;
 	return r;

@@ -4,7 +4,6 @@
 #ifndef SUPERVISOR_USAGE_H
 #define SUPERVISOR_USAGE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,10 +14,11 @@ struct usage {
 };
 
 /*
- * With its family, also what the other processes of its group, a worker's forked children, have: of
- * memory, what each has of its own beyond what the process itself has, so that pages that it shares
- * with its parent count once. Returns 0, or a negative errno: -ENOENT also where /proc hides it.
+ * What the other processes of its group have is included, whoever has made them, daemon or handler:
+ * of memory, what each has of its own beyond what the process itself has, so that pages that it
+ * shares with its parent count once. Returns 0, or a negative errno: -ENOENT also where /proc hides
+ * it.
  */
-int usage_read(pid_t pid, bool with_family, struct usage *ret);
+int usage_read(pid_t pid, struct usage *ret);
 
 #endif

@@ -144,6 +144,15 @@ def test_what_children_lose_counts_too(start):
     assert 20 < daemon.listener().finished <= 200
 
 
+@pytest.mark.parametrize("mode", ["serial", "threading", "fibers"])
+def test_what_a_handler_starts_counts_too(start, mode):
+    daemon = start(leak(mode, {"memory": "60MiB"}))
+    with daemon.connect("leak") as client:
+        first = int(client.ask("child 60"))
+        assert wait_recycled(daemon, "takes .* of 60MiB")[0] == first
+    daemon.until(lambda _: ask(daemon) != first, "another serves")
+
+
 def test_a_limit_below_what_it_needs_to_start_does_nothing(start):
     daemon = start(leak("threading", {"memory": "10MiB"}, options={"bytes_at_start": "20MiB"}))
     daemon.log.wait(r"warning: 'leak': its worker takes [23]\d+\S+ when it starts already, and "

@@ -1,10 +1,12 @@
 /*
  * sys_leak - loses so many bytes with each connection, datagram or session, as a handler with a
- * fault would, and answers each line with the process id of its worker. While the file of option
- * `holds_if` is there, server_start does not come back; while that of `fails_if` is there, it
- * fails.
+ * fault would, and answers each line with the process id of its worker. `spin` makes a child first
+ * that uses a processor as long as its group is there, `child N` one that has N MiB. While the file
+ * of option `holds_if` is there, server_start does not come back; while that of `fails_if` is
+ * there, it fails.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <handlerd/handler.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +77,34 @@ on_server_start(struct hd_server *server)
 	return lose((size_t)hd_option_size(server, "bytes_at_start"));
 }
 
+/* A child that stays. */
+static int
+make_child(int does_spin, size_t size)
+{
+	int ready[2], r;
+	char byte;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		r = lose(size);
+		if (r < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		while (does_spin)
+			;
+		for (;;)
+			(void)pause();
+	}
+	r = pid < 0 ? -errno : 0;
+	(void)close(ready[1]);
+	if (r == 0 && read(ready[0], &byte, 1) != 1)
+		r = -ECHILD;
+	(void)close(ready[0]);
+	return r;
+}
+
 int
 handle(struct hd_request *req)
 {
@@ -83,7 +113,15 @@ handle(struct hd_request *req)
 	int r = lose((size_t)hd_option_size(hd_request_server(req), "bytes"));
 
 	hd_set_idle(req, 0);
-	while (r >= 0 && (n = hd_readline(req, line, sizeof(line))) != 0)
-		r = n < 0 ? (int)n : hd_printf(req, "%d\n", (int)worker);
+	while (r >= 0 && (n = hd_readline(req, line, sizeof(line))) != 0) {
+		if (n < 0)
+			return (int)n;
+		if (strncmp(line, "spin", 4) == 0)
+			r = make_child(1, 0);
+		else if (strncmp(line, "child ", 6) == 0)
+			r = make_child(0, strtoul(line + 6, NULL, 10) << 20);
+		if (r >= 0)
+			r = hd_printf(req, "%d\n", (int)worker);
+	}
 	return r;
 }
