@@ -26,12 +26,17 @@ static char *
 key_with(const struct setting *row, const char *value)
 {
 	const char *group = row->group, *dot = strchr(group, '.');
+	const char *burst = strstr(row->name, "_burst");
 
 	if (*group == '\0')
 		return memory_format("%s = %s;", row->name, value);
 	if (strcmp(row->name, "spare_children") == 0)
 		return memory_format("forking = { max_children = 10000; spare_children = %s; };",
 				     value);
+	/* of a rate, which must be there */
+	if (burst != NULL)
+		return memory_format("limits = { %.*s = \"1/s\"; %s = %s; };",
+				     (int)(burst - row->name), row->name, row->name, value);
 	if (dot != NULL)
 		return memory_format("%.*s = { %s = { %s = %s; }; };", (int)(dot - group), group,
 				     dot + 1, row->name, value);
