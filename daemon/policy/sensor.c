@@ -72,13 +72,16 @@ sensor_catches(const struct sensor *sensor, uint64_t hi, uint64_t lo)
 
 /* At most so many in a second, of all flows of the worker together. */
 static bool
-sensor_may_report(struct scoreboard *board, int64_t now_ns)
+sensor_may_report(struct scoreboard *board, int64_t now_ns, bool is_renewal)
 {
 	int64_t window_ns = atomic_load_explicit(&board->sensor_window_ns, memory_order_relaxed);
 
 	if (now_ns - window_ns >= CLOCK_NS_PER_S &&
 	    atomic_compare_exchange_strong(&board->sensor_window_ns, &window_ns, now_ns))
 		atomic_store(&board->sensor_reports, 0);
+	/* one that may not takes nothing from the others */
+	if (is_renewal && atomic_load(&board->sensor_reports) >= SENSOR_MOST_RENEWALS)
+		return false;
 	return atomic_fetch_add(&board->sensor_reports, 1) < SENSOR_MOST_REPORTS;
 }
 
@@ -86,14 +89,18 @@ void
 sensor_report(const struct sensor *sensor, const struct bans_page *page, struct scoreboard *board,
 	      uint64_t hi, uint64_t lo)
 {
-	int64_t now_ns = clock_now_ns();
+	int64_t now_ns = clock_now_ns(), spare_ns = sensor->ban_ns / SENSOR_RENEWED_AFTER, until_ns;
 	struct sensor_report report = {.hi = hi, .lo = lo};
 	struct bans_key key;
 
-	/* a second more or less is not worth a message */
-	if (!bans_key_of_words(hi, lo, &key) ||
-	    bans_find(page, &key) > now_ns + sensor->ban_ns - CLOCK_NS_PER_S ||
-	    !sensor_may_report(board, now_ns))
+	if (!bans_key_of_words(hi, lo, &key))
+		return;
+	if (spare_ns < CLOCK_NS_PER_S)
+		spare_ns = CLOCK_NS_PER_S;
+	until_ns = bans_find(page, &key);
+	/* a little more or less is not worth a message */
+	if (until_ns > now_ns + sensor->ban_ns - spare_ns ||
+	    !sensor_may_report(board, now_ns, until_ns > now_ns))
 		return;
 	(void)send(sensor->report_fd, &report, sizeof(report), MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -16,6 +16,11 @@
 
 /* So many reports of one worker in a second are sent, and taken. */
 #define SENSOR_MOST_REPORTS 10
+/* Of them at most so many are about those who are banned already: however often they come, others
+ * can be reported. */
+#define SENSOR_MOST_RENEWALS 5
+/* Who is banned is reported again when one part of so many of his ban is over, and a second. */
+#define SENSOR_RENEWED_AFTER 8
 
 struct sensor {
 	int64_t ban_ns; /* 0: the listener is none */
@@ -39,8 +44,8 @@ struct sensor_report {
 	uint64_t hi, lo;
 };
 
-/* From any flow of a worker: tells its control flow, unless the supervisor has banned him for as
- * long already, or was told much in this second. Never waits. */
+/* From any flow of a worker: tells its control flow, unless the supervisor has banned him for about
+ * as long already, or was told much in this second. Never waits. */
 void sensor_report(const struct sensor *sensor, const struct bans_page *page,
 		   struct scoreboard *board, uint64_t hi, uint64_t lo);
 

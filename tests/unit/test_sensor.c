@@ -5,8 +5,11 @@
 
 #include <endian.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <arpa/inet.h>
+
+#include "base/clock.h"
 
 #include "unit.h"
 
@@ -74,6 +77,119 @@ START_TEST(listener_that_is_no_sensor_catches_nobody)
 }
 END_TEST
 
+#define BAN_S INT64_C(80)
+#define WHO(number) (UINT64_C(0xffff) << 32 | 0xc0000200U | (number))
+
+/* A sensor with all that it reports by. */
+struct told {
+	struct sensor sensor;
+	struct scoreboard *board;
+	struct bans_page *page;
+	int page_fd;
+	int fds[2];
+};
+
+static void
+told_open(struct told *told)
+{
+	size_t size = scoreboard_size(0);
+
+	sensor_open(&told->sensor, BAN_S * 1000, NULL, 0);
+	told->board = aligned_alloc(64, size);
+	ck_assert_ptr_nonnull(told->board);
+	memset(told->board, 0, size);
+	told->page_fd = bans_open(&told->page);
+	ck_assert_int_ge(told->page_fd, 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, told->fds), 0);
+	told->sensor.report_fd = told->fds[0];
+}
+
+static void
+told_close(struct told *told)
+{
+	(void)close(told->fds[0]);
+	(void)close(told->fds[1]);
+	bans_close(told->page);
+	(void)close(told->page_fd);
+	free(told->board);
+	sensor_close(&told->sensor);
+}
+
+/* It is banned, and so many seconds of that are over. */
+static void
+told_ban(struct told *told, uint64_t lo, int64_t over_s)
+{
+	struct bans_entry entry = {
+		.key = {.lo = lo},
+		.until_ns = clock_now_ns() + (BAN_S - over_s) * CLOCK_NS_PER_S,
+	};
+
+	ck_assert(bans_put(told->page, &entry));
+}
+
+/* It touches the sensor. Whether that is reported. */
+static bool
+told_touch(struct told *told, uint64_t lo)
+{
+	struct sensor_report report;
+
+	sensor_report(&told->sensor, told->page, told->board, 0, lo);
+	if (recv(told->fds[1], &report, sizeof(report), MSG_DONTWAIT) != (ssize_t)sizeof(report))
+		return false;
+	ck_assert_uint_eq(report.lo, lo);
+	return true;
+}
+
+START_TEST(who_is_banned_is_reported_again_when_an_eighth_of_it_is_over)
+{
+	struct told told;
+
+	told_open(&told);
+	told_ban(&told, WHO(1), 8);
+	told_ban(&told, WHO(2), 12);
+	told_ban(&told, WHO(3), BAN_S);
+	ck_assert(!told_touch(&told, WHO(1)));
+	ck_assert(told_touch(&told, WHO(2)));
+	ck_assert(told_touch(&told, WHO(3)));
+	ck_assert(told_touch(&told, WHO(4)));
+	told_close(&told);
+}
+END_TEST
+
+START_TEST(who_is_banned_already_has_half_of_the_reports)
+{
+	struct told told;
+	unsigned count = 0;
+
+	told_open(&told);
+	for (unsigned i = 0; i < 100; i++) {
+		told_ban(&told, WHO(i), BAN_S / 2);
+		count += told_touch(&told, WHO(i));
+	}
+	ck_assert_uint_eq(count, SENSOR_MOST_RENEWALS);
+	/* who is not has the others */
+	for (unsigned i = 100; i < 200; i++)
+		count += told_touch(&told, WHO(i));
+	ck_assert_uint_eq(count, SENSOR_MOST_REPORTS);
+	told_close(&told);
+}
+END_TEST
+
+START_TEST(who_is_not_banned_may_have_all_reports)
+{
+	struct told told;
+	unsigned count = 0;
+
+	told_open(&told);
+	for (unsigned i = 0; i < 100; i++)
+		count += told_touch(&told, WHO(i));
+	ck_assert_uint_eq(count, SENSOR_MOST_REPORTS);
+	told_ban(&told, WHO(200), BAN_S / 2);
+	ck_assert(!told_touch(&told, WHO(200)));
+	told_close(&told);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -83,5 +199,8 @@ main(void)
 			    UNIT_COUNT(whos));
 	tcase_add_test(cases, all_of_one_family_can_be_excepted);
 	tcase_add_test(cases, listener_that_is_no_sensor_catches_nobody);
+	tcase_add_test(cases, who_is_banned_is_reported_again_when_an_eighth_of_it_is_over);
+	tcase_add_test(cases, who_is_banned_already_has_half_of_the_reports);
+	tcase_add_test(cases, who_is_not_banned_may_have_all_reports);
 	return unit_run("sensor", cases);
 }
