@@ -54,9 +54,9 @@ request_end_here(struct hd_request *req, enum close_reason reason)
 	return true;
 }
 
-/* What the kernel has carried for a TCP connection, both ways; false: it does not tell. */
+/* What the kernel has carried for a TCP connection; false: it does not tell. */
 static bool
-request_ask_passed(int fd, uint64_t *ret)
+request_ask_carried(int fd, uint64_t *ret_in, uint64_t *ret_out)
 {
 	struct tcp_info info = {0};
 	socklen_t length = sizeof(info);
@@ -64,26 +64,37 @@ request_ask_passed(int fd, uint64_t *ret)
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
 	    length < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(uint64_t))
 		return false;
-	*ret = info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_bytes_received;
+	*ret_in = info.tcpi_bytes_received;
+	*ret_out = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
 	return true;
 }
 
 void
 request_note_raw(struct hd_request *req)
 {
-	uint64_t passed = 0;
+	uint64_t in, out;
 
 	if (req->kind == REQUEST_STREAM && req->server->tell_ns > 0 &&
-	    request_ask_passed(req->fd, &passed))
-		atomic_store(&req->passed, passed);
+	    request_ask_carried(req->fd, &in, &out))
+		atomic_store(&req->passed, in + out);
 	atomic_store(&req->is_raw, true);
+}
+
+/* The first byte has come past our counts; shown where they are, it is not asked for again. */
+static void
+request_show_uncounted(struct hd_request *req, uint64_t in)
+{
+	uint64_t none = 0;
+
+	if (req->slot != NULL)
+		(void)atomic_compare_exchange_strong(&req->slot->bytes_in, &none, in);
 }
 
 bool
 request_is_spared(struct hd_request *req, enum close_reason reason)
 {
 	int fd = atomic_load(&req->fd), bytes = 0;
-	uint64_t passed = 0;
+	uint64_t in, out;
 
 	if (fd < 0 || req->kind != REQUEST_STREAM)
 		return false;
@@ -99,9 +110,13 @@ request_is_spared(struct hd_request *req, enum close_reason reason)
 	if (!atomic_load(&req->is_raw))
 		return false;
 	/* of a Unix socket there is no way to know */
-	if (!request_ask_passed(fd, &passed))
+	if (!request_ask_carried(fd, &in, &out))
 		return true;
-	return atomic_exchange(&req->passed, passed) != passed;
+	if (reason != CLOSE_FIRST_BYTE)
+		return atomic_exchange(&req->passed, in + out) != in + out;
+	if (in > 0)
+		request_show_uncounted(req, in);
+	return in > 0;
 }
 
 void

@@ -65,6 +65,40 @@ def test_one_byte_is_enough_for_the_first(start, mode):
     assert client.ask("ing") == "pong"
 
 
+@pytest.mark.interrupts
+@pytest.mark.parametrize("protocol", STREAMS)
+def test_a_first_byte_that_nobody_counts_is_one(start, mode, protocol):
+    """Read past the calls that count. It is asked for once: looks that follow cost nothing."""
+    daemon = serve(start, mode, protocol=protocol, environment={"UNCOUNTED": "1"}, timeouts={"first_byte": "300ms"})
+    client = daemon.connect("s")
+    for _ in range(3):
+        assert client.send("x").exactly(1) == b"x"
+        assert client.is_silent(0.5)
+    assert not daemon.log.find("connection ended")
+    # of a Unix socket nobody knows how much has come: it stays 0
+    kernel_knows = protocol == "tcp"
+    assert (ask(daemon, "connections")["connections"][0]["bytes_in"] > 0) == kernel_knows
+
+
+@pytest.mark.interrupts
+def test_who_sends_nothing_is_ended_though_nobody_counts(start, mode):
+    daemon = serve(start, mode, environment={"UNCOUNTED": "1"}, timeouts={"first_byte": "400ms"})
+    began = time.monotonic()
+    assert at_due_time(took(daemon.connect("s"), began), 0.4)
+    ended(daemon, "first byte timeout")
+
+
+@pytest.mark.interrupts
+def test_a_client_that_is_waited_for_by_another_number_has_its_total_time_alone(start, mode):
+    """As docs/writing-a-handler.md has it."""
+    daemon = serve(start, mode, timeouts={"idle": "200ms", "min_rate": "1KiB/s", "grace": "100ms", "total": "1s"})
+    began = time.monotonic()
+    client = daemon.connect("s").send("duplicate\n")
+    assert client.line() == "waiting"
+    assert at_due_time(took(client, began), 1)
+    ended(daemon, "total timeout")
+
+
 # idle
 
 @pytest.mark.interrupts

@@ -105,17 +105,31 @@ poll_for_output(struct hd_request *req)
 static int
 echo_uncounted(struct hd_request *req)
 {
+	int fd = hd_fd(req);
 	struct pollfd row = {.fd = HD_CLIENT, .events = POLLIN};
 	char buf[256];
 	ssize_t n;
 	int r;
 
 	while ((r = hd_poll(req, &row, 1, -1)) > 0) {
-		n = recv(hd_fd(req), buf, sizeof(buf), MSG_DONTWAIT);
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
 		if (n <= 0)
 			return 0;
-		(void)send(hd_fd(req), buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)send(fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
+	return r;
+}
+
+/* For another number of the client's descriptor. */
+static int
+wait_for_duplicate(struct hd_request *req)
+{
+	int fd = dup(hd_fd(req)), r;
+
+	if (fd < 0)
+		return -errno;
+	r = hd_wait(req, fd, POLLIN, -1);
+	(void)close(fd);
 	return r;
 }
 
@@ -167,6 +181,8 @@ wait_as_told(struct hd_request *req, const char *how)
 		return hd_wait(req, hd_fd(req), POLLIN, -1);
 	if (strcmp(how, "raw") == 0)
 		return wait_for_bytes(req);
+	if (strcmp(how, "duplicate") == 0)
+		return wait_for_duplicate(req);
 	if (strcmp(how, "uncounted") == 0)
 		return echo_uncounted(req);
 	if (strcmp(how, "sendfile") == 0)
@@ -211,6 +227,9 @@ handle(struct hd_request *req)
 	ssize_t n;
 	int r;
 
+	/* from the first byte on */
+	if (getenv("UNCOUNTED") != NULL)
+		return echo_uncounted(req);
 	while ((n = hd_readline(req, line, sizeof(line))) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		if (strcmp(line, "ping") == 0) {
