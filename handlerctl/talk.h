@@ -11,7 +11,6 @@
 #include "base/buf.h"
 
 /* The longest line that the daemon reads, and that is read from it; the newline counts. */
-#define TALK_REQUEST_MOST 4096
 #define TALK_ANSWER_MOST ((size_t)16 * 1024 * 1024)
 
 /* How long a daemon may take to accept, and to answer what it answers at once. */

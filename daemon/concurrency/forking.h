@@ -52,6 +52,13 @@ void forking_on_kills_due(struct loop_timer *timer);
  * asked of the slot is over. */
 bool forking_was_killed(struct forking *forking, uint32_t slot, uint64_t id);
 
+/* After a fork that failed, or a child that could not begin. */
+#define FORKING_RETRY_NS (100 * CLOCK_NS_PER_MS)
+
+/* Reaps our children and nobody else's: a handler may have processes of its own. In forking_reap.c.
+ */
+void forking_reap_all(struct forking *forking);
+
 /* What is known of a child's death. */
 struct forking_death {
 	pid_t pid;
