@@ -114,6 +114,10 @@ bool state_get_config(struct state_reader *reader, const struct supervisor *supe
 bool state_get_own_config(struct state_reader *reader, const struct supervisor *supervisor,
 			  const json_t *object, struct config **to);
 
+/* The workers of a listener, good or not. In state_read_child.c. */
+bool state_get_workers(struct state_reader *reader, const json_t *object,
+		       struct listener *listener);
+
 /* Notes what is wrong. Always false. */
 bool state_refuse(struct state_reader *reader, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -183,14 +183,21 @@ write_child(const struct child *child, struct state_fds *fds)
 }
 
 static json_t *
+write_ids(const uint32_t *ids, size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		write_append(array, json_integer(ids[i]));
+	return array;
+}
+
+static json_t *
 write_identity(const struct identity *identity)
 {
 	json_t *object = state_put(&state_identity_table, identity, NULL);
-	json_t *groups = json_array();
 
-	for (uint32_t i = 0; i < identity->group_count; i++)
-		write_append(groups, json_integer(identity->groups[i]));
-	write_set(object, "groups", groups);
+	write_set(object, "groups", write_ids(identity->groups, identity->group_count));
 	return object;
 }
 
@@ -207,11 +214,8 @@ static json_t *
 write_access(const struct access_lists *access, struct state_fds *fds)
 {
 	json_t *object = state_put(&state_access_table, access, fds);
-	json_t *ids = json_array();
 
-	for (size_t i = 0; i < access->id_count; i++)
-		write_append(ids, json_integer(access->ids[i]));
-	write_set(object, "ids", ids);
+	write_set(object, "ids", write_ids(access->ids, access->id_count));
 	return object;
 }
 
