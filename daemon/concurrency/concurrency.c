@@ -138,6 +138,13 @@ concurrency_look_at_rest(struct concurrency *mode)
 	}
 }
 
+bool
+concurrency_kill(struct concurrency *mode, uint64_t id)
+{
+	return mode->ops->kill != NULL ? mode->ops->kill(mode, id)
+				       : server_kill_request(mode->server, id);
+}
+
 void
 concurrency_cancel(struct concurrency *mode)
 {

@@ -42,7 +42,8 @@ struct concurrency_ops {
 	/* The deadline: every wait of every handler ends. NULL: it does by the requests' own
 	 * cancellation. */
 	void (*cancel)(struct concurrency *mode);
-	/* Ends the connection with this id. Returns whether it is being served here. */
+	/* Ends the connection with this id. Returns whether it is being served here. NULL: it is
+	 * looked for among the requests of this process. */
 	bool (*kill)(struct concurrency *mode, uint64_t id);
 	/* How far a pause has come. */
 	enum concurrency_rest (*rest)(struct concurrency *mode);
@@ -141,7 +142,10 @@ concurrency_is_paused(const struct concurrency *mode)
 	return atomic_load(&mode->board->is_paused) != 0;
 }
 
-/* At the deadline, and at the end: what the mode does then, if anything. */
+/* Ends the connection with this id; what the mode does at the deadline, and at the end, if
+ * anything.
+ */
+bool concurrency_kill(struct concurrency *mode, uint64_t id);
 void concurrency_cancel(struct concurrency *mode);
 void concurrency_stop(struct concurrency *mode);
 

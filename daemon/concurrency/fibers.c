@@ -184,12 +184,6 @@ fibers_drain(struct concurrency *mode)
 	fd_raise_event(mode->notice_fd);
 }
 
-static bool
-fibers_kill(struct concurrency *mode, uint64_t id)
-{
-	return server_kill_request(mode->server, id);
-}
-
 static enum concurrency_rest
 fibers_rest(struct concurrency *mode)
 {
@@ -222,7 +216,6 @@ const struct concurrency_ops concurrency_fibers = {
 	.waiter = &waiter_fibers,
 	.prepare = fibers_prepare,
 	.drain = fibers_drain,
-	.kill = fibers_kill,
 	.rest = fibers_rest,
 	.service = fibers_service,
 };

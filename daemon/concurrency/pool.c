@@ -243,9 +243,3 @@ pool_drain(struct concurrency *mode)
 	fd_raise_event(mode->drain_fd);
 	fd_raise_event(mode->notice_fd);
 }
-
-bool
-pool_kill(struct concurrency *mode, uint64_t id)
-{
-	return server_kill_request(mode->server, id);
-}

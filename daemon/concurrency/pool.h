@@ -14,6 +14,5 @@ int pool_prepare(struct concurrency *mode, uint32_t limit, uint32_t min_threads,
 		 pthread_mutex_t *entry_lock);
 enum concurrency_rest pool_rest(struct concurrency *mode);
 void pool_drain(struct concurrency *mode);
-bool pool_kill(struct concurrency *mode, uint64_t id);
 
 #endif

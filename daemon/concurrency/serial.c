@@ -42,7 +42,6 @@ const struct concurrency_ops concurrency_serial = {
 	.waiter = &waiter_blocking,
 	.prepare = serial_prepare,
 	.drain = pool_drain,
-	.kill = pool_kill,
 	.rest = pool_rest,
 	.service = serial_service,
 };

@@ -18,7 +18,6 @@ const struct concurrency_ops concurrency_threading = {
 	.waiter = &waiter_blocking,
 	.prepare = threading_prepare,
 	.drain = pool_drain,
-	.kill = pool_kill,
 	.rest = pool_rest,
 	.service = concurrency_service,
 };

@@ -115,7 +115,7 @@ serve_kill(struct worker *worker, uint64_t id)
 {
 	struct buf payload = {0};
 
-	if (!worker->mode.ops->kill(&worker->mode, id))
+	if (!concurrency_kill(&worker->mode, id))
 		return;
 	buf_add_u64(&payload, id);
 	worker_send(worker, PROTOCOL_KILLED, &payload);

@@ -41,9 +41,9 @@ on_asked(struct loop_source *source, uint32_t events)
 {
 	(void)events;
 	fd_clear_event(source->fd);
-	ck_assert(!mode.ops->kill(&mode, 0));
-	ck_assert(!mode.ops->kill(&mode, UINT64_MAX));
-	ck_assert(mode.ops->kill(&mode, atomic_load(wanted)));
+	ck_assert(!concurrency_kill(&mode, 0));
+	ck_assert(!concurrency_kill(&mode, UINT64_MAX));
+	ck_assert(concurrency_kill(&mode, atomic_load(wanted)));
 	kills++;
 	fd_raise_event(done_fd);
 }
