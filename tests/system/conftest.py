@@ -1,5 +1,4 @@
 """Fixtures: a place for each test, daemons checked at its end, a guard against deadlocks."""
-import os
 import pathlib
 import shutil
 import signal
@@ -151,6 +150,20 @@ def installed(place, monkeypatch):
     installation = installing.Installation(place / "installed")
     monkeypatch.setattr(harness, "PROGRAM", installation.program)
     return installation
+
+
+@pytest.fixture
+def install_version(place):
+    """Installs the handler 'version', of this number, by rename; tells its file."""
+    directory = place / "handlers"
+    directory.mkdir()
+
+    def install(number):
+        new = directory / "version.so.new"
+        shutil.copy(harness.TEST_HANDLERS / f"sys_version{number}.so", new)
+        new.rename(directory / "version.so")
+        return directory / "version.so"
+    return install
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A copy of what is installed, which is replaced while it runs."""
+"""What is installed: a copy, which is replaced while it runs; or among other mounts."""
 import shutil
 import signal
 
@@ -7,6 +7,17 @@ from harness import BUILD
 # programs that are none to change to; tests/upgrade
 BROKEN = BUILD / "tests" / "upgrade"
 ENDED = r"notice: upgraded from|error: not upgraded"
+
+
+def mounted(place, prepare, wrapper=""):
+    """The daemon as a program that first mounts what these lines of shell say, for itself alone."""
+    script, outer = place / "mounts", place / "outer"
+    script.write_text(f"#!/bin/sh\nset -e\n{prepare}\n"
+                      f"exec {wrapper} {BUILD}/sbin/handlerd \"$@\"\n")
+    outer.write_text(f"#!/bin/sh\nexec unshare -m {script} \"$@\"\n")
+    for path in (script, outer):
+        path.chmod(0o755)
+    return outer
 
 
 class Installation:

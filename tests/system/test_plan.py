@@ -1,9 +1,7 @@
 """A reload begins with a plan: what it would do to each listener, told before it is done."""
-import shutil
-
 import pytest
 
-from harness import TEST_HANDLERS, config, free_ports, listener
+from harness import config, free_ports, listener
 
 
 def plan_of(daemon, text):
@@ -13,31 +11,18 @@ def plan_of(daemon, text):
             if "plan: " in line]
 
 
-@pytest.fixture
-def version(place):
-    directory = place / "handlers"
-    directory.mkdir()
-
-    def install(number):
-        new = directory / "version.so.new"
-        shutil.copy(TEST_HANDLERS / f"sys_version{number}.so", new)
-        new.rename(directory / "version.so")
-        return directory / "version.so"
-    return install
-
-
-def test_each_row_tells_what_changes(start, version):
+def test_each_row_tells_what_changes(start, install_version):
     ports = free_ports(2)
     daemon = start(text=config(
-        listener("same", "echo"), listener("set", "echo"), listener("code", version(1)),
+        listener("same", "echo"), listener("set", "echo"), listener("code", install_version(1)),
         listener("moved", "echo", address=f"127.0.0.1:{ports[0]}"), listener("gone", "sys_version1"),
         log={"level": "debug"}))
     held = daemon.connect("gone")
     assert held.ask("x") == "version 1"
-    version(2)
+    install_version(2)
     rows = plan_of(daemon, config(
         listener("same", "echo"), listener("set", "echo", environment={"A": "1"}),
-        listener("code", version(2)),
+        listener("code", install_version(2)),
         listener("moved", "echo", address=f"127.0.0.1:{ports[1]}"), listener("new", "echo"),
         log={"level": "debug"}))
     assert rows == ["'same' unchanged", "'set' settings changed", "'code' handler changed",
@@ -46,12 +31,12 @@ def test_each_row_tells_what_changes(start, version):
     assert held.ask("y") == "version 1"
 
 
-def test_several_changes_of_one_listener_are_all_told(start, version):
-    daemon = start(text=config(listener("v", version(1))))
+def test_several_changes_of_one_listener_are_all_told(start, install_version):
+    daemon = start(text=config(listener("v", install_version(1))))
     with daemon.connect() as client:
         assert client.ask("x") == "version 1"
-    version(2)
-    rows = plan_of(daemon, config(listener("v", version(2), address="127.0.0.1:0",
+    install_version(2)
+    rows = plan_of(daemon, config(listener("v", install_version(2), address="127.0.0.1:0",
                                            max_connections=7)))
     assert rows == ["'v' handler changed, settings changed"]
 

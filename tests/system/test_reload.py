@@ -1,6 +1,5 @@
 """SIGHUP: a transaction that either happens whole or not at all."""
 import os
-import shutil
 import signal
 import socket
 
@@ -8,7 +7,7 @@ import pytest
 
 import harness
 import procfs
-from harness import CRASHES, IS_SANITIZED, TEST_HANDLERS, config, free_ports, listener
+from harness import CRASHES, IS_SANITIZED, config, free_ports, listener
 
 
 def echoes(daemon, name=None, index=-1):
@@ -67,26 +66,12 @@ def test_port_0_keeps_its_port_and_is_told_once(start, mode):
         assert echoes(daemon)
 
 
-@pytest.fixture
-def handlers(place):
-    """A directory with handlers that can be installed anew."""
-    directory = place / "handlers"
-    directory.mkdir()
-
-    def install(version):
-        new = directory / "version.so.new"
-        shutil.copy(TEST_HANDLERS / f"sys_version{version}.so", new)
-        new.rename(directory / "version.so")
-        return directory / "version.so"
-    return install
-
-
 def test_a_handler_replaced_by_rename_serves_new_connections_and_the_old_code_old_ones(
-        start, mode, who, handlers):
-    daemon = start(text=config(listener("v", handlers(1), mode)), user=who)
+        start, mode, who, install_version):
+    daemon = start(text=config(listener("v", install_version(1), mode)), user=who)
     old = daemon.connect()
     assert old.ask("x") == "version 1"
-    handlers(2)
+    install_version(2)
     if mode != "serial":
         with daemon.connect() as client:
             assert client.ask("before the reload") == "version 1"
@@ -105,19 +90,19 @@ def test_a_handler_replaced_by_rename_serves_new_connections_and_the_old_code_ol
     daemon.until(lambda state: len(state["v"].workers) == 1, "the old worker ends")
 
 
-def test_fifty_upgrades_serve_the_new_code_every_time(start, handlers):
-    daemon = start(text=config(listener("v", handlers(2), "threading")))
+def test_fifty_upgrades_serve_the_new_code_every_time(start, install_version):
+    daemon = start(text=config(listener("v", install_version(2), "threading")))
     for number in range(50):
         version = number % 2 + 1
-        handlers(version)
+        install_version(version)
         assert daemon.reload()
         with daemon.connect() as client:
             assert client.ask("x") == f"version {version}"
 
 
-def test_a_crash_does_not_deploy_a_file_that_nobody_reloaded(start, handlers):
-    daemon = start(text=config(listener("v", handlers(1), "threading")))
-    handlers(2)
+def test_a_crash_does_not_deploy_a_file_that_nobody_reloaded(start, install_version):
+    daemon = start(text=config(listener("v", install_version(1), "threading")))
+    install_version(2)
     pid = daemon.worker()
     mark = daemon.log.mark()
     os.kill(pid, signal.SIGKILL)

@@ -11,6 +11,7 @@ import harness
 import procfs
 import test_landlock
 from harness import BUILD, TEST_HANDLERS, config, listener, run
+from installing import mounted
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a root of its own")
 
@@ -267,28 +268,16 @@ def test_a_link_where_a_mount_point_belongs_leads_nowhere(place, jail):
 
 
 def test_a_mount_point_that_cannot_be_made_is_named(place, jail, monkeypatch):
-    script = place / "read-only"
-    script.write_text(f"#!/bin/sh\nset -e\nmount --bind {jail} {jail}\n"
-                      f"mount -o remount,bind,ro {jail}\nexec {harness.PROGRAM} \"$@\"\n")
-    script.chmod(0o755)
-    outer = place / "outer"
-    outer.write_text(f"#!/bin/sh\nexec unshare -m {script} \"$@\"\n")
-    outer.chmod(0o755)
-    monkeypatch.setattr(harness, "PROGRAM", outer)
+    monkeypatch.setattr(harness, "PROGRAM", mounted(
+        place, f"mount --bind {jail} {jail}\nmount -o remount,bind,ro {jail}"))
     told = refused(place, inside(jail))
     assert re.search("cannot make the mount point '/usr' in root_directory '.*jail': Read-only file "
                      "system; make it by hand where it is writable", told), told
 
 
 def test_a_mount_in_the_directory_comes_along(place, jail, monkeypatch, start):
-    script = place / "mounted"
-    script.write_text(f"#!/bin/sh\nset -e\nmount -t tmpfs tmpfs {jail}/data\n"
-                      f"echo mounted > {jail}/data/file\nexec {harness.PROGRAM} \"$@\"\n")
-    script.chmod(0o755)
-    outer = place / "outer"
-    outer.write_text(f"#!/bin/sh\nexec unshare -m {script} \"$@\"\n")
-    outer.chmod(0o755)
-    monkeypatch.setattr(harness, "PROGRAM", outer)
+    monkeypatch.setattr(harness, "PROGRAM", mounted(
+        place, f"mount -t tmpfs tmpfs {jail}/data\necho mounted > {jail}/data/file"))
     daemon = start(inside(jail))
     assert daemon.connect().ask("read /data/file") == "mounted"
     assert (jail / "data" / "file").read_text() == "inside\n"

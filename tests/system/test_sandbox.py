@@ -7,6 +7,7 @@ import pytest
 
 import harness
 from harness import BUILD, config, listener
+from installing import mounted
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can build the sandbox")
 
@@ -15,15 +16,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can build t
 def refuse(start, place, monkeypatch):
     """A start within a sandbox, made by a line of shell, that must fail; what it says."""
     def one(prepare, *listeners, wrapper="", **top):
-        script = place / "sandboxed"
-        script.write_text(f"#!/bin/sh\nset -e\n{prepare}\n"
-                          f"exec {wrapper} {BUILD}/sbin/handlerd \"$@\"\n")
-        script.chmod(0o755)
-        outer = place / "outer"
-        outer.write_text(f"#!/bin/sh\nexec unshare -m {script} \"$@\"\n")
-        outer.chmod(0o755)
         with monkeypatch.context() as patch:
-            patch.setattr(harness, "PROGRAM", outer)
+            patch.setattr(harness, "PROGRAM", mounted(place, prepare, wrapper))
             daemon = start(text=config(*listeners, **top), is_awaited=False)
         daemon.expected_exit = daemon.wait_exit()
         assert daemon.expected_exit in (1, 78)
