@@ -60,6 +60,8 @@ session_linger(struct hd_request *req)
 	}
 }
 
+/* The handler is through, and has returned this: what it has left to send goes, and the client sees
+ * the end. */
 static void
 session_close(struct hd_request *req, int result)
 {
@@ -124,7 +126,6 @@ session_log_record(const struct hd_request *req, enum close_reason reason, const
 		.bytes_out = req->bytes_out,
 		.why = why,
 	};
-
 	uint64_t left_out;
 
 	if (!connection_log_may(&server->connection_log, &server->limiters->ends,

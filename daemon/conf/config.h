@@ -308,17 +308,12 @@ struct config {
 
 /*
  * Reads `path` and every *.conf of the directory listeners.d beside it, and checks everything.
- * Returns the configuration, or NULL when the report has an error; warnings may be in it either
- * way. `default_handler_directory` is <libdir>/handlerd, the second directory of handler_path's
- * default. (Not config_read: libconfig has a function of that name.)
+ * Never NULL: with an error in the report it is what could be made of the files, good for nothing
+ * but to look for more errors. `default_handler_directory` is <libdir>/handlerd, the second
+ * directory of handler_path's default. (Not config_read: libconfig has a function of that name.)
  */
 struct config *config_load(const char *path, const char *default_handler_directory,
 			   struct report *report);
-
-/* As config_load, but returns what could be made of the files even when the report has errors; good
- * for nothing but to look for more errors. Never NULL. */
-struct config *config_load_broken(const char *path, const char *default_handler_directory,
-				  struct report *report);
 
 /* A configuration as text that stands in no file: the name is what messages call it. */
 struct conf_part {
@@ -326,8 +321,9 @@ struct conf_part {
 	const char *text;
 };
 
-/* As config_load, from texts: the first is a main file, the others are files of listeners.d. What
- * config_emit_top and config_emit_part write means the same when it is read back here. */
+/* The same from texts: the first is a main file, the others are files of listeners.d. NULL when the
+ * report has an error. What config_emit_top and config_emit_part write means the same when it is
+ * read back here. */
 struct config *config_load_parts(const struct conf_part *parts, size_t count,
 				 const char *default_handler_directory, struct report *report);
 

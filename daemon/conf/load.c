@@ -378,7 +378,7 @@ config_load_parts(const struct conf_part *parts, size_t count,
 }
 
 struct config *
-config_load_broken(const char *path, const char *default_handler_directory, struct report *report)
+config_load(const char *path, const char *default_handler_directory, struct report *report)
 {
 	struct load load = {
 		.config = config_new(default_handler_directory),
@@ -393,16 +393,4 @@ config_load_broken(const char *path, const char *default_handler_directory, stru
 	load_finish_report(&load);
 	load_free(&load);
 	return load.config;
-}
-
-struct config *
-config_load(const char *path, const char *default_handler_directory, struct report *report)
-{
-	size_t errors_before = report->errors;
-	struct config *config = config_load_broken(path, default_handler_directory, report);
-
-	if (report->errors == errors_before)
-		return config;
-	config_free(config);
-	return NULL;
 }

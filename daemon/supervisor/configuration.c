@@ -196,6 +196,5 @@ supervisor_read_config(const struct supervisor *supervisor, struct report *repor
 {
 	if (cmdline_has_no_file(supervisor->cmdline))
 		return configuration_make(supervisor, report);
-	return config_load_broken(supervisor->cmdline->file, supervisor->places.handler_directory,
-				  report);
+	return config_load(supervisor->cmdline->file, supervisor->places.handler_directory, report);
 }

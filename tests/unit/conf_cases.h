@@ -95,10 +95,23 @@ cases_make_directory(const char *name)
 	ck_assert_int_eq(mkdir(cases_path(name), 0755), 0);
 }
 
+/* NULL: it has errors. */
+static inline struct config *
+cases_load_file(const char *path, struct report *report)
+{
+	size_t errors_before = report->errors;
+	struct config *config = config_load(path, CASES_HANDLERS, report);
+
+	if (report->errors == errors_before)
+		return config;
+	config_free(config);
+	return NULL;
+}
+
 static inline struct config *
 cases_load(struct report *report)
 {
-	return config_load(cases_main, CASES_HANDLERS, report);
+	return cases_load_file(cases_main, report);
 }
 
 /* Writes the main file and loads it. */

@@ -247,12 +247,12 @@ START_TEST(relative_path_works_and_is_shown_as_given)
 	cases_write("handlerd.conf", "listeners = ( ); usr = 1;");
 	cases_make_directory("listeners.d");
 	cases_write("listeners.d/a.conf", "listeners = ( " CASES_LISTENER " );");
-	ck_assert_ptr_null(config_load("handlerd.conf", CASES_HANDLERS, &report));
+	ck_assert_ptr_null(cases_load_file("handlerd.conf", &report));
 	ck_assert_uint_eq(report.errors, 1);
 	ck_assert_str_eq(report.entries[0].file, "handlerd.conf");
 	report_free(&report);
 	cases_write("handlerd.conf", "listeners = ( );");
-	config = config_load("./handlerd.conf", CASES_HANDLERS, &report);
+	config = cases_load_file("./handlerd.conf", &report);
 	ck_assert_ptr_nonnull(config);
 	ck_assert_str_eq(config->files[1], "./listeners.d/a.conf");
 	ck_assert_str_eq(config->listeners[0].origin.file, "./listeners.d/a.conf");
