@@ -306,7 +306,8 @@ const struct setting settings[] = {
 	 .help = "The most connections (sessions, datagrams being served) at once of one source: an "
 		 "address, or of a Unix socket the client's user. 0 sets no limit."},
 	{SETTING_LISTENER, "limits", "source_prefix", SETTING_GROUP, 0,
-	 .help = "How much of an address makes a source."},
+	 .help = "How much of an address makes a source. A reload that changes it begins counting "
+		 "anew."},
 	{SETTING_LISTENER, "limits.source_prefix", "ipv4", SETTING_INT,
 	 LISTENER_AT(limits.source_prefix_ipv4), .min = 1, .max = 32, .default_text = "32",
 	 .protocols = FOR_INET,

@@ -132,6 +132,30 @@ START_TEST(hundred_thousand_sources_stay_within_the_table)
 }
 END_TEST
 
+/* Whoever has many addresses, or forges them, gets no tokens back for one of them by it. */
+START_TEST(who_has_used_up_its_tokens_outlives_those_that_come_once)
+{
+	static const int64_t interval = 1000, whole = 10 * interval, began = 1000000;
+	const uint64_t spent = UINT64_C(1) << 63 | 1, newcomers = 100000;
+	struct bucket_rate rate = {.interval_ns = interval, .whole_ns = whole};
+	int64_t now = began, until;
+	uint32_t place;
+
+	ck_assert_int_eq(enter(spent, 0, &place), CLOSE_NONE);
+	while (bucket_take(sources_bucket(&sources, place), &rate, now, 0, &until))
+		;
+	sources_leave(&sources, place);
+	for (uint64_t i = 1; i <= newcomers; i++) {
+		now = began + (int64_t)i * 8 * interval / (int64_t)newcomers;
+		/* odd, so that it falls anywhere and is never the same */
+		ck_assert_int_eq(enter(i * UINT64_C(0x9e3779b97f4a7c15), 0, &place), CLOSE_NONE);
+		ck_assert(bucket_take(sources_bucket(&sources, place), &rate, now, 0, &until));
+		sources_leave(&sources, place);
+	}
+	ck_assert_int_eq(sources_look(&sources, spent).full_ns, began + whole);
+}
+END_TEST
+
 START_TEST(table_grows_with_the_connections_that_there_may_be)
 {
 	ck_assert_uint_eq(sources_count_sets(1), 256);
@@ -438,6 +462,7 @@ main(void)
 	tcase_add_test(cases, what_leaves_more_often_than_it_came_is_nobody);
 	tcase_add_test(cases, least_active_goes_and_none_with_connections);
 	tcase_add_test(cases, hundred_thousand_sources_stay_within_the_table);
+	tcase_add_test(cases, who_has_used_up_its_tokens_outlives_those_that_come_once);
 	tcase_add_test(cases, table_grows_with_the_connections_that_there_may_be);
 	tcase_add_test(cases, counts_are_exact_while_processes_come_and_go);
 	tcase_add_test(cases, whoever_dies_with_the_lock_leaves_a_table_that_works);
