@@ -110,7 +110,14 @@ listen_bind(int fd, const struct listen_spec *spec, const char **ret_step)
 		return local_bind(fd, spec->addr, spec->length, spec->mode, spec->owner,
 				  spec->group, ret_step);
 	*ret_step = "bind";
-	return bind(fd, spec->addr, spec->length) < 0 ? -errno : 0;
+	if (spec->is_takeover && spec->type == SOCK_DGRAM)
+		(void)listen_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (bind(fd, spec->addr, spec->length) < 0)
+		return -errno;
+	/* with it, somebody else could */
+	return spec->is_takeover && spec->type == SOCK_DGRAM
+		       ? listen_set(fd, SOL_SOCKET, SO_REUSEADDR, 0)
+		       : 0;
 }
 
 int
@@ -145,6 +152,33 @@ listen_open(const struct listen_spec *spec, const char **ret_step)
 }
 
 int
+listen_open_unbound(const struct listen_spec *spec)
+{
+	CLEANUP_CLOSE int fd =
+		socket(spec->addr->sa_family, spec->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const char *step;
+	int r = fd < 0 ? -errno : listen_prepare(fd, spec, &step);
+
+	return r < 0 ? r : take_fd(&fd);
+}
+
+void
+listen_give_up(int fd)
+{
+	struct sockaddr_storage addr = {0};
+	socklen_t length;
+
+	/* what is bound anew with SO_REUSEADDR must find it here, too */
+	(void)listen_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	(void)shutdown(fd, SHUT_RDWR);
+	if (listen_get(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM ||
+	    listen_get_address(fd, &addr, &length) < 0 || addr.ss_family == AF_UNIX)
+		return;
+	/* to itself: nobody else is heard */
+	(void)connect(fd, (const struct sockaddr *)&addr, length);
+}
+
+int
 listen_prepare_datagrams(int fd)
 {
 	struct sockaddr_storage addr = {0};
@@ -162,6 +196,19 @@ int
 listen_set_backlog(int fd, int backlog)
 {
 	return listen(fd, backlog > 0 ? backlog : LISTEN_BACKLOG_MOST) < 0 ? -errno : 0;
+}
+
+int
+listen_get_backlog(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+	    info.tcpi_state != TCP_LISTEN)
+		return 0;
+	/* of a listening socket these are the length of its queue and the most */
+	return (int)info.tcpi_sacked;
 }
 
 int

@@ -19,6 +19,7 @@ struct listen_spec {
 	bool is_dual_stack;		      /* falls back to 0.0.0.0 where there is no IPv6 */
 	int backlog;			      /* 0: somaxconn */
 	const struct socket_options *options; /* NULL: none */
+	bool is_takeover; /* another datagram socket with SO_REUSEADDR may still have the address */
 	/* of a Unix path; (uid_t)-1, (gid_t)-1: as they come */
 	mode_t mode;
 	uid_t owner;
@@ -33,6 +34,17 @@ struct listen_spec {
  */
 int listen_open(const struct listen_spec *spec, const char **ret_step);
 
+/* A socket with all that listen_open() sets before bind, which it is not given an address by: to
+ * look at what is set on it. The descriptor, or a negative errno. */
+int listen_open_unbound(const struct listen_spec *spec);
+
+/*
+ * Has a socket give up its address as far as can be while others have copies of it: a stream socket
+ * stops listening, a datagram socket hears nobody any more and may be bound over (is_takeover). A
+ * name or path of a Unix socket stays.
+ */
+void listen_give_up(int fd);
+
 /*
  * Makes a datagram socket that is bound, perhaps by somebody else, tell what answers need. One that
  * is bound to a wildcard tells the address a datagram was sent to: IP_PKTINFO, or IPV6_PKTINFO,
@@ -43,6 +55,9 @@ int listen_prepare_datagrams(int fd);
 
 /* Changes the backlog of a socket that listens already. 0 or a negative errno. */
 int listen_set_backlog(int fd, int backlog);
+
+/* The backlog of a TCP socket that listens; 0: it cannot be told. */
+int listen_get_backlog(int fd);
 
 /* The address with its real port. 0 or a negative errno. */
 int listen_get_address(int fd, struct sockaddr_storage *ret, socklen_t *ret_length);

@@ -81,7 +81,7 @@ demand_watch(struct listener *listener)
 		struct demand_watch *watch = &demand->watches[demand->watch_count];
 
 		/* a handler may have shut it down before its worker ended */
-		(void)held_revive(listener->sockets[i]);
+		(void)held_revive(listener->sockets[i], listener->old != NULL);
 		if (listener->sockets[i]->fd < 0)
 			continue;
 		*watch = (struct demand_watch){

@@ -10,6 +10,9 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -30,8 +33,14 @@
 	((uint32_t)(CLONE_NEWNS | ARGUMENT_NEW_CGROUP | CLONE_NEWUTS | CLONE_NEWIPC |              \
 		    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET))
 
+/* Later than the C library may be. */
+#define ARGUMENT_AO_ADD_KEY 38U
+#define ARGUMENT_AO_DEL_KEY 39U
+#define ARGUMENT_AO_INFO 40U
+
+#define ARGUMENT_LEVEL 1U
 /* More than there are. */
-#define ARGUMENT_MOST_ROWS 200
+#define ARGUMENT_MOST_ROWS 250
 
 enum argument_rule {
 	ARGUMENT_REFUSED_BITS,	 /* none of the mask may be set */
@@ -44,8 +53,10 @@ struct argument_check {
 	unsigned argument; /* counted from 0 */
 	enum argument_rule rule;
 	uint32_t mask;
-	uint32_t values[4];
+	uint32_t values[5];
 	size_t count;
+	bool has_level; /* of options: only those of this level, which is argument 1 */
+	uint32_t level;
 	bool is_connecting; /* looked at where connections are not to be made */
 	bool is_of_strict;
 };
@@ -105,6 +116,40 @@ static const struct argument_check argument_checks[] = {
 		.values = {SOCK_DGRAM, SOCK_RAW},
 		.count = 2,
 		.is_of_strict = true,
+	},
+	/* what cannot be taken off a socket again, or not be seen on it: a handler has the socket
+	 * that clients come to, which outlives it */
+	{
+		.call = "setsockopt",
+		.argument = 2,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_LOCK_FILTER,
+			   SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF},
+		.count = 5,
+		.has_level = true,
+		.level = SOL_SOCKET,
+	},
+	{
+		.call = "setsockopt",
+		.argument = 2,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {TCP_MD5SIG, TCP_MD5SIG_EXT, ARGUMENT_AO_ADD_KEY, ARGUMENT_AO_DEL_KEY,
+			   ARGUMENT_AO_INFO},
+		.count = 5,
+		.has_level = true,
+		.level = IPPROTO_TCP,
+	},
+	{
+		.call = "setsockopt",
+		.argument = 2,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {UDP_ENCAP},
+		.count = 1,
+		.has_level = true,
+		.level = IPPROTO_UDP,
 	},
 	/* connects without connect(2), past Landlock: a client's socket that was disconnected, or
 	 * the listening one, shut down */
@@ -191,7 +236,7 @@ argument_end(struct argument_program *program, size_t begin)
 }
 
 static void
-argument_compare(struct argument_program *program, const struct argument_check *check)
+argument_compare_value(struct argument_program *program, const struct argument_check *check)
 {
 	argument_load_low(program, check->argument);
 	if (check->rule == ARGUMENT_REFUSED_BITS) {
@@ -217,6 +262,22 @@ argument_compare(struct argument_program *program, const struct argument_check *
 		argument_refuse(program);
 }
 
+static void
+argument_compare(struct argument_program *program, const struct argument_check *check)
+{
+	size_t begin;
+
+	if (!check->has_level) {
+		argument_compare_value(program, check);
+		return;
+	}
+	argument_load_low(program, ARGUMENT_LEVEL);
+	argument_jump(program, BPF_JEQ, check->level, 0, 0);
+	begin = program->count - 1;
+	argument_compare_value(program, check);
+	argument_end(program, begin);
+}
+
 /* Families of sockets: of netlink, which tells of interfaces and routes, nothing but that. */
 static void
 argument_compare_family(struct argument_program *program, const struct filter_kind *kind)
@@ -237,11 +298,13 @@ argument_compare_family(struct argument_program *program, const struct filter_ki
 }
 
 static bool
-argument_is_refused(const struct argument_check *check, uint64_t argument)
+argument_is_refused(const struct argument_check *check, const uint64_t *arguments)
 {
-	uint32_t value = (uint32_t)argument & check->mask;
+	uint32_t value = (uint32_t)arguments[check->argument] & check->mask;
 	bool is_listed = false;
 
+	if (check->has_level && (uint32_t)arguments[ARGUMENT_LEVEL] != check->level)
+		return false;
 	if (check->rule == ARGUMENT_REFUSED_BITS)
 		return value != 0;
 	for (size_t i = 0; i < check->count; i++)
@@ -256,7 +319,7 @@ filter_find_argument(const char *name, const uint64_t *arguments)
 		const struct argument_check *check = &argument_checks[i];
 
 		if (strcmp(check->call, name) == 0 &&
-		    (arguments == NULL || argument_is_refused(check, arguments[check->argument])))
+		    (arguments == NULL || argument_is_refused(check, arguments)))
 			return (int)check->argument;
 	}
 	return strcmp(name, "socket") == 0 ? 0 : -1;

@@ -32,22 +32,34 @@ held_path(const struct held_socket *held)
 	return ((const struct sockaddr_un *)&held->bound.addr)->sun_path;
 }
 
-static int
-held_bind(const struct held_socket *held, const struct conf_address *address, const char **ret_step)
+static struct listen_spec
+held_spec(const struct held_socket *held, const struct conf_address *address,
+	  const struct held_settings *settings)
 {
-	struct listen_spec spec = {
+	return (struct listen_spec){
 		.type = held_type(held),
 		.addr = (const struct sockaddr *)&address->addr,
 		.length = address->length,
 		.is_dual_stack = address->is_dual_stack,
-		.backlog = (int)held->settings.backlog,
-		.options = &held->settings.options,
-		.mode = held->settings.mode,
-		.owner = held->settings.owner,
-		.group = held->settings.group,
+		.backlog = (int)settings->backlog,
+		.options = &settings->options,
+		.mode = settings->mode,
+		.owner = settings->owner,
+		.group = settings->group,
 	};
+}
 
-	return listen_open(&spec, ret_step);
+/* What a new socket has set on it with these settings. Whether that can be told. */
+static bool
+held_expect(const struct held_socket *held, const struct held_settings *settings,
+	    struct fingerprint *ret)
+{
+	struct listen_spec spec = held_spec(held, &held->bound, settings);
+	CLEANUP_CLOSE int fd = listen_open_unbound(&spec);
+
+	if (fd >= 0)
+		fingerprint_take(fd, ret);
+	return fd >= 0;
 }
 
 /* systemd has bound it and made it listen; what the protocol needs is set, and what the
@@ -109,8 +121,13 @@ held_open(int64_t protocol, const struct conf_address *asked, size_t index,
 		.settings = *settings,
 		.is_new = true,
 	};
-	held->fd = source->fd >= 0 ? held_adopt(held, source->fd, ret_step)
-				   : held_bind(held, asked, ret_step);
+	if (source->fd >= 0) {
+		held->fd = held_adopt(held, source->fd, ret_step);
+	} else {
+		struct listen_spec spec = held_spec(held, asked, settings);
+
+		held->fd = listen_open(&spec, ret_step);
+	}
 	if (held->fd < 0) {
 		*ret_error = held->fd;
 		if (source->fd >= 0)
@@ -120,6 +137,10 @@ held_open(int64_t protocol, const struct conf_address *asked, size_t index,
 		return NULL;
 	}
 	held_find_bound(held);
+	/* no worker has it yet */
+	fingerprint_take(held->fd, &held->fingerprint);
+	if (held->is_adopted)
+		held->passed_backlog = listen_get_backlog(held->fd);
 	if (held_path(held) != NULL)
 		(void)local_identify(held_path(held), &held->identity);
 	/* it may have had others before */
@@ -141,6 +162,159 @@ held_free(struct held_socket *held)
 	free(held->owner);
 	free(held->next_owner);
 	free(held);
+}
+
+/* The listener that it is for, or is to be for. */
+static const char *
+held_user(const struct held_socket *held)
+{
+	return held->owner != NULL ? held->owner : held->next_owner;
+}
+
+static bool
+held_has_address(const struct held_socket *held)
+{
+	struct sockaddr_storage addr = {0};
+	socklen_t length;
+
+	/* a port that the kernel chose goes with a shutdown, and may be another one after it */
+	return listen_get_address(held->fd, &addr, &length) >= 0 && length == held->bound.length &&
+	       memcmp(&addr, &held->bound.addr, length) == 0;
+}
+
+/* That of a Unix socket cannot be asked for. */
+static void
+held_put_back_backlog(const struct held_socket *held)
+{
+	int backlog = (int)held->settings.backlog;
+	int now = listen_get_backlog(held->fd);
+
+	if (held_type(held) != SOCK_STREAM)
+		return;
+	if (held->is_adopted && backlog == 0)
+		backlog = held->passed_backlog;
+	if (held->is_adopted && backlog == 0)
+		return;
+	if (now == 0 || now != backlog)
+		(void)listen_set_backlog(held->fd, backlog);
+}
+
+void
+held_mend(struct held_socket *held)
+{
+	char names[FINGERPRINT_NAMES_SIZE];
+	bool was_spoilt = held->spoilt_by[0] != '\0';
+	int r;
+
+	if (held->is_connection || held->fd < 0 || !held->fingerprint.is_known ||
+	    !listen_is_alive(held->fd))
+		return;
+	held_put_back_backlog(held);
+	r = fingerprint_put_back(held->fd, &held->fingerprint, names);
+	held->spoilt_by[0] = '\0';
+	if (r < 0)
+		(void)memcpy(held->spoilt_by, names, sizeof(held->spoilt_by));
+	if (r > 0)
+		log_event(LOG_EVENT_SOCKET_PUT_BACK, held_user(held),
+			  "'%s': its handler has changed %s of the socket; it is put back",
+			  held_user(held), names);
+	if (r < 0 && held->is_adopted && !was_spoilt)
+		log_event(LOG_EVENT_SOCKET_BROKEN, held_user(held),
+			  "'%s': its handler has changed %s of the socket that systemd had opened, "
+			  "for good; only systemd can open it again: restart the .socket unit and "
+			  "handlerd",
+			  held_user(held), names);
+}
+
+/* Binds its address anew, which others may still have copies of. */
+static void
+held_open_anew(struct held_socket *held, const char *what)
+{
+	const char *step = "", *path = held_path(held);
+	struct listen_spec spec = held_spec(held, &held->bound, &held->settings);
+
+	spec.is_takeover = true;
+	store_drop(held);
+	if (held->fd >= 0 && path != NULL)
+		local_remove(path, &held->identity);
+	if (held->fd >= 0) {
+		listen_give_up(held->fd);
+		(void)close(held->fd);
+	}
+	held->spoilt_by[0] = '\0';
+	held->fd = listen_open(&spec, &step);
+	if (held->fd < 0) {
+		log_event(LOG_EVENT_SOCKET_BROKEN, held_user(held),
+			  "'%s': its handler %s, and it cannot be opened again: cannot %s: %s",
+			  held_user(held), what, step, strerror(-held->fd));
+		held->fd = -1;
+		return;
+	}
+	fingerprint_take(held->fd, &held->fingerprint);
+	if (path != NULL)
+		(void)local_identify(path, &held->identity);
+	log_event(LOG_EVENT_SOCKET_REOPENED, held_user(held),
+		  "'%s': its handler %s; it is opened anew", held_user(held), what);
+}
+
+static void
+held_revive_dead(struct held_socket *held)
+{
+	if (!held->is_adopted) {
+		held_open_anew(held, "shut the socket down");
+		return;
+	}
+	log_event(LOG_EVENT_SOCKET_BROKEN, held->owner,
+		  "'%s': its handler shut the socket down that systemd had opened; only "
+		  "systemd can open it again: restart the .socket unit and handlerd",
+		  held->owner);
+}
+
+/* Something about it cannot be put back. */
+static void
+held_revive_spoilt(struct held_socket *held, bool is_shared)
+{
+	CLEANUP_FREE char *what = NULL;
+
+	if (held->is_adopted)
+		return;
+	if (is_shared && conf_address_is_abstract(&held->bound)) {
+		log_event(
+			LOG_EVENT_SOCKET_BROKEN, held_user(held),
+			"'%s': its handler has changed %s of the socket, for good; an older worker "
+			"still has it and with it the name; the next one after that gets another",
+			held_user(held), held->spoilt_by);
+		return;
+	}
+	what = memory_format("has changed %s of the socket, for good", held->spoilt_by);
+	held_open_anew(held, what);
+}
+
+bool
+held_revive(struct held_socket *held, bool is_shared)
+{
+	if (held->is_connection)
+		return false;
+	if (held->fd < 0 || !listen_is_alive(held->fd) || !held_has_address(held)) {
+		held_revive_dead(held);
+		return true;
+	}
+	held_mend(held);
+	if (held->spoilt_by[0] == '\0')
+		return false;
+	held_revive_spoilt(held, is_shared);
+	return true;
+}
+
+void
+held_resume(struct held_socket *held)
+{
+	if (held->fd < 0 || held->is_connection || held->fingerprint.is_known)
+		return;
+	if (!held->is_adopted && held_expect(held, &held->settings, &held->fingerprint))
+		fingerprint_forget_listening(&held->fingerprint);
+	else
+		fingerprint_take(held->fd, &held->fingerprint);
 }
 
 int
@@ -170,6 +344,20 @@ held_change_path(struct held_socket *held)
 			    path, strerror(-r));
 }
 
+/* What the configuration changes is no work of a handler's. The socket itself is not asked: workers
+ * have it. */
+static void
+held_follow(struct held_socket *held)
+{
+	struct fingerprint before, now;
+
+	if (memcmp(&held->settings.options, &held->next_settings.options,
+		   sizeof(held->settings.options)) != 0 &&
+	    held_expect(held, &held->settings, &before) &&
+	    held_expect(held, &held->next_settings, &now))
+		fingerprint_follow(&held->fingerprint, &before, &now);
+}
+
 void
 held_commit(struct held_socket *held)
 {
@@ -180,51 +368,19 @@ held_commit(struct held_socket *held)
 	held->is_new = false;
 	if (!held->is_wanted)
 		return;
+	(void)held_revive(held, true);
 	r = socket_options_set(held->fd, &next->options, &held->settings.options, &step);
 	if (r < 0)
 		log_event(LOG_EVENT_SOCKET_OPTION, held->next_owner,
 			  "'%s': %s cannot be changed: %s", held->next_owner, step, strerror(-r));
+	else
+		held_follow(held);
 	if (held->settings.backlog != next->backlog && held_type(held) == SOCK_STREAM)
 		(void)listen_set_backlog(held->fd, (int)next->backlog);
 	held_change_path(held);
 	held->settings = *next;
 	free(held->owner);
 	held->owner = take_pointer(&held->next_owner);
-}
-
-bool
-held_revive(struct held_socket *held)
-{
-	const char *step = "", *path = held_path(held);
-
-	if (held->is_connection || (held->fd >= 0 && listen_is_alive(held->fd)))
-		return false;
-	if (held->is_adopted) {
-		log_event(LOG_EVENT_SOCKET_BROKEN, held->owner,
-			  "'%s': its handler shut the socket down that systemd had opened; only "
-			  "systemd can open it again: restart the .socket unit and handlerd",
-			  held->owner);
-		return true;
-	}
-	store_drop(held);
-	if (held->fd >= 0 && path != NULL)
-		local_remove(path, &held->identity);
-	if (held->fd >= 0)
-		(void)close(held->fd);
-	held->fd = held_bind(held, &held->bound, &step);
-	if (held->fd < 0) {
-		log_event(LOG_EVENT_SOCKET_BROKEN, held->owner,
-			  "'%s': its handler shut the socket down, and it cannot be opened again: "
-			  "cannot %s: %s",
-			  held->owner, step, strerror(-held->fd));
-		held->fd = -1;
-		return true;
-	}
-	if (path != NULL)
-		(void)local_identify(path, &held->identity);
-	log_event(LOG_EVENT_SOCKET_REOPENED, held->owner,
-		  "'%s': its handler shut the socket down; it is opened anew", held->owner);
-	return true;
 }
 
 bool

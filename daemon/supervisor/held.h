@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "conf/config.h"
+#include "net/fingerprint.h"
 #include "net/listen.h"
 #include "net/local.h"
 
@@ -35,6 +36,9 @@ struct held_socket {
 	struct local_identity identity; /* of a path that we have bound */
 	char *owner;			/* the listener's name */
 	struct held_settings settings;
+	struct fingerprint fingerprint;		/* what is set on it, as no worker has changed it */
+	int passed_backlog;			/* of one that was bound elsewhere; 0: not known */
+	char spoilt_by[FINGERPRINT_NAMES_SIZE]; /* what cannot be put back; empty: nothing */
 	char *next_owner; /* as the configuration that is being prepared has them */
 	struct held_settings next_settings;
 	bool is_wanted; /* by the configuration that is being prepared */
@@ -65,9 +69,19 @@ int held_try(const struct held_socket *held, const char **ret_step);
 /* Gives it its next settings and owner; what fails is logged. */
 void held_commit(struct held_socket *held);
 
-/* A handler may have shut it down. Opens it anew on the same address. Returns whether it was dead.
+/* A handler may have set anything on it. Puts that back, and tells of it; what cannot be put back
+ * is noted in spoilt_by. Nothing for one that serves as it should. */
+void held_mend(struct held_socket *held);
+
+/*
+ * A handler may have shut it down, too, or have spoilt it. Mends it, or opens it anew on the same
+ * address. is_shared: workers still have copies, which hold a name that is no path. Returns whether
+ * it was dead or spoilt for good.
  */
-bool held_revive(struct held_socket *held);
+bool held_revive(struct held_socket *held, bool is_shared);
+
+/* Of a state that does not tell how it was: notes how it is, as far as the settings do not say. */
+void held_resume(struct held_socket *held);
 
 /* Whether options that can be set before bind only are the same. */
 bool held_is_bound_alike(const struct socket_options *a, const struct socket_options *b);

@@ -73,6 +73,7 @@ struct listener {
 	struct access_lists *access;  /* who may come in; NULL: everybody, always */
 	struct held_socket **sockets; /* owned by the table */
 	size_t socket_count;
+	bool is_socket_suspect;	   /* a worker has ended: what has it left set on them? */
 	struct buf image;	   /* all that a worker is told, to see whether it changes */
 	struct buf address_image;  /* the same, of its addresses */
 	int vacancy_fd;		   /* event that all its generations share */
@@ -127,6 +128,10 @@ bool listener_want_sockets(struct listener *listener, struct sockets *sockets,
  * can be changed on them. */
 bool listener_keep_sockets(const struct listener *listener, const struct conf_listener *conf,
 			   struct sockets *sockets, struct report *report);
+
+/* After the end of a worker: mends what it has left of the sockets that another one serves, who
+ * ends and is replaced if one of them must be opened anew. */
+void listener_look_at_sockets(struct listener *listener);
 
 /* At the commit: what the supervisor itself goes by, for listeners that stay as they are too. */
 void listener_set_config(struct listener *listener, struct config *config,

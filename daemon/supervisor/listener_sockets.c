@@ -50,3 +50,13 @@ listener_keep_sockets(const struct listener *listener, const struct conf_listene
 	free(kept);
 	return has_all;
 }
+
+void
+listener_look_at_sockets(struct listener *listener)
+{
+	if (!listener->is_socket_suspect)
+		return;
+	listener->is_socket_suspect = false;
+	for (size_t i = 0; i < listener->socket_count; i++)
+		(void)held_revive(listener->sockets[i], true);
+}

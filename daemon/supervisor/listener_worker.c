@@ -147,6 +147,8 @@ listener_on_end(struct child *child, bool was_asked)
 	    (child->state == CHILD_SERVING || child->state == CHILD_REPLACING) &&
 	    fallback_is_crash(child->last_status))
 		fallback_note_crash(listener);
+	/* while it ended, it had the sockets that are served by another one */
+	listener->is_socket_suspect = true;
 	if (child->board == NULL)
 		return;
 	log_rescue(&child->board->spool, &child->board->log);
@@ -194,7 +196,7 @@ listener_add_fds(const struct listener *listener, const struct child *const *old
 	size_t count = 0;
 
 	for (size_t i = 0; i < settings->socket_count; i++) {
-		(void)held_revive(listener->sockets[i]);
+		(void)held_revive(listener->sockets[i], settings->older_count > 0);
 		fds[count++] = listener->sockets[i]->fd;
 	}
 	fds[count++] = listener->vacancy_fd;

@@ -224,6 +224,8 @@ resume(struct supervisor *supervisor, int state_fd)
 			  strerror(-r));
 		return r;
 	}
+	for (size_t i = 0; i < supervisor->sockets.count; i++)
+		held_resume(supervisor->sockets.items[i]);
 	supervisor->upgrades++;
 	log_level = supervisor->world.log_level;
 	supervisor_open_log(supervisor, supervisor->config);

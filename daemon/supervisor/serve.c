@@ -129,6 +129,7 @@ serve_look(struct supervisor *supervisor)
 	for (size_t i = 0; i < supervisor->listener_count; i++) {
 		listener_tidy(supervisor->listeners[i], supervisor->config->max_generations, NULL);
 		demand_look(supervisor->listeners[i]);
+		listener_look_at_sockets(supervisor->listeners[i]);
 		living += !listener_is_gone(supervisor->listeners[i]);
 	}
 	/* one that was opened anew */

@@ -381,8 +381,12 @@ void
 sockets_close_all(struct sockets *sockets)
 {
 	/* what is stored waits for the next start, its path too */
-	for (size_t i = 0; i < sockets->count; i++)
+	for (size_t i = 0; i < sockets->count; i++) {
 		sockets->items[i]->leaves_path = sockets->items[i]->store_name != NULL;
+		/* systemd passes it to the next start as it is now */
+		if (sockets->items[i]->is_adopted)
+			held_mend(sockets->items[i]);
+	}
 	sockets_keep(sockets, sockets_keep_none);
 }
 

@@ -53,6 +53,9 @@ read_socket(struct state_reader *reader, struct sockets *sockets, struct listene
 	held->owner = memory_text(listener->name);
 	if (listener->conf != NULL)
 		held->settings = sockets_settings(listener->conf, &listener->socket_owner);
+	if (json_is_string(json_object_get(object, "options")))
+		fingerprint_parse(json_string_value(json_object_get(object, "options")),
+				  &held->fingerprint);
 	return state_get(reader, &state_socket_table, object, held) &&
 	       read_address(reader, json_object_get(object, "asked"), &held->asked) &&
 	       read_address(reader, json_object_get(object, "bound"), &held->bound);

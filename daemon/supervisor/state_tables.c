@@ -125,6 +125,8 @@ static const struct state_field socket_fields[] = {
 	STATE_ROW_OPTIONAL_TEXT(struct held_socket, "store_name", store_name),
 	STATE_ROW_NUMBER(struct held_socket, "device", identity.device, INT64_MIN, INT64_MAX),
 	STATE_ROW_NUMBER(struct held_socket, "inode", identity.inode, INT64_MIN, INT64_MAX),
+	STATE_ROW_NUMBER(struct held_socket, "passed_backlog", passed_backlog, 0, INT32_MAX),
+	STATE_ROW_CHARS(struct held_socket, "spoilt_by", spoilt_by),
 };
 TABLE(socket, "a socket");
 

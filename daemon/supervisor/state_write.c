@@ -134,7 +134,9 @@ static json_t *
 write_socket(const struct held_socket *held, struct state_fds *fds)
 {
 	json_t *object = state_put(&state_socket_table, held, fds);
+	CLEANUP_FREE char *options = fingerprint_format(&held->fingerprint);
 
+	write_set(object, "options", json_string(options));
 	write_set(object, "asked", write_address(&held->asked));
 	write_set(object, "bound", write_address(&held->bound));
 	return object;

@@ -149,6 +149,36 @@ store_is_there(const struct adopted_socket *item, const struct conf_listener *li
 	       store_has_address(item->fd, item->name, listener, asked);
 }
 
+/* A handler may have left anything set on it, and the configuration may say something else than it
+ * did. Whether it is now as one that is bound anew would be. */
+static bool
+store_mend(const struct adopted_socket *item, const struct conf_listener *listener,
+	   const struct conf_address *asked, const struct socket_options *options)
+{
+	struct listen_spec spec = {
+		.type = conf_protocol_is_datagram(listener->protocol) ? SOCK_DGRAM : SOCK_STREAM,
+		.addr = (const struct sockaddr *)&asked->addr,
+		.length = asked->length,
+		.is_dual_stack = asked->is_dual_stack,
+		.options = options,
+	};
+	CLEANUP_CLOSE int fd = listen_open_unbound(&spec);
+	struct fingerprint expected;
+	char names[FINGERPRINT_NAMES_SIZE];
+
+	/* what stands against it is told when it is bound */
+	if (fd < 0)
+		return true;
+	fingerprint_take(fd, &expected);
+	fingerprint_forget_listening(&expected);
+	if (fingerprint_put_back(item->fd, &expected, names) >= 0)
+		return true;
+	log_warning("'%s': systemd has kept the socket '%s', whose %s is not what it should be and "
+		    "cannot be set; it is bound anew",
+		    listener->name, item->name, names);
+	return false;
+}
+
 /* Whether this one is the socket for that address. */
 static bool
 store_fits(const struct store *store, const struct adopted_socket *item,
@@ -158,7 +188,7 @@ store_fits(const struct store *store, const struct adopted_socket *item,
 	const char *path = ((const struct sockaddr_un *)&asked->addr)->sun_path;
 
 	if (!store_is_there(item, listener, asked) || !listen_is_alive(item->fd) ||
-	    !store_is_bound_alike(item->fd, options))
+	    !store_is_bound_alike(item->fd, options) || !store_mend(item, listener, asked, options))
 		return false;
 	if (asked->addr.ss_family != AF_UNIX || conf_address_is_abstract(asked) ||
 	    store_leads_path(store, item->name, path))
@@ -182,6 +212,8 @@ store_claim(struct store *store, const struct conf_listener *listener,
 		*ret_name = item->name;
 		*item = (struct adopted_socket){.fd = -1};
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		if (!conf_protocol_is_datagram(listener->protocol))
+			(void)listen_set_backlog(fd, (int)listener->backlog);
 		return fd;
 	}
 	for (size_t i = 0; i < store->count; i++) {

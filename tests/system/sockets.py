@@ -105,10 +105,21 @@ def _take(pid, number):
         os.close(pidfd)
 
 
+def _is_at(one, protocol, address):
+    """Whether a socket is what clients of that address come to."""
+    kind = socket.SOCK_STREAM if protocol in ("tcp", "unix") else socket.SOCK_DGRAM
+    if one.type != kind or (one.family == socket.AF_UNIX) != protocol.startswith("unix"):
+        return False
+    if one.family == socket.AF_UNIX:
+        return one.getsockname() == address
+    # a number: any address with that port
+    return one.getsockname()[1] == address if isinstance(address, int) else \
+        one.getsockname()[:2] == address
+
+
 @contextlib.contextmanager
-def held(pid, protocol, port):
-    """The sockets of a process that are bound to a port, as its own open file descriptions."""
-    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+def held(pid, protocol, address):
+    """The sockets of a process that are bound to an address or a port, as its own open file descriptions."""
     found = []
     try:
         for number, what in sorted(procfs.fds(pid).items()):
@@ -117,8 +128,8 @@ def held(pid, protocol, port):
             one = _take(pid, number)
             if one is None:
                 continue
-            if one.family in (socket.AF_INET, socket.AF_INET6) and one.type == kind and \
-                    one.getsockname()[1] == port:
+            if one.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX) and \
+                    _is_at(one, protocol, address):
                 found.append(one)
             else:
                 one.close()
@@ -139,7 +150,6 @@ def inodes(pid, protocol, port):
     """Which sockets they are: the same inodes are the same sockets."""
     with held(pid, protocol, port) as sockets:
         return sorted(os.fstat(one.fileno()).st_ino for one in sockets)
-
 
 
 def mode_of(path):

@@ -22,7 +22,9 @@ REFUSED = r"warning: 't' generation \d+: handler '.*' 1 was refused "
 EPERM = ["mount", "keyctl", "unshare", "unshare_user", "bpf", "ptrace", "perf_event_open",
          "userfaultfd", "io_uring_setup", "setns", "chroot", "reboot", "adjtimex", "clone_newuser",
          "clone_newnet_high", "ioctl_sti", "ioctl_sti_high", "ioctl_linux", "personality_other",
-         "mknod_device", "socket_packet", "socket_alg", "socket_high", "socket_audit"]
+         "mknod_device", "socket_packet", "socket_alg", "socket_high", "socket_audit",
+         "option_filter", "option_filter_high", "option_bpf", "option_lock", "option_reuseport",
+         "option_key", "option_encap"]
 if IS_SANITIZED:
     EPERM.remove("ptrace")  # LeakSanitizer traces its own process
 # 32-bit numbers
@@ -31,7 +33,7 @@ ENOSYS = ["clone3", "not_there"]
 # what is let through, and fails by itself or not
 PASSES = {"ioctl_other": "EBADF", "personality_ask": "0", "mknod_fifo": "EBADF", "execve": "EFAULT",
           "socket_route": "0", "socket_inet": "0", "socket_inet6": "0", "socket_udp": "0",
-          "socket_unix": "0"}
+          "socket_unix": "0", "option_detach": "EBADF", "option_tcp": "EBADF", "option_socket": "EBADF"}
 # what handlers and the libraries in them do
 WORKS = {"pthread_create": "0", "fork": "0", "posix_spawn": "0", "system": "7", "getifaddrs": "0",
          "memfd": "0", "socketpair": "0", "getaddrinfo localhost": "0"}

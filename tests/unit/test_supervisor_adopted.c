@@ -184,10 +184,10 @@ START_TEST(every_udp_port_that_is_held_is_shown_and_no_other)
 	sockets_show_ports(&sockets, page);
 	ck_assert(ports_has(page, port));
 	/* a socket that was shut down comes back on its port */
-	ck_assert(!held_revive(udp));
+	ck_assert(!held_revive(udp, false));
 	ck_assert_int_eq(connect(udp->fd, (struct sockaddr *)&udp->bound.addr, udp->bound.length),
 			 0);
-	ck_assert(held_revive(udp));
+	ck_assert(held_revive(udp, false));
 	ck_assert_uint_eq((uint16_t)conf_address_port(&udp->bound), port);
 	ck_assert_uint_eq(held_count_drops(udp), 0);
 	ck_assert_uint_eq(held_count_drops(tcp), 0);

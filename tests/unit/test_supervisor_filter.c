@@ -7,6 +7,7 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -325,7 +326,11 @@ START_TEST(argument_that_is_told_is_the_one_that_was_refused)
 	static const uint64_t of_type[] = {AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0};
 	static const uint64_t of_family[] = {AF_INET, SOCK_STREAM, 0, 0};
 	static const uint64_t harmless[] = {SIGCHLD, 0, 0, 0};
+	static const uint64_t of_option[] = {11, SOL_SOCKET, SO_LOCK_FILTER, 0};
+	static const uint64_t of_another[] = {11, IPPROTO_TCP, SO_LOCK_FILTER, 0};
 
+	ck_assert_int_eq(filter_find_argument("setsockopt", of_option), 2);
+	ck_assert_int_eq(filter_find_argument("setsockopt", of_another), -1);
 	ck_assert_int_eq(filter_find_argument("socketpair", of_type), 1);
 	ck_assert_int_eq(filter_find_argument("socketpair", of_family), 0);
 	ck_assert_int_eq(filter_find_argument("clone", harmless), -1);

@@ -293,13 +293,13 @@ START_TEST(socket_that_a_handler_shut_down_is_opened_anew_on_its_port)
 	held = want("a", "127.0.0.1:0", 5);
 	sockets_commit(&sockets);
 	port = port_of(held);
-	ck_assert(!held_revive(held));
+	ck_assert(!held_revive(held, false));
 	ck_assert_int_eq(shutdown(held->fd, SHUT_RDWR), 0);
-	ck_assert(held_revive(held));
+	ck_assert(held_revive(held, false));
 	ck_assert(listen_is_alive(held->fd));
 	ck_assert_uint_eq(port_of(held), port);
 	ck_assert_uint_eq(backlog_of(held->fd), 5);
-	ck_assert(!held_revive(held));
+	ck_assert(!held_revive(held, false));
 }
 END_TEST
 
@@ -324,10 +324,10 @@ START_TEST(socket_that_cannot_be_opened_anew_is_tried_again)
 						  .length = length},
 			    &step);
 	ck_assert_int_ge(thief, 0);
-	ck_assert(held_revive(held));
+	ck_assert(held_revive(held, false));
 	ck_assert_int_lt(held->fd, 0);
 	(void)close(thief);
-	ck_assert(held_revive(held));
+	ck_assert(held_revive(held, false));
 	ck_assert(listen_is_alive(held->fd));
 }
 END_TEST

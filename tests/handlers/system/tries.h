@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -62,6 +65,19 @@ static const struct {
 	{"socket_inet6", SYS_socket, {AF_INET6, SOCK_STREAM, 0}},
 	{"socket_udp", SYS_socket, {AF_INET, SOCK_DGRAM, 0}},
 	{"socket_unix", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}},
+	{"option_filter", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_FILTER, 0, 0}},
+	{"option_filter_high",
+	 SYS_setsockopt,
+	 {-1, SOL_SOCKET | (1L << 32), SO_ATTACH_FILTER | (1L << 32), 0, 0}},
+	{"option_bpf", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_BPF, 0, 0}},
+	{"option_lock", SYS_setsockopt, {-1, SOL_SOCKET, SO_LOCK_FILTER, 0, 0}},
+	{"option_reuseport", SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, 0, 0}},
+	{"option_key", SYS_setsockopt, {-1, IPPROTO_TCP, TCP_MD5SIG, 0, 0}},
+	{"option_encap", SYS_setsockopt, {-1, IPPROTO_UDP, UDP_ENCAP, 0, 0}},
+	/* the same numbers are others on other levels */
+	{"option_detach", SYS_setsockopt, {-1, SOL_SOCKET, SO_DETACH_FILTER, 0, 0}},
+	{"option_tcp", SYS_setsockopt, {-1, IPPROTO_TCP, SO_ATTACH_FILTER, 0, 0}},
+	{"option_socket", SYS_setsockopt, {-1, SOL_SOCKET, TCP_MD5SIG, 0, 0}},
 	{"execve", SYS_execve, {0, 0, 0}},
 	{"adjtimex", SYS_adjtimex, {0}},
 };
