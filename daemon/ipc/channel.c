@@ -135,15 +135,22 @@ channel_receive_message(int fd, struct channel_message *ret, union channel_contr
 	return 1;
 }
 
-bool
-channel_has_fds(int fd)
+int
+channel_look(int fd)
 {
 	char byte;
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n;
 
+	/* a reset is told once, whatever is left to be read */
+	do {
+		n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n < 0)
+		return errno == EAGAIN ? CHANNEL_NOTHING : -errno;
 	/* there is no room for them, which is told; and the message still has them */
-	return recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT) >= 0 && (msg.msg_flags & MSG_CTRUNC) != 0;
+	return (msg.msg_flags & MSG_CTRUNC) != 0 ? CHANNEL_FDS : CHANNEL_CLEAN;
 }
 
 ssize_t

@@ -4,7 +4,6 @@
 #ifndef IPC_CHANNEL_H
 #define IPC_CHANNEL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -33,9 +32,16 @@ struct channel_message {
 	unsigned char bytes[PROTOCOL_MESSAGE_SIZE];
 };
 
-/* Whether the next message brings descriptors. They are not received, so that nobody has to close
- * them. */
-bool channel_has_fds(int fd);
+/* What is next. */
+enum channel_next {
+	CHANNEL_NOTHING, /* what comes after the look is not what was looked at */
+	CHANNEL_CLEAN,	 /* a message without descriptors, or the end of file */
+	CHANNEL_FDS,	 /* one with descriptors */
+};
+
+/* Looks at the next message and leaves it where it is, so that nobody has to close what comes with
+ * it. Who is not to receive descriptors receives after CHANNEL_CLEAN only. Or a negative errno. */
+int channel_look(int fd);
 
 /* As recv(2) of any Unix socket that does not wait; -EPERM: descriptors are next, and stay there.
  */

@@ -159,11 +159,16 @@ process_receive(struct process *process, struct channel_message *message)
 	CLEANUP_CLOSE int fd = -1;
 	int r;
 
-	/* from now on the handler may be who speaks: it is not heard any more */
-	if (process->is_confined && channel_has_fds(process->channel.fd))
-		return -EPERM;
-	r = process->is_confined ? channel_receive(process->channel.fd, message)
-				 : channel_receive_fd(process->channel.fd, message, &fd);
+	/* from now on the handler may be who speaks: a descriptor of its is never received, also
+	 * not one that comes just now */
+	if (process->is_confined) {
+		r = channel_look(process->channel.fd);
+		if (r != CHANNEL_CLEAN)
+			return r == CHANNEL_NOTHING ? -EAGAIN : r < 0 ? r : -EPERM;
+		r = channel_receive(process->channel.fd, message);
+	} else {
+		r = channel_receive_fd(process->channel.fd, message, &fd);
+	}
 	if (r != 1)
 		return r;
 	if (message->generation != process->generation)
@@ -207,7 +212,7 @@ process_on_channel(struct loop_source *source, uint32_t events)
 	/* its death follows; if it is the handler that has closed the channel, nothing else would
 	 * end a worker that hears nothing any more */
 	loop_remove(process->loop, &process->channel);
-	if (channel_has_fds(process->channel.fd))
+	if (channel_look(process->channel.fd) == CHANNEL_FDS)
 		log_warning("worker %d has sent a descriptor, as no worker does but once: it is "
 			    "killed",
 			    (int)process->pid);

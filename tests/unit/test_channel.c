@@ -235,18 +235,38 @@ START_TEST(descriptors_are_seen_before_they_are_received)
 {
 	int free_fd = next_fd();
 
-	ck_assert(!channel_has_fds(ends[1]));
+	/* nothing is not the same as nothing with descriptors: what comes next may have some */
+	ck_assert_int_eq(channel_look(ends[1]), CHANNEL_NOTHING);
 	ck_assert_int_eq(channel_send(ends[0], 7, PROTOCOL_HELLO, NULL), 0);
-	ck_assert(!channel_has_fds(ends[1]));
+	ck_assert_int_eq(channel_look(ends[1]), CHANNEL_CLEAN);
 	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
 	ck_assert_int_eq(channel_send_fd(ends[0], 7, PROTOCOL_CONFINED, NULL, STDERR_FILENO), 0);
 	for (int i = 0; i < 3; i++)
-		ck_assert(channel_has_fds(ends[1]));
+		ck_assert_int_eq(channel_look(ends[1]), CHANNEL_FDS);
 	ck_assert_int_eq(next_fd(), free_fd);
 	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
-	ck_assert(!channel_has_fds(ends[1]));
+	ck_assert_int_eq(channel_look(ends[1]), CHANNEL_NOTHING);
+	/* an empty message, and the end */
+	ck_assert_int_eq(send(ends[0], "", 0, MSG_DONTWAIT), 0);
+	ck_assert_int_eq(channel_look(ends[1]), CHANNEL_CLEAN);
+	ck_assert_int_eq(channel_receive(ends[1], &message), -EBADMSG);
 	(void)close(ends[0]);
-	ck_assert(!channel_has_fds(ends[1]));
+	ck_assert_int_eq(channel_look(ends[1]), CHANNEL_CLEAN);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 0);
+	ck_assert_int_eq(channel_look(STDERR_FILENO), -ENOTSOCK);
+}
+END_TEST
+
+/* The other side went with something unread: that is told before what it has sent. */
+START_TEST(last_words_are_seen_behind_a_reset)
+{
+	ck_assert_int_eq(channel_send(ends[1], 7, PROTOCOL_ACCEPT, NULL), 0);
+	ck_assert_int_eq(channel_send(ends[0], 7, PROTOCOL_FAILED, NULL), 0);
+	(void)close(ends[0]);
+	ck_assert_int_eq(channel_look(ends[1]), CHANNEL_CLEAN);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 1);
+	ck_assert_int_eq(message.type, PROTOCOL_FAILED);
+	ck_assert_int_eq(channel_receive(ends[1], &message), 0);
 }
 END_TEST
 
@@ -317,6 +337,7 @@ main(void)
 	tcase_add_test(cases, descriptors_that_come_along_do_not_stay);
 	tcase_add_test(cases, descriptor_comes_with_its_message_to_who_asks_for_it);
 	tcase_add_test(cases, descriptors_are_seen_before_they_are_received);
+	tcase_add_test(cases, last_words_are_seen_behind_a_reset);
 	tcase_add_test(cases, descriptors_that_are_one_too_many_do_not_stay);
 	tcase_add_test(cases, descriptor_of_what_is_no_message_does_not_stay);
 	tcase_add_test(cases, end_of_file_comes_after_the_last_message);

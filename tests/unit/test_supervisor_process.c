@@ -3,6 +3,9 @@
  * holds the supervisor up.
  */
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "supervisor/process.h"
@@ -42,6 +45,25 @@ on_death(struct process *which, int status)
 	deaths++;
 }
 
+/* What is to be done as soon as the supervisor has looked and seen nothing. */
+static void (*on_nothing)(void);
+
+/* In the place of the C library's. */
+ssize_t
+recvmsg(int fd, struct msghdr *message, int flags)
+{
+	ssize_t n = syscall(SYS_recvmsg, fd, message, flags);
+	void (*then)(void) = on_nothing;
+	int error = errno;
+
+	if (n < 0 && error == EAGAIN && then != NULL) {
+		on_nothing = NULL;
+		then();
+	}
+	errno = error;
+	return n;
+}
+
 static void
 prepare(void)
 {
@@ -54,6 +76,7 @@ prepare(void)
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		(void)setpgid(0, 0);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			(void)pause();
 	}
@@ -154,6 +177,40 @@ START_TEST(a_sandbox_is_told_of_once)
 }
 END_TEST
 
+static int late_ends[2];
+
+static void
+send_late(void)
+{
+	say_confined(late_ends[1]);
+	(void)close(late_ends[1]);
+}
+
+/* Whoever has received a descriptor must close it, and that may take as long as its owner likes. */
+START_TEST(a_descriptor_that_comes_between_look_and_receive_is_not_received)
+{
+	char byte;
+
+	ck_assert_int_eq(pipe2(late_ends, O_CLOEXEC | O_NONBLOCK), 0);
+	process.is_confined = true;
+	on_nothing = send_late;
+	ck_assert_int_eq(channel_send(other_end, 1, PROTOCOL_QUIET, NULL), 0);
+	heard = FLOOD; /* it is said once */
+	ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_eq(heard, FLOOD + 1);
+	ck_assert_ptr_null(on_nothing);
+	/* the message has it, and nobody has closed it */
+	ck_assert_int_eq(read(late_ends[0], &byte, 1), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(channel_look(process.channel.fd), CHANNEL_FDS);
+	/* and who sends such is killed */
+	while (deaths == 0)
+		ck_assert_int_eq(loop_turn(&loop), 0);
+	ck_assert_int_eq(process.pid, 0);
+	(void)close(late_ends[0]);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -164,5 +221,6 @@ main(void)
 	tcase_add_test(cases, what_it_said_last_is_heard_but_no_endless_talk_of_its_heirs);
 	tcase_add_test(cases, no_descriptor_is_kept_but_one_of_refused_calls);
 	tcase_add_test(cases, a_sandbox_is_told_of_once);
+	tcase_add_test(cases, a_descriptor_that_comes_between_look_and_receive_is_not_received);
 	return unit_run("supervisor_process", cases);
 }
