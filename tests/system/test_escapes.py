@@ -96,9 +96,13 @@ def test_who_asks_does_not_hold_up_the_supervisor_by_a_descriptor(start):
     full, other = lingering()
     with other, socket.socket(socket.AF_UNIX) as asking:
         asking.connect(str(daemon.control))
+        # so that the supervisor is the last to have it
+        daemon.kill(signal.SIGSTOP)
+        while not procfs.is_stopped(daemon.pid):
+            pass
         asking.sendmsg([b"{"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [full.fileno()]))])
-        # the supervisor is the last to have it
         os.close(full.detach())
+        daemon.kill(signal.SIGCONT)
         assert daemon.reload()
         assert set(daemon.status()) == {"echo"}
         asking.settimeout(5)
