@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -26,6 +27,8 @@
 #include "supervisor/filter.h"
 
 /* Not of every C library's headers. */
+#define ARGUMENT_IO_GROUP 2
+#define ARGUMENT_IO_USER 3
 #define ARGUMENT_FAST_OPEN 0x20000000U
 #define ARGUMENT_SOCKET_TYPE 0xfU
 #define ARGUMENT_NEW_CGROUP 0x02000000U
@@ -40,7 +43,11 @@
 
 #define ARGUMENT_LEVEL 1U
 /* More than there are. */
-#define ARGUMENT_MOST_ROWS 250
+#define ARGUMENT_MOST_ROWS 350
+
+/* Nobody but the caller itself, which is 0: any other process of the user would do, and nothing but
+ * the user is asked for. */
+#define ARGUMENT_ITSELF .rule = ARGUMENT_REFUSED_BITS, .mask = UINT32_MAX
 
 enum argument_rule {
 	ARGUMENT_REFUSED_BITS,	 /* none of the mask may be set */
@@ -171,6 +178,30 @@ static const struct argument_check argument_checks[] = {
 		.mask = ARGUMENT_FAST_OPEN,
 		.is_connecting = true,
 	},
+	/* limits and priorities of others. The C library gives 0 */
+	{.call = "prlimit64", ARGUMENT_ITSELF},
+	{
+		.call = "setpriority",
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {PRIO_PGRP, PRIO_USER},
+		.count = 2,
+	},
+	{.call = "setpriority", .argument = 1, ARGUMENT_ITSELF},
+	{
+		.call = "ioprio_set",
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {ARGUMENT_IO_GROUP, ARGUMENT_IO_USER},
+		.count = 2,
+	},
+	{.call = "ioprio_set", .argument = 1, ARGUMENT_ITSELF},
+	/* the C library gives the number of a thread, which is like that of a process:
+	 * pthread_setaffinity_np, pthread_setschedparam, pthread_create with such attributes */
+	{.call = "sched_setaffinity", ARGUMENT_ITSELF, .is_of_strict = true},
+	{.call = "sched_setscheduler", ARGUMENT_ITSELF, .is_of_strict = true},
+	{.call = "sched_setparam", ARGUMENT_ITSELF, .is_of_strict = true},
+	{.call = "sched_setattr", ARGUMENT_ITSELF, .is_of_strict = true},
 };
 
 struct argument_program {

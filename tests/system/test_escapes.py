@@ -13,6 +13,9 @@ from test_landlock import needs_version_2, version
 from test_seccomp import REFUSED, ask, check, tries
 
 SIGNALS = ["signal", "signal_queue", "signal_pidfd"]
+# what a process has of the machine: only its own, and what the C library does by the numbers of threads
+SHARES = ["limit", "nice", "nice_group", "nice_user", "io", "io_group", "io_user"]
+SHARES_OF_THREADS = ["affinity", "scheduler", "param", "attributes"]
 SANDBOXES = {"standard": None, "strict": {"seccomp": "strict", "network": False},
              "files": {"seccomp": "strict", "network": False, "filesystem": ["ro:/usr"]}}
 
@@ -158,3 +161,27 @@ def test_a_handlers_own_processes_are_its_own(start, mode, who, sandbox):
         if not sandbox or "filesystem" not in sandbox:
             own |= {"own_child_memory": "0", "write /proc/self/mem": "0"}
     check(daemon.connect("t"), own)
+
+
+def shares(pid):
+    return (procfs.read(pid, "limits"), os.getpriority(os.PRIO_PROCESS, pid), os.sched_getscheduler(pid),
+            os.sched_getaffinity(pid))
+
+
+@pytest.mark.parametrize("seccomp", ["standard", "strict"])
+def test_limits_and_priorities_of_others_cannot_be_set(start, mode, who, seccomp):
+    daemon = start(tries(mode, {"seccomp": seccomp}), tries(name="other"), user=who)
+    client, other = daemon.connect("t"), daemon.worker("other")
+    before = [shares(pid) for pid in (daemon.pid, other)]
+    for pid in (daemon.pid, other):
+        check(client, {f"share_{how} {pid}": "EPERM" for how in SHARES})
+        if seccomp == "strict":
+            check(client, {f"share_{how} {pid}": "EPERM" for how in SHARES_OF_THREADS})
+    # 0 is a process itself, but also its group and its user
+    check(client, {f"share_{how} 0": "EPERM" for how in SHARES if "_" in how})
+    assert [shares(pid) for pid in (daemon.pid, other)] == before
+    # a log line for each call, not for each who was meant
+    assert daemon.log.wait(REFUSED + r"prlimit64\(0x[0-9a-f]+\) by its sandbox")
+    # its own, and of its threads
+    check(client, {f"share_{how} 0": "0" for how in SHARES + SHARES_OF_THREADS if "_" not in how})
+    check(client, {"pinned_thread": "0" if seccomp == "standard" else "EPERM"})

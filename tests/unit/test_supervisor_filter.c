@@ -338,6 +338,58 @@ START_TEST(argument_that_is_told_is_the_one_that_was_refused)
 }
 END_TEST
 
+START_TEST(limits_and_priorities_are_the_callers_own)
+{
+	static const char *const by_strict[] = {"sched_setaffinity", "sched_setscheduler",
+						"sched_setparam", "sched_setattr"};
+	static const uint64_t others[] = {1, 4711, 0x80000000, UINT32_MAX};
+	uint32_t arch = machines[_i];
+	struct filter filters[] = {built(&standard, arch), built(&strict, arch)};
+
+	for (size_t k = 0; k < COUNT_OF(filters); k++) {
+		const struct filter *filter = &filters[k];
+
+		for (size_t i = 0; i < COUNT_OF(highs); i++) {
+			uint64_t high = highs[i];
+
+			/* which: 0 is a process for one of them, 1 for the other */
+			ck_assert_uint_eq(verdict(filter, arch, "prlimit64", high, 7, 1, 0), ALLOW);
+			ck_assert_uint_eq(verdict(filter, arch, "setpriority", high, high, 9, 0),
+					  ALLOW);
+			ck_assert_uint_eq(verdict(filter, arch, "setpriority", high | 1, 0, 9, 0),
+					  TELL);
+			ck_assert_uint_eq(verdict(filter, arch, "setpriority", high | 2, 0, 9, 0),
+					  TELL);
+			ck_assert_uint_eq(verdict(filter, arch, "ioprio_set", high | 1, high, 9, 0),
+					  ALLOW);
+			ck_assert_uint_eq(verdict(filter, arch, "ioprio_set", high | 2, 0, 9, 0),
+					  TELL);
+			ck_assert_uint_eq(verdict(filter, arch, "ioprio_set", high | 3, 0, 9, 0),
+					  TELL);
+			for (size_t j = 0; j < COUNT_OF(others); j++) {
+				uint64_t pid = high | others[j];
+
+				ck_assert_uint_eq(verdict(filter, arch, "prlimit64", pid, 7, 1, 0),
+						  TELL);
+				ck_assert_uint_eq(
+					verdict(filter, arch, "setpriority", 0, pid, 9, 0), TELL);
+				ck_assert_uint_eq(verdict(filter, arch, "ioprio_set", 1, pid, 9, 0),
+						  TELL);
+				for (size_t n = 0; n < COUNT_OF(by_strict); n++)
+					ck_assert_uint_eq(
+						verdict(filter, arch, by_strict[n], pid, 8, 1, 0),
+						k == 0 ? ALLOW : TELL);
+			}
+			for (size_t n = 0; n < COUNT_OF(by_strict); n++)
+				ck_assert_uint_eq(
+					verdict(filter, arch, by_strict[n], high, 8, 1, 0), ALLOW);
+		}
+	}
+	free(filters[0].rows);
+	free(filters[1].rows);
+}
+END_TEST
+
 START_TEST(terminals_are_not_typed_on)
 {
 	uint32_t arch = machines[_i];
@@ -464,6 +516,7 @@ main(void)
 	tcase_add_loop_test(cases, no_process_gets_another_parent, 0, count);
 	tcase_add_loop_test(cases, pairs_that_take_addresses_are_not_of_strict, 0, count);
 	tcase_add_test(cases, argument_that_is_told_is_the_one_that_was_refused);
+	tcase_add_loop_test(cases, limits_and_priorities_are_the_callers_own, 0, count);
 	tcase_add_loop_test(cases, terminals_are_not_typed_on, 0, count);
 	tcase_add_loop_test(cases, sockets_are_of_few_families, 0, count);
 	tcase_add_loop_test(cases, nobody_connects_by_sending, 0, count);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -383,6 +384,68 @@ try_own_child(const char *how)
 	return r;
 }
 
+/* The limits, priorities and processors of a process: as they are, but for the limit. */
+static long
+try_share_of(const char *how, pid_t pid)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t more[3];
+	} attributes = {.size = sizeof(attributes)};
+	struct sched_param param = {0};
+	struct rlimit limit;
+	cpu_set_t cpus;
+
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	(void)sched_getaffinity(0, sizeof(cpus), &cpus);
+	if (pid != 0)
+		limit.rlim_cur = limit.rlim_max = 1;
+	if (strcmp(how, "share_limit") == 0)
+		return result(prlimit(pid, RLIMIT_NOFILE, &limit, NULL));
+	if (strcmp(how, "share_nice") == 0)
+		return result(setpriority(PRIO_PROCESS, (id_t)pid, getpriority(PRIO_PROCESS, 0)));
+	if (strcmp(how, "share_nice_group") == 0)
+		return result(setpriority(PRIO_PGRP, (id_t)pid, 19));
+	if (strcmp(how, "share_nice_user") == 0)
+		return result(setpriority(PRIO_USER, (id_t)pid, 19));
+	/* 1, 2, 3: a process, a group, a user; the idle class, and none of its own */
+	if (strcmp(how, "share_io") == 0)
+		return result(syscall(SYS_ioprio_set, 1, pid, 0));
+	if (strcmp(how, "share_io_group") == 0)
+		return result(syscall(SYS_ioprio_set, 2, pid, 3 << 13));
+	if (strcmp(how, "share_io_user") == 0)
+		return result(syscall(SYS_ioprio_set, 3, pid, 3 << 13));
+	if (strcmp(how, "share_affinity") == 0)
+		return result(sched_setaffinity(pid, sizeof(cpus), &cpus));
+	if (strcmp(how, "share_scheduler") == 0)
+		return result(sched_setscheduler(pid, SCHED_OTHER, &param));
+	if (strcmp(how, "share_param") == 0)
+		return result(sched_setparam(pid, &param));
+	if (strcmp(how, "share_attributes") == 0)
+		return result(syscall(SYS_sched_setattr, pid, &attributes, 0));
+	return -ENOENT;
+}
+
+/* A thread on one processor, as the C library does it. */
+static long
+try_pinned_thread(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	cpu_set_t cpus;
+	int r;
+
+	(void)sched_getaffinity(0, sizeof(cpus), &cpus);
+	(void)pthread_attr_init(&attributes);
+	(void)pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
+	r = pthread_create(&thread, &attributes, idle_thread, NULL);
+	(void)pthread_attr_destroy(&attributes);
+	return r != 0 ? -r : -pthread_join(thread, NULL);
+}
+
 /* A datagram to a Unix socket, by one of a pair. */
 static long
 try_pair_to(const char *path, int type)
@@ -598,6 +661,10 @@ try_words(struct hd_request *req, char *what)
 		return try_signal(what, (pid_t)atol(argument));
 	if (strncmp(what, "own_child", strlen("own_child")) == 0)
 		return try_own_child(what);
+	if (strncmp(what, "share_", strlen("share_")) == 0)
+		return try_share_of(what, (pid_t)atol(argument));
+	if (strcmp(what, "pinned_thread") == 0)
+		return try_pinned_thread();
 	if (strcmp(what, "write_pages") == 0)
 		return try_pages();
 	if (strcmp(what, "pair_to") == 0)
