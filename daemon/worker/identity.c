@@ -1,6 +1,6 @@
 /*
- * identity.c - the order of the drop: oom score - mounts - limits, priority, processors - groups,
- * gid, uid - capability sets - no_new_privs - umask - death signal.
+ * identity.c - the order of the drop: oom score - mounts - limits, priority, processors - keyring -
+ * groups, gid, uid - capability sets - no_new_privs - umask - death signal.
  *
  * The table of steps is that order. Each is undone by none after it.
  */
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/capability.h"
@@ -101,6 +103,34 @@ static bool
 identity_is_root(const struct worker_settings *settings)
 {
 	return (settings->has_identity ? settings->uid : geteuid()) == 0;
+}
+
+/* Who has a keyring has what is in it, whoever he is by now: the session's is inherited. The new
+ * one is empty. Made before the user is changed, since ordinary users may have few. */
+static int
+identity_join_keyring(const struct worker_settings *settings, struct identity_failure *failure)
+{
+	long joined, have;
+
+	(void)failure;
+	if (identity_is_root(settings))
+		return 0;
+	joined = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	if (joined < 0) {
+		int error = errno;
+
+		/* all that there are in the old one are the same user's */
+		if (error == EDQUOT && !settings->has_identity)
+			return 0;
+		/* no keys at all: in this kernel, or as a filter around the daemon has it */
+		if ((error == ENOSYS || error == EPERM) &&
+		    syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0) < 0 &&
+		    errno == error)
+			return 0;
+		return -error;
+	}
+	have = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+	return have == joined ? 0 : -EPERM;
 }
 
 static int
@@ -279,6 +309,7 @@ static const struct identity_step {
 	 "; none of these processors may be used here (AllowedCPUs= of a systemd unit, or a "
 	 "cpuset, "
 	 "leaves them out)"},
+	{"join a session keyring of its own", identity_join_keyring, NULL, NULL},
 	{"set the supplementary groups", identity_set_groups, &identity_setuid_right, NULL},
 	{"set the group", identity_set_gid, &identity_setuid_right, NULL},
 	{"set the user", identity_set_uid, &identity_setuid_right, NULL},
@@ -299,6 +330,8 @@ identity_advise(const struct identity_step *step, int error)
 
 	if (error == -EINVAL && step->on_invalid != NULL)
 		return step->on_invalid;
+	if (error == -EDQUOT)
+		return "; kernel.keys.maxkeys is how many keyrings a user may have";
 	if (error == -EROFS && right == &identity_mount_right)
 		return "; make it by hand where it is writable";
 	if (error == -ENOSYS)

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+import keys
 import procfs
 from harness import config, listener
 from test_landlock import needs_version_2, version
@@ -185,3 +186,12 @@ def test_limits_and_priorities_of_others_cannot_be_set(start, mode, who, seccomp
     # its own, and of its threads
     check(client, {f"share_{how} 0": "0" for how in SHARES + SHARES_OF_THREADS if "_" not in how})
     check(client, {"pinned_thread": "0" if seccomp == "standard" else "EPERM"})
+
+
+def test_keys_of_who_started_the_daemon_cannot_be_read(start, mode, who):
+    """The session keyring is inherited over all changes of the user."""
+    if not keys.plant():
+        pytest.skip("there are no keys here")
+    daemon = start(tries(mode, {"seccomp": "off"}), tries(mode, name="one"), user=who)
+    check(daemon.connect("t"), {f"key {keys.NAME}": "ENOKEY"})
+    check(daemon.connect("one"), {f"key {keys.NAME}": "EPERM"})

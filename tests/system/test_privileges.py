@@ -13,6 +13,7 @@ import pytest
 
 import harness
 import installing
+import keys
 import procfs
 from born import (FAULTS, OWN, QUIET, SOCKET, Born, check_fds, trial_fds, wait_stopped, worker_fds)
 from harness import CRASHES, IS_SANITIZED, NOBODY, TEST_HANDLERS, config, listener
@@ -51,9 +52,17 @@ def born(daemon, who, environ=None):
     return one
 
 
+@pytest.fixture(autouse=True, scope="module")
+def key():
+    """All that is started from here on inherits it."""
+    return keys.plant()
+
+
 def stopped(daemon, since=0, count=1):
-    """The process that stands before the handler's first line."""
-    return wait_stopped(int(daemon.log.wait(r"^stopped (\d+)$", since, count=count)[1]))
+    """The process that stands before the handler's first line, with nothing of the session that it comes from."""
+    pid = wait_stopped(int(daemon.log.wait(r"^stopped (\d+)$", since, count=count)[1]))
+    assert not daemon.log.find("has the key of who started the daemon")
+    return pid
 
 
 def look_and_let_go(daemon, who, since=0, count=1, more=OWN, table=None):
@@ -338,6 +347,7 @@ def test_fault_35_a_program_that_a_handler_executes(start, mode, who, place, how
 @pytest.mark.parametrize("call, step", [
     ("setgroups", "set the supplementary groups"), ("setresgid", "set the group"),
     ("setresuid", "set the user"), ("capset", "clear the bounding set of capabilities"),
+    ("keyctl", "join a session keyring of its own"),
     ("setpriority", "set nice to 6"), ("sched_setaffinity", "set cpu_affinity to 0")])
 @pytest.mark.parametrize("path", ["start", "t"])
 def test_fault_89_a_step_that_fails_ends_the_worker_before_the_handler(place, call, step, path):

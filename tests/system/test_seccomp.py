@@ -13,6 +13,7 @@ from harness import CRASHES, IS_SANITIZED, TEST_HANDLERS, config, listener, run
 
 # numbers of calls
 SYS_SECCOMP = 317 if os.uname().machine == "x86_64" else 277
+SYS_KEYCTL = 250 if os.uname().machine == "x86_64" else 219
 SYS_LANDLOCK = 444  # landlock_create_ruleset, everywhere
 
 HELPER = str(TEST_HANDLERS / "sys_tries_program")
@@ -338,6 +339,14 @@ def test_where_no_filter_can_be_installed_the_start_fails(start, around, error, 
     assert daemon.log.find("error: worker of 't' .*: cannot filter its system calls: .*" + advice)
     # switched off, there is nothing to install
     start(tries(sandbox={"seccomp": "off"}))
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS])
+def test_where_nobody_has_keys_none_can_be_left_behind(start, around, error):
+    """As in containers, and in kernels without them."""
+    around("--denied", SYS_KEYCTL, error)
+    daemon = start(tries(sandbox={"seccomp": "off"}))
+    check(daemon.connect(), {"keyctl": errno.errorcode[error]})
 
 
 def test_where_landlock_is_missing_there_are_no_connections_at_all_without_network(start, around):

@@ -4,11 +4,14 @@
  */
 #include "worker/identity.h"
 
+#include <errno.h>
 #include <grp.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/cpus.h"
@@ -193,6 +196,88 @@ START_TEST(drop_that_is_not_allowed_fails_at_its_first_step)
 }
 END_TEST
 
+/* Whose keyrings are used up by this; another one for each, as they come back in a while. */
+#define COLLECTOR 65529
+#define MOST_KEYRINGS 100000
+
+static long
+keyctl(int operation, long first, const void *second, const void *third)
+{
+	return syscall(SYS_keyctl, operation, first, second, third, 0);
+}
+
+static bool
+has_keys(void)
+{
+	return keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, (void *)1, NULL) >= 0;
+}
+
+static int
+drop_with_a_key(const struct worker_settings *settings)
+{
+	struct identity_failure failure;
+
+	if (keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, NULL, NULL) < 0 ||
+	    syscall(SYS_add_key, "user", "secret", "x", 1, KEY_SPEC_SESSION_KEYRING) < 0)
+		return 9;
+	if (identity_drop(settings, &failure) < 0)
+		return 1;
+	if (keyctl(KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "secret") >= 0)
+		return 2;
+	return errno == ENOKEY ? 0 : 3;
+}
+
+START_TEST(keys_of_the_session_are_left_behind)
+{
+	struct worker_settings dropped = settings_for(true, ORDINARY);
+	struct worker_settings same = settings_for(false, 0);
+
+	if (!has_keys())
+		return;
+	if (geteuid() == 0)
+		ck_assert_int_eq(in_child(drop_with_a_key, &dropped), 0);
+	else
+		ck_assert_int_eq(in_child(drop_with_a_key, &same), 0);
+}
+END_TEST
+
+static int
+drop_without_room_for_keys(const struct worker_settings *settings)
+{
+	struct identity_failure failure;
+	char name[32];
+	int i = 0;
+
+	if (setgid(GROUP) < 0 || setuid(COLLECTOR - settings->has_identity) < 0)
+		return 9;
+	/* the first one of a process is beyond its count */
+	if (keyctl(KEYCTL_JOIN_SESSION_KEYRING, 0, NULL, NULL) < 0)
+		return 7;
+	do {
+		(void)snprintf(name, sizeof(name), "one %d", i++);
+	} while (i < MOST_KEYRINGS &&
+		 syscall(SYS_add_key, "keyring", name, NULL, 0, KEY_SPEC_PROCESS_KEYRING) >= 0);
+	if (i == MOST_KEYRINGS || errno != EDQUOT)
+		return 8;
+	if (!settings->has_identity)
+		return identity_drop(settings, &failure) < 0;
+	if (identity_drop(settings, &failure) != -EDQUOT)
+		return 1;
+	return strstr(failure.advice, "kernel.keys.maxkeys") != NULL ? 0 : 2;
+}
+
+START_TEST(keyring_that_cannot_be_had_is_missed_where_another_users_are_at_stake)
+{
+	struct worker_settings same = settings_for(false, 0);
+	struct worker_settings other = settings_for(true, ORDINARY);
+
+	if (geteuid() != 0 || !has_keys())
+		return;
+	ck_assert_int_eq(in_child(drop_without_room_for_keys, &same), 0);
+	ck_assert_int_eq(in_child(drop_without_room_for_keys, &other), 0);
+}
+END_TEST
+
 static int
 drop_as_orphan(const struct worker_settings *settings)
 {
@@ -351,6 +436,9 @@ main(void)
 	tcase_add_test(cases, root_that_was_asked_for_keeps_its_powers);
 	tcase_add_test(cases, ordinary_user_stays_who_it_is);
 	tcase_add_test(cases, drop_that_is_not_allowed_fails_at_its_first_step);
+	tcase_add_test(cases, keys_of_the_session_are_left_behind);
+	tcase_add_test(cases,
+		       keyring_that_cannot_be_had_is_missed_where_another_users_are_at_stake);
 	tcase_add_test(cases, worker_whose_supervisor_is_gone_does_not_begin);
 	tcase_add_test(cases, limits_priority_processors_oom_score_and_umask_are_taken);
 	tcase_add_test(cases, limit_that_may_not_be_taken_is_named_with_advice);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <handlerd/handler.h>
 #include <ifaddrs.h>
+#include <linux/keyctl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -446,6 +447,19 @@ try_pinned_thread(void)
 	return r != 0 ? -r : -pthread_join(thread, NULL);
 }
 
+/* A key that whoever started the daemon had in its session. */
+static long
+try_key(const char *name)
+{
+	char text[64];
+	long id = result(
+		syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", name, 0));
+
+	if (id >= 0)
+		id = result(syscall(SYS_keyctl, KEYCTL_READ, id, text, sizeof(text)));
+	return id;
+}
+
 /* A datagram to a Unix socket, by one of a pair. */
 static long
 try_pair_to(const char *path, int type)
@@ -665,6 +679,8 @@ try_words(struct hd_request *req, char *what)
 		return try_share_of(what, (pid_t)atol(argument));
 	if (strcmp(what, "pinned_thread") == 0)
 		return try_pinned_thread();
+	if (strcmp(what, "key") == 0)
+		return try_key(argument);
 	if (strcmp(what, "write_pages") == 0)
 		return try_pages();
 	if (strcmp(what, "pair_to") == 0)
