@@ -223,6 +223,18 @@ def test_what_an_older_generation_serves_counts_for_its_source(start, mode):
     assert [is_busy(daemon.connect(source=(SOURCES[0], 0))) for _ in range(2)] == [True, False]
 
 
+def test_a_reload_that_changes_what_a_source_is_begins_counting_anew(start):
+    daemon = start(busy_ones("threading", connections_per_source=1))
+    old = daemon.connect(source=(SOURCES[0], 0))
+    assert is_busy(old)
+    assert daemon.reload(config(busy_ones("threading", connections_per_source=1,
+                                          source_prefix={"ipv4": 24})))
+    assert daemon.listener("e").open == 1
+    assert is_busy(daemon.connect(source=(SOURCES[0], 0)))
+    # all of the network from now on
+    assert not is_busy(daemon.connect(source=(SOURCES[1], 0)))
+
+
 def test_an_older_generation_that_crashes_takes_its_counts_with_it(start):
     daemon = start(busy_ones("threading", connections_per_source=2))
     killed, first = daemon.worker(), daemon.connect()
