@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -72,6 +73,8 @@ buckets_make(struct buckets_table *table, uint32_t sets)
 
 	*table = (struct buckets_table){.fd = -1, .reading_fd = -1, .sets = sets};
 	r = table->fd = fd_shared_memfd("handlerd-buckets", sources_board_size(0, sets));
+	if (r >= 0 && fchmod(table->fd, 0600) < 0)
+		r = -errno;
 	if (r >= 0 && fallocate(table->fd, 0, 0, (off_t)sources_board_size(0, 0)) < 0)
 		r = -errno;
 	if (r >= 0)

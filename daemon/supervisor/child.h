@@ -148,10 +148,11 @@ struct child {
 
 	struct scoreboard *board; /* mapped; NULL: none */
 	size_t board_slots;
-	uint32_t board_sets; /* of its table of sources */
-	int board_fd;	     /* the same; -1: none */
-	int handler_fd;	     /* the file it runs, for reports of crashes; -1: none; owned */
-	int program_fd;	     /* the worker program, likewise */
+	uint32_t board_sets;  /* of its table of sources */
+	int board_fd;	      /* the same; -1: none */
+	int board_reading_fd; /* the same for younger generations, while it is mapped */
+	int handler_fd;	      /* the file it runs, for reports of crashes; -1: none; owned */
+	int program_fd;	      /* the worker program, likewise */
 	char build_id[2 * ELF_BUILD_ID_SIZE + 1]; /* of the handler file; "" */
 	struct child *next;			  /* in the listener's list of old ones */
 };

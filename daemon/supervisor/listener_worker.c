@@ -33,11 +33,18 @@ listener_close_files(struct child *child)
 int
 listener_map_board(struct child *child, int fd, size_t slots, uint32_t sets)
 {
+	int reading_fd = fd_open_for_reading(fd);
 	void *board = NULL;
-	int r = fd_map_shared(fd, sources_board_size(slots, sets), &board);
+	int r;
 
-	if (r < 0)
+	if (reading_fd < 0)
+		return reading_fd;
+	r = fd_map_shared(fd, sources_board_size(slots, sets), &board);
+	if (r < 0) {
+		(void)close(reading_fd);
 		return r;
+	}
+	child->board_reading_fd = reading_fd;
 	child->board = board;
 	child->board_slots = slots;
 	child->board_sets = sets;
@@ -68,6 +75,7 @@ listener_close_board(struct child *child)
 		return;
 	(void)munmap(child->board, sources_board_size(child->board_slots, child->board_sets));
 	(void)close(child->board_fd);
+	(void)close(child->board_reading_fd);
 	child->board = NULL;
 }
 
@@ -203,7 +211,7 @@ listener_add_fds(const struct listener *listener, const struct child *const *old
 	for (size_t i = 0; i < settings->older_count; i++) {
 		settings->older_slots[i] = (uint32_t)older[i]->board_slots;
 		settings->older_sets[i] = older[i]->board_sets;
-		fds[count++] = older[i]->board_fd;
+		fds[count++] = older[i]->board_reading_fd;
 	}
 	for (size_t i = 0; i < buckets->count; i++) {
 		settings->older_slots[settings->older_count] = 0;

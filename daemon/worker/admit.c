@@ -15,6 +15,20 @@
 #include "ipc/protocol.h"
 #include "worker/worker.h"
 
+/* The scoreboards of older generations, which its own handler must not write to either, and what is
+ * left of the rates of workers that are gone. */
+static int
+admit_open_older(struct worker *worker)
+{
+	const struct worker_settings *settings = &worker->settings;
+	int vacancy_fd = WORKER_FD_SOCKETS + (int)settings->socket_count;
+	int r = older_open(&worker->mode.older, vacancy_fd, vacancy_fd + 1, settings->older_slots,
+			   settings->older_sets, settings->older_count);
+
+	worker_count_older(worker);
+	return r;
+}
+
 int
 worker_open_pages(struct worker *worker)
 {
@@ -42,8 +56,9 @@ worker_open_pages(struct worker *worker)
 			return -EBADF;
 		(void)close(WORKER_FD_PORTS);
 	}
-	if (settings->sensor_ms == 0)
-		return 0;
+	r = admit_open_older(worker);
+	if (r < 0 || settings->sensor_ms == 0)
+		return r;
 	sensor_open(&admission->sensor, (int64_t)settings->sensor_ms, settings->sensor_excepts,
 		    settings->sensor_except_count);
 	admission->is_asked = admission->has_rules = true;

@@ -79,16 +79,6 @@ ready_take_sockets(struct worker *worker)
 	return 0;
 }
 
-static int
-ready_open_older(struct worker *worker)
-{
-	const struct worker_settings *settings = &worker->settings;
-	int vacancy_fd = WORKER_FD_SOCKETS + (int)settings->socket_count;
-
-	return older_open(&worker->mode.older, vacancy_fd, vacancy_fd + 1, settings->older_slots,
-			  settings->older_sets, settings->older_count);
-}
-
 static int ready_signal_fd = -1;
 
 static void
@@ -199,9 +189,6 @@ worker_get_ready(struct worker *worker)
 	worker->mode.loop = &worker->loop;
 	worker->mode.sockets = worker->sockets;
 	r = concurrency_init(&worker->mode);
-	if (r >= 0)
-		r = ready_open_older(worker);
-	worker_count_older(worker);
 	if (r >= 0)
 		r = worker->mode.ops->prepare(&worker->mode);
 	if (r < 0) {

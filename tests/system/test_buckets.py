@@ -1,6 +1,7 @@
 """What is left of the rates of clients outlives the worker that has counted: one that crashes, is
 recycled, replaced or has ended because it had nothing to do, under each concurrency."""
 import os
+import re
 import signal
 
 import pytest
@@ -242,6 +243,32 @@ def test_what_is_kept_goes_when_the_buckets_are_full(start):
         kill_worker(daemon)
         assert len(kept()) <= 2
     assert daemon.listener().refused == 0
+
+
+def test_a_handler_can_write_nothing_that_others_have_counted(start, mode, who):
+    """Neither what is left of workers that are gone, nor the numbers of those that drain."""
+    def tries(**keys):
+        keys.setdefault("limits", SOURCE)
+        return listener("e", "sys_tries", mode, sandbox={"seccomp": "off"}, max_connections=9,
+                        options={"at_start": "write_pages"}, **keys)
+
+    daemon = start(tries(), user=who)
+    with daemon.connect() as client:
+        assert client.ask("write_pages") == "0"
+    kill_worker(daemon)
+    client = daemon.connect()
+    assert client.ask("write_pages") == "0"
+    maps = procfs.read(daemon.worker(), "maps")
+    assert re.search("r--s .*memfd:handlerd-buckets", maps)
+    if mode == "serial":
+        client.close()
+    # the old one drains
+    assert daemon.reload(config(tries(limits=SOURCE | {"banner": "x"})))
+    with daemon.connect(source=(OTHER, 0)) as other:
+        assert other.ask("write_pages") == "0"
+    assert mode == "serial" or client.ask("write_pages") == "0"
+    found = [line.string for line in daemon.log.find(r"at start write_pages: \S+")]
+    assert len(found) == 3 and all(line.endswith("write_pages: 0") for line in found), found
 
 
 @needs_strace

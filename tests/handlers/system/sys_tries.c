@@ -558,16 +558,36 @@ try_complain(const char *text)
 	return dprintf(STDERR_FILENO, "%s\n", text) < 0 ? -errno : 0;
 }
 
+#define OWN_BOARD 5
+
 /* Pages that all workers have in common, and that are the supervisor's to write. */
 static int
 is_page(const char *name)
 {
 	return strstr(name, "memfd:handlerd-access") != NULL ||
 	       strstr(name, "memfd:handlerd-bans") != NULL ||
-	       strstr(name, "memfd:handlerd-ports") != NULL;
+	       strstr(name, "memfd:handlerd-ports") != NULL ||
+	       strstr(name, "memfd:handlerd-buckets") != NULL;
 }
 
-/* How many of them can be opened anew, or can be written where they are mapped. */
+static int
+is_board(const char *name)
+{
+	return strstr(name, "memfd:handlerd-scoreboard") != NULL;
+}
+
+static long
+try_open_anew(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
+}
+
+/* How many of them, and of other workers' scoreboards, can be opened anew, or can be written where
+ * they are mapped. */
 static long
 try_pages(void)
 {
@@ -582,18 +602,21 @@ try_pages(void)
 		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		n = readlink(path, name, sizeof(name) - 1);
 		name[n < 0 ? 0 : n] = '\0';
-		if (!is_page(name))
+		if (!is_page(name) && (fd == OWN_BOARD || !is_board(name)))
 			continue;
 		(void)fchmod(fd, 0666);
-		count += open(path, O_RDWR | O_CLOEXEC) >= 0;
+		count += try_open_anew(path);
 	}
 	maps = fopen("/proc/self/maps", "re");
 	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-		if (!is_page(line) || sscanf(line, "%lx-%lx", &from, &to) != 2)
+		/* the one that it may write to is its own */
+		if (!is_page(line) && (!is_board(line) || strstr(line, " r--s ") == NULL))
+			continue;
+		if (sscanf(line, "%lx-%lx", &from, &to) != 2)
 			continue;
 		count += mprotect((void *)from, (size_t)(to - from), PROT_READ | PROT_WRITE) == 0;
 		(void)snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", from, to);
-		count += open(path, O_RDWR | O_CLOEXEC) >= 0;
+		count += try_open_anew(path);
 	}
 	if (maps != NULL)
 		(void)fclose(maps);
@@ -765,10 +788,13 @@ on_server_start(struct hd_server *server)
 	const char *what = hd_option_string(server, "at_start");
 
 	if (*what != '\0') {
-		long r = try_call(what);
+		long r = strcmp(what, "write_pages") == 0 ? try_pages() : try_call(what);
 
-		hd_server_log(server, HD_LOG_NOTICE, "at start %s: %s", what,
-			      r < 0 ? strerrorname_np((int)-r) : "0");
+		if (r > 0)
+			hd_server_log(server, HD_LOG_NOTICE, "at start %s: %ld", what, r);
+		else
+			hd_server_log(server, HD_LOG_NOTICE, "at start %s: %s", what,
+				      r < 0 ? strerrorname_np((int)-r) : "0");
 	}
 	return 0;
 }
