@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -36,6 +37,7 @@ static struct {
 	bool is_pipe;
 	bool is_socket;
 	bool is_file;
+	bool is_terminal;
 	const char *program;
 } log_sink = {.target = LOG_TARGET_STDERR, .fd = STDERR_FILENO, .program = "handlerd"};
 
@@ -80,8 +82,22 @@ log_open(enum log_target target, int fd, bool is_json, int level, const char *pr
 	log_sink.is_pipe = is_known && S_ISFIFO(st.st_mode);
 	log_sink.is_socket = is_known && S_ISSOCK(st.st_mode);
 	log_sink.is_file = is_known && S_ISREG(st.st_mode);
+	log_sink.is_terminal = is_known && S_ISCHR(st.st_mode) && isatty(fd);
 	log_sink.program = program;
 	log_set_level(level);
+}
+
+int
+log_open_terminal(int fd)
+{
+	char path[32];
+	int r;
+
+	if (!isatty(fd))
+		return -ENOTTY;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	r = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return r < 0 ? -errno : r;
 }
 
 void
@@ -167,6 +183,31 @@ log_send_pipe(const struct line *record)
 	return -1;
 }
 
+/* One write to a terminal, which somebody may have stopped. Poll tells that there is room; where it
+ * is stopped just then, the write waits unless the descriptor is one of log_open_terminal. What it
+ * took only a part of has no end: the next record gets a line of its own all the same. */
+static ssize_t
+log_send_terminal(const struct line *record)
+{
+	static _Atomic bool is_torn;
+	struct pollfd row = {.fd = log_sink.fd, .events = POLLOUT};
+	struct iovec iov[] = {
+		{.iov_base = (void *)"\n", .iov_len = 1},
+		{.iov_base = (void *)record->data, .iov_len = record->length},
+	};
+	bool was_torn;
+	ssize_t n;
+
+	if (poll(&row, 1, 0) <= 0)
+		return -1;
+	was_torn = atomic_exchange(&is_torn, false);
+	n = was_torn ? writev(log_sink.fd, iov, 2)
+		     : write(log_sink.fd, record->data, record->length);
+	if (n < 0 ? was_torn : (size_t)n < record->length + was_torn)
+		atomic_store(&is_torn, true);
+	return n >= 0 && (size_t)n < record->length + was_torn ? -1 : n;
+}
+
 /* One write that does not wait. Returns whether the record got out. */
 static bool
 log_send(const struct line *record)
@@ -179,6 +220,8 @@ log_send(const struct line *record)
 				 MSG_DONTWAIT | MSG_NOSIGNAL);
 		else if (log_sink.is_pipe)
 			n = log_send_pipe(record);
+		else if (log_sink.is_terminal)
+			n = log_send_terminal(record);
 		else
 			n = write(log_sink.fd, record->data, record->length);
 	} while (n < 0 && errno == EINTR);

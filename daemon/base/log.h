@@ -59,6 +59,11 @@ struct log_context {
 	bool is_prefix;	     /* the text form names listener, id and peer before the message */
 };
 
+/* A descriptor of the terminal that `fd` is which never waits, and whose flags nobody else has;
+ * close-on-exec. -ENOTTY: it is none. Or another negative errno: the terminal is somebody else's.
+ */
+int log_open_terminal(int fd);
+
 /* How this process logs; `fd` is a journal socket or standard error and stays the caller's. */
 void log_open(enum log_target target, int fd, bool is_json, int level, const char *program);
 void log_set_level(int level);

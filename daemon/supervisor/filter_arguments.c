@@ -29,6 +29,9 @@
 /* Not of every C library's headers. */
 #define ARGUMENT_IO_GROUP 2
 #define ARGUMENT_IO_USER 3
+#define ARGUMENT_TCSETS2 0x402c542bU
+#define ARGUMENT_TCSETSW2 0x402c542cU
+#define ARGUMENT_TCSETSF2 0x402c542dU
 #define ARGUMENT_FAST_OPEN 0x20000000U
 #define ARGUMENT_SOCKET_TYPE 0xfU
 #define ARGUMENT_NEW_CGROUP 0x02000000U
@@ -60,7 +63,7 @@ struct argument_check {
 	unsigned argument; /* counted from 0 */
 	enum argument_rule rule;
 	uint32_t mask;
-	uint32_t values[5];
+	uint32_t values[10];
 	size_t count;
 	bool has_level; /* of options: only those of this level, which is argument 1 */
 	uint32_t level;
@@ -72,14 +75,26 @@ static const struct argument_check argument_checks[] = {
 	/* namespaces: a process in a new one is root in it. And children that are the supervisor's,
 	 * who knows nothing of them: dead, they would stay until it ends */
 	{.call = "clone", .mask = ARGUMENT_NAMESPACES | CLONE_PARENT},
-	/* typing on the terminal that the daemon was started from */
+	/* typing on the terminal that the daemon was started from, stopping it, keeping it from
+	 * others. Whoever has a terminal of his own, as shells have, has no need of these */
 	{
 		.call = "ioctl",
 		.argument = 1,
 		.rule = ARGUMENT_REFUSED_VALUES,
 		.mask = UINT32_MAX,
-		.values = {TIOCSTI, TIOCLINUX},
-		.count = 2,
+		.values = {TIOCSTI, TIOCLINUX, TCXONC, TIOCEXCL, TIOCSETD},
+		.count = 5,
+	},
+	/* what a terminal does with what is written, and throwing that away */
+	{
+		.call = "ioctl",
+		.argument = 1,
+		.rule = ARGUMENT_REFUSED_VALUES,
+		.mask = UINT32_MAX,
+		.values = {TCSETS, TCSETSW, TCSETSF, TCSETA, TCSETAW, TCSETAF, ARGUMENT_TCSETS2,
+			   ARGUMENT_TCSETSW2, ARGUMENT_TCSETSF2, TCFLSH},
+		.count = 10,
+		.is_of_strict = true,
 	},
 	/* 0 is Linux's own, and ~0 asks */
 	{

@@ -31,6 +31,17 @@ logging_tell(struct supervisor *supervisor, uint32_t level)
 	buf_free(&payload);
 }
 
+/* Standard error; of a terminal, a descriptor that does not wait. */
+static int
+logging_error_fd(void)
+{
+	static int terminal_fd = -1;
+
+	if (terminal_fd < 0)
+		terminal_fd = log_open_terminal(STDERR_FILENO);
+	return terminal_fd >= 0 ? terminal_fd : STDERR_FILENO;
+}
+
 void
 supervisor_open_log(struct supervisor *supervisor, const struct config *config)
 {
@@ -53,7 +64,7 @@ supervisor_open_log(struct supervisor *supervisor, const struct config *config)
 		*journal_fd = -1;
 	}
 	log_open(*journal_fd >= 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_STDERR,
-		 *journal_fd >= 0 ? *journal_fd : STDERR_FILENO,
+		 *journal_fd >= 0 ? *journal_fd : logging_error_fd(),
 		 config->log_format == CONF_LOG_JSON, (int)config->log_level, "handlerd");
 	supervisor->world.connection_log = (struct connection_log){
 		.has_refused = config->log_connections != CONF_LOG_CONNECTIONS_NONE,

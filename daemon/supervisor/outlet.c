@@ -74,7 +74,10 @@ outlet_open(struct outlet *outlet, bool wants_journal)
 		.error_fd = -1,
 		.journal_fd = wants_journal ? log_connect_journal() : -1,
 		.stream_fd = is_output || is_error ? outlet_connect_stream() : -1,
+		.terminal_fd = log_open_terminal(STDERR_FILENO),
 	};
+	if (outlet->terminal_fd >= 0)
+		outlet->log_fd = outlet->terminal_fd;
 	if (outlet->stream_fd >= 0 && is_output)
 		outlet->output_fd = outlet->stream_fd;
 	if (outlet->stream_fd >= 0 && is_error)
@@ -92,5 +95,7 @@ outlet_close(struct outlet *outlet)
 		(void)close(outlet->journal_fd);
 	if (outlet->stream_fd >= 0)
 		(void)close(outlet->stream_fd);
-	outlet->journal_fd = outlet->stream_fd = -1;
+	if (outlet->terminal_fd >= 0)
+		(void)close(outlet->terminal_fd);
+	outlet->journal_fd = outlet->stream_fd = outlet->terminal_fd = -1;
 }

@@ -271,6 +271,9 @@ serve_open_signals(struct supervisor *supervisor)
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* somebody wants to write to an access file in the moment that it is looked at */
 	(void)signal(SIGIO, SIG_IGN);
+	/* a terminal that stops whoever writes to it in the background, as a handler may have set
+	 */
+	(void)signal(SIGTTOU, SIG_IGN);
 	supervisor->signals = (struct loop_source){
 		.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
 		.on_event = serve_on_signal,

@@ -23,6 +23,7 @@ REFUSED = r"warning: 't' generation \d+: handler '.*' 1 was refused "
 EPERM = ["mount", "keyctl", "unshare", "unshare_user", "bpf", "ptrace", "perf_event_open",
          "userfaultfd", "io_uring_setup", "setns", "chroot", "reboot", "adjtimex", "clone_newuser",
          "clone_newnet_high", "ioctl_sti", "ioctl_sti_high", "ioctl_linux", "personality_other",
+         "ioctl_flow", "ioctl_exclusive", "ioctl_discipline",
          "mknod_device", "socket_packet", "socket_alg", "socket_high", "socket_audit",
          "option_filter", "option_filter_high", "option_bpf", "option_lock", "option_reuseport",
          "option_key", "option_encap"]
@@ -32,7 +33,8 @@ if IS_SANITIZED:
 FOREIGN = ["int80", "x32"]
 ENOSYS = ["clone3", "not_there"]
 # what is let through, and fails by itself or not
-PASSES = {"ioctl_other": "EBADF", "personality_ask": "0", "mknod_fifo": "EBADF", "execve": "EFAULT",
+PASSES = {"ioctl_other": "EBADF", "ioctl_attributes": "EBADF", "ioctl_flush": "EBADF",
+          "personality_ask": "0", "mknod_fifo": "EBADF", "execve": "EFAULT",
           "socket_route": "0", "socket_inet": "0", "socket_inet6": "0", "socket_udp": "0",
           "socket_unix": "0", "option_detach": "EBADF", "option_tcp": "EBADF", "option_socket": "EBADF"}
 # what handlers and the libraries in them do
@@ -103,6 +105,7 @@ def test_strict_has_no_execution_and_no_new_sockets(start, mode):
     check(client, {"execve": "EPERM", "posix_spawn": "EPERM", "socket_unix": "EPERM",
                    "socket_inet": "EPERM", "socketpair": "0", "fork": "0", "pthread_create": "0",
                    "memfd": "0", "mount": "EPERM", "clone3": "ENOSYS",
+                   "ioctl_attributes": "EPERM", "ioctl_flush": "EPERM", "ioctl_other": "EBADF",
                    "hd_connect unix:/run/nobody": "EPERM"})
     daemon.log.wait(REFUSED + "execve by its sandbox")
     # system(3) tells of a shell that could not be executed by its status

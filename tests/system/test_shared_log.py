@@ -1,11 +1,13 @@
 """What all processes of the daemon write to, and a handler that wants the others to be silent."""
 import os
+import re
 import signal
+import termios
 
 import pytest
 
 import procfs
-from harness import listener
+from harness import Log, listener
 from journal import Journal
 from test_seccomp import ask, tries
 
@@ -136,3 +138,63 @@ def test_a_worker_cannot_close_the_stream_to_the_journal_for_others(start, journ
     daemon.close_clients()
     daemon.stop()
     journal.wait("stopped", what=what)
+
+
+class Terminal(Log):
+    """What appears on a pseudo terminal."""
+
+    def _take(self):
+        try:
+            super()._take()
+        except OSError:  # nobody has it open any more
+            self.is_over = True
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def terminal():
+    ours, theirs = os.openpty()
+    attributes = termios.tcgetattr(theirs)
+    attributes[1] &= ~termios.OPOST
+    termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+    yield ours, theirs
+    os.close(theirs)
+
+
+def on_terminal(start, terminal, mode, sandbox, who):
+    ours, theirs = terminal
+    daemon = start(tries(mode, sandbox), listener("echo"), is_awaited=False, user=who,
+                   top={"drain_timeout": "1s"}, before_exec=lambda: os.dup2(theirs, 2))
+    daemon.log.wait_over()
+    daemon.log.close()
+    daemon.log = Terminal(os.fdopen(ours, "rb", 0))
+    return daemon.wait_ready()
+
+
+@pytest.mark.parametrize("seccomp", ["standard", "strict"])
+def test_a_sandbox_leaves_the_terminal_as_it_is(start, terminal, mode, seccomp):
+    daemon = on_terminal(start, terminal, mode, {"seccomp": seccomp}, "root")
+    assert ask(daemon.connect("t"), "stop_terminal") == {"stop_terminal": "EPERM"}
+    daemon.log.wait(r"was refused ioctl\(\.\.\., 0x540a\) by its sandbox")
+
+
+def test_nobody_waits_for_a_terminal_that_is_stopped(start, terminal, mode, who):
+    daemon = on_terminal(start, terminal, mode, {"seccomp": "off"}, who)
+    echo = daemon.worker("echo")
+    assert ask(daemon.connect("t"), "stop_terminal") == {"stop_terminal": "0"}
+    mark = daemon.log.mark()
+    # of which the supervisor tells, and then does something about it
+    daemon.checks_balance = False
+    os.kill(echo, signal.SIGKILL)
+    with daemon.connect("echo") as client:
+        assert client.ask("x") == "x"
+    daemon.close_clients()
+    assert not daemon.log.find(".", mark)
+    termios.tcflow(terminal[1], termios.TCOON)
+    assert daemon.reload()
+    daemon.log.wait(r"warning: [1-9]\d* log records were dropped", mark)
+    for line in daemon.log.lines[mark:]:
+        assert re.match(r"^\d{4}-\d\d-\d\dT[\d:.]+Z \w+: ", line), line
+    assert ask(daemon.connect("t"), "stop_terminal") == {"stop_terminal": "0"}
+    assert daemon.stop(timeout=5) == 0
+    termios.tcflow(terminal[1], termios.TCOON)

@@ -390,22 +390,31 @@ START_TEST(limits_and_priorities_are_the_callers_own)
 }
 END_TEST
 
-START_TEST(terminals_are_not_typed_on)
+START_TEST(terminals_are_neither_typed_on_nor_stopped)
 {
 	uint32_t arch = machines[_i];
-	struct filter filter = built(&standard, arch);
+	struct filter filter = built(&standard, arch), most = built(&strict, arch);
 
 	for (size_t i = 0; i < COUNT_OF(highs); i++) {
 		ck_assert_uint_eq(verdict(&filter, arch, "ioctl", 0, highs[i] | TIOCSTI, 0, 0),
 				  TELL);
 		ck_assert_uint_eq(verdict(&filter, arch, "ioctl", 0, highs[i] | TIOCLINUX, 0, 0),
 				  TELL);
+		ck_assert_uint_eq(verdict(&filter, arch, "ioctl", 0, highs[i] | TCXONC, 0, 0),
+				  TELL);
+		ck_assert_uint_eq(verdict(&most, arch, "ioctl", 0, highs[i] | TCXONC, 0, 0), TELL);
+		ck_assert_uint_eq(verdict(&filter, arch, "ioctl", 0, highs[i] | TCSETSF, 0, 0),
+				  ALLOW);
+		ck_assert_uint_eq(verdict(&most, arch, "ioctl", 0, highs[i] | TCSETSF, 0, 0), TELL);
 		ck_assert_uint_eq(verdict(&filter, arch, "ioctl", 0, highs[i] | FIONREAD, 0, 0),
+				  ALLOW);
+		ck_assert_uint_eq(verdict(&most, arch, "ioctl", 0, highs[i] | FIONREAD, 0, 0),
 				  ALLOW);
 		ck_assert_uint_eq(verdict(&filter, arch, "ioctl", 0, highs[i] | 0x80045430, 0, 0),
 				  ALLOW);
 	}
 	free(filter.rows);
+	free(most.rows);
 }
 END_TEST
 
@@ -517,7 +526,7 @@ main(void)
 	tcase_add_loop_test(cases, pairs_that_take_addresses_are_not_of_strict, 0, count);
 	tcase_add_test(cases, argument_that_is_told_is_the_one_that_was_refused);
 	tcase_add_loop_test(cases, limits_and_priorities_are_the_callers_own, 0, count);
-	tcase_add_loop_test(cases, terminals_are_not_typed_on, 0, count);
+	tcase_add_loop_test(cases, terminals_are_neither_typed_on_nor_stopped, 0, count);
 	tcase_add_loop_test(cases, sockets_are_of_few_families, 0, count);
 	tcase_add_loop_test(cases, nobody_connects_by_sending, 0, count);
 	tcase_add_loop_test(cases, personality_and_devices_are_as_they_are, 0, count);

@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "tries.h"
@@ -682,6 +683,8 @@ try_words(struct hd_request *req, char *what)
 		return try_shut(argument);
 	if (strcmp(what, "divert") == 0)
 		return try_divert(argument);
+	if (strcmp(what, "stop_terminal") == 0)
+		return result(tcflow(STDERR_FILENO, TCOOFF));
 	if (strcmp(what, "complain") == 0)
 		return try_complain(argument);
 	if (strcmp(what, "linger") == 0)
