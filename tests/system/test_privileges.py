@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -15,7 +16,7 @@ import harness
 import installing
 import keys
 import procfs
-from born import (FAULTS, OWN, QUIET, SOCKET, Born, check_fds, trial_fds, wait_stopped, worker_fds)
+from born import (FAULTS, FIRST_SOCKET, OWN, QUIET, SOCKET, Born, check_fds, trial_fds, wait_stopped, worker_fds)
 from harness import CRASHES, IS_SANITIZED, NOBODY, TEST_HANDLERS, config, listener
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers catch signals themselves")
@@ -86,11 +87,11 @@ def serve(start, who):
     return one
 
 
-def check_serving(daemon, who, mode, older=False):
+def check_serving(daemon, who, mode, older=False, name="i", expected=None):
     """The worker and, where there are children, each of them, one with a client."""
-    client = daemon.connect("i")
-    serving, worker = int(client.line()), daemon.worker("i")
-    expected = born(daemon, who)
+    client = daemon.connect(name)
+    serving, worker = int(client.line()), daemon.worker(name)
+    expected = expected or born(daemon, who)
     blocked = (signal.SIGTERM, signal.SIGCHLD) if mode == "forking" else ()
     caught = (signal.SIGTERM, *QUIET, *FAULTS)
     expected.check(worker, caught, blocked)
@@ -203,13 +204,95 @@ def test_fault_90_workers_before_and_after_an_upgrade(serve, who, mode, installe
     assert check_serving(daemon, who, mode) != before
 
 
+def test_fault_90_a_worker_of_before_that_crashes_bring_back(serve, who, mode):
+    daemon = serve(mode)
+    daemon.checks_balance = False
+    daemon.expects_reports = True
+    mark = daemon.log.mark()
+    daemon.write(config(listener("i", HANDLER, mode, **{**keys_for(who), "timeouts": {"handler": "1h"}})))
+    daemon.kill(signal.SIGHUP)
+    os.kill(stopped(daemon, mark), signal.SIGCONT)
+    crashing = look_and_let_go(daemon, who, mark, count=2, more=OLDER)
+    daemon.log.wait("notice: reloaded in ", mark)
+    mark, began = daemon.log.mark(), 0
+    for number in range(3):
+        daemon.connect("i").send(b"c").rest()
+        if mode != "forking" and number < 2:
+            began += 1
+            crashing = look_and_let_go(daemon, who, mark, count=began, more=OLDER)
+            daemon.until(lambda state: state["i"].serving, "it serves again")
+    daemon.log.wait("it goes back to the settings and the handler file of generation 1", mark)
+    back = look_and_let_go(daemon, who, mark, count=began + 1, more=OLDER)
+    daemon.log.wait("notice: rolled back in ", mark)
+    assert check_serving(daemon, who, mode, older=True) == back != crashing
+
+
+def plain(daemon, who):
+    """What processes are to be that only the command line tells of."""
+    one = Born(daemon.pid, born(daemon, who).user, ENVIRON, is_dropped=who == "root")
+    one.gid = born(daemon, who).gid
+    if who == "root":
+        one.groups = sorted(os.getgrouplist("daemon", one.gid))
+    return one
+
+
+def of_command_line(who):
+    return ["--handler", str(HANDLER), *(["--user", "daemon", "--group", "adm"] if who == "root" else [])]
+
+
+def test_fault_90_a_worker_without_a_file(start, who, mode):
+    daemon = start(arguments=["--listen", "tcp:127.0.0.1:0", *of_command_line(who),
+                              "--concurrency", mode],
+                   user="nobody" if who == "nobody" else "root", is_awaited=False)
+    expected = plain(daemon, who)
+    pid = stopped(daemon)
+    expected.check(pid, caught=(*QUIET, *FAULTS))
+    check_fds(pid, worker_fds("sys_stopped"))
+    os.kill(pid, signal.SIGCONT)
+    daemon.wait_ready()
+    check_serving(daemon, who, mode, name=None, expected=expected)
+
+
 @contextlib.contextmanager
-def command(*arguments, user=None):
+def passed_to(who, *arguments):
+    """handlerd with a connection on descriptors 0 and 1, as inetd starts it, and the other end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        connection, _ = server.accept()
+    client.settimeout(harness.WAIT_S)
+    with client:
+        with command(*arguments, user=who, stdin=connection, stdout=connection) as process:
+            connection.close()
+            yield process, client
+            client.close()
+
+
+def test_fault_90_a_worker_of_a_connection_that_inetd_passes(who):
+    with passed_to(who, "--inetd", *of_command_line(who)) as (process, client):
+        expected = plain(process, who)
+        pid = stopped(process)
+        expected.check(pid, caught=(*QUIET, *FAULTS))
+        check_fds(pid, worker_fds("sys_stopped"))
+        os.kill(pid, signal.SIGCONT)
+        # and while it serves; it has no way to anybody but the supervisor and this client
+        with client.makefile() as lines:
+            assert int(lines.readline()) == pid
+        assert procfs.children(process.pid) == [pid]
+        expected.check(pid, (signal.SIGTERM, *QUIET, *FAULTS))
+        table = worker_fds("sys_stopped")
+        del table[FIRST_SOCKET]  # whoever serves it has taken it from there
+        check_fds(pid, table, more=f"{OWN}|{SOCKET}")
+        connection, = [target for number, target in procfs.fds(pid).items()
+                       if target.startswith("socket:") and number not in table]
+        assert connection not in [procfs.fds(process.pid)[number] for number in range(3)]
+
+
+@contextlib.contextmanager
+def command(*arguments, user=None, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL):
     """handlerd as a command that comes to an end by itself; harness.Daemon without its clients."""
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if user == "nobody" else {}
     process = subprocess.Popen([str(harness.PROGRAM), *map(str, arguments)], cwd="/", env=ENVIRON,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, **identity)
+                               stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, **identity)
     process.log = harness.Log(process.stderr)
     try:
         yield process

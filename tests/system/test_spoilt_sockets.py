@@ -86,8 +86,8 @@ def spoil(daemon, protocol, address, command):
 
 
 # what the spoils change; a socket that is served as it should be has the same as at the start
-LOOKED_AT = [(socket.SOL_SOCKET, SO_ATTACH_FILTER), (socket.SOL_SOCKET, SO_LOCK_FILTER), (socket.SOL_SOCKET, socket.SO_PASSCRED),
-             (socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.IPPROTO_IP, 21),
+LOOKED_AT = [(socket.SOL_SOCKET, SO_ATTACH_FILTER), (socket.SOL_SOCKET, SO_LOCK_FILTER),
+             (socket.SOL_SOCKET, socket.SO_PASSCRED), (socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.IPPROTO_IP, 21),
              (socket.IPPROTO_IPV6, 73), (socket.IPPROTO_TCP, socket.TCP_MAXSEG), (17, 100)]
 
 
