@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "supervisor/orphans.h"
 #include "supervisor/unread.h"
 
 /* Messages that are heard in one go; then others have their turn, however much is said. */
@@ -27,7 +28,6 @@
 #define PROCESS_LAST_WORDS 1024
 /* Who was killed is dead within milliseconds, or nobody knows when. */
 #define PROCESS_REAP_MS 2000
-#define PROCESS_MOST_LEFT 64
 
 /* In the child. Only what is allowed between fork and exec of a single-threaded process; a failure
  * is told through the channel. */
@@ -231,25 +231,6 @@ process_release(struct process *process)
 	process->pid = 0;
 }
 
-/* Dead, or as good as, and not to be had yet: a debugger sees the end first, and whoever hangs in
- * the kernel dies later. */
-static struct {
-	pid_t pids[PROCESS_MOST_LEFT];
-	size_t count;
-} process_left;
-
-static void
-process_reap_left(void)
-{
-	size_t left = 0;
-
-	for (size_t i = 0; i < process_left.count; i++) {
-		if (waitpid(process_left.pids[i], NULL, WNOHANG) == 0)
-			process_left.pids[left++] = process_left.pids[i];
-	}
-	process_left.count = left;
-}
-
 int
 process_wait(pid_t pid, int pidfd)
 {
@@ -257,7 +238,6 @@ process_wait(pid_t pid, int pidfd)
 	int64_t deadline_ns = clock_deadline_ns(PROCESS_REAP_MS);
 	int status = 0, r, left_ms;
 
-	process_reap_left();
 	/* without a descriptor there is no other way than to wait for it, which was killed */
 	do {
 		left_ms = pidfd >= 0 ? clock_ms_until(deadline_ns) : 0;
@@ -266,11 +246,10 @@ process_wait(pid_t pid, int pidfd)
 	do {
 		r = waitpid(pid, &status, pidfd >= 0 ? WNOHANG : 0);
 	} while (r < 0 && errno == EINTR);
-	if (r == pid)
-		return status;
-	if (r == 0 && process_left.count < PROCESS_MOST_LEFT)
-		process_left.pids[process_left.count++] = pid;
-	return SIGKILL;
+	/* one that is not dead yet is waited for when it is: a debugger sees the end first, and
+	 * whoever hangs in the kernel dies later */
+	orphans_disown(pid);
+	return r == pid ? status : SIGKILL;
 }
 
 static int
@@ -303,6 +282,7 @@ process_attach(struct process *process, struct loop *loop)
 {
 	int r;
 
+	orphans_own(process->pid);
 	process->loop = loop;
 	process->channel.on_event = process_on_channel;
 	process->death = (struct loop_source){

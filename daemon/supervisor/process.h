@@ -66,7 +66,7 @@ void process_kill(struct process *process);
 
 /* Reaps a child that has just been killed, or is dead, as the pidfd tells; -1: none. Its status as
  * waitpid(2) gives it. One that a debugger or the kernel holds counts as killed, and is reaped when
- * it can be: nobody waits for that. */
+ * it can be, see orphans.h: nobody waits for that. */
 int process_wait(pid_t pid, int pidfd);
 
 /* Kills it, waits for it, and reports nothing. */

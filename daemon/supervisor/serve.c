@@ -252,6 +252,9 @@ serve_on_signal(struct loop_source *source, uint32_t events)
 		case SIGUSR2:
 			upgrade_begin(supervisor);
 			break;
+		case SIGCHLD:
+			orphans_look(&supervisor->orphans);
+			break;
 		default:
 			break;
 		}
@@ -261,7 +264,7 @@ serve_on_signal(struct loop_source *source, uint32_t events)
 static int
 serve_open_signals(struct supervisor *supervisor)
 {
-	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -355,6 +358,7 @@ supervisor_serve(struct supervisor *supervisor)
 	supervisor->on_upgrade = control_on_upgrade;
 	supervisor->world.on_killed = control_on_killed;
 	notify_open(&supervisor->loop);
+	orphans_begin(&supervisor->orphans, &supervisor->loop);
 	if (state_fd < 0)
 		reload_start(supervisor);
 	else if (resume(supervisor, state_fd) < 0)

@@ -16,6 +16,7 @@
 #include "supervisor/cmdline.h"
 #include "supervisor/control.h"
 #include "supervisor/listener.h"
+#include "supervisor/orphans.h"
 #include "supervisor/places.h"
 #include "supervisor/reload.h"
 #include "supervisor/sockets.h"
@@ -30,6 +31,7 @@ struct supervisor {
 	struct places places;
 	struct loop loop;
 	struct loop_source signals;
+	struct orphans orphans;
 	struct loop_timer look; /* set off by every change of a child */
 	struct listener_world world;
 	struct config *config; /* of the last commit; NULL before the first */

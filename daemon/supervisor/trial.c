@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "supervisor/orphans.h"
 #include "supervisor/process.h"
 
 #define TRIAL_ANSWER_SIZE 1024
@@ -194,6 +195,7 @@ trial_start(struct trial *trial, struct loop *loop, int program_fd, int state_fd
 		trial->pid = 0;
 		return r;
 	}
+	orphans_own(trial->pid);
 	(void)setpgid(trial->pid, trial->pid);
 	trial->loop = loop;
 	trial->output_fd = ends[0];

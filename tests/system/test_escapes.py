@@ -1,5 +1,6 @@
 """Handlers that want to get away: from the group that is killed, from their parent, to somebody else."""
 import array
+import ctypes
 import os
 import signal
 import socket
@@ -38,6 +39,54 @@ def test_no_child_of_a_handler_becomes_the_supervisors(start, mode, who):
     check(daemon.connect(), {"adoption": "EPERM", "fork": "0", "posix_spawn": "0", "pthread_create": "0"})
     daemon.log.wait(REFUSED + r"clone\(0x8011\) by its sandbox")
     assert procfs.children(daemon.pid) == [daemon.worker()]
+
+
+def subreaper():
+    """As process 1 of a container is for all that is in it."""
+    PR_SET_CHILD_SUBREAPER = 36
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def check_no_child_but_workers(daemon):
+    daemon.until(lambda state: all(one.serving for one in state.values()) and sorted(procfs.children(daemon.pid))
+                 == sorted(worker.pid for one in state.values() for worker in one.workers),
+                 "the dead are waited for")
+
+
+def test_what_handlers_leave_behind_is_waited_for_by_process_1(start, mode):
+    daemon = start(tries(mode, rlimits={"nproc": 400}), listener("echo"), before_exec=subreaper)
+    client = daemon.connect("t")
+    check(client, {"orphans 300": "0"})
+    check_no_child_but_workers(daemon)
+    # what is its own is not taken away from who waits for it: how a worker ends is told as before
+    worker = daemon.worker("echo")
+    os.kill(worker, signal.SIGABRT)
+    daemon.log.wait(r"worker of 'echo' .* was killed by signal 6 ")
+    daemon.log.wait("it is replaced")
+    check(client, {"orphans 300": "0"})
+    check_no_child_but_workers(daemon)
+
+
+def test_the_children_of_a_killed_worker_are_waited_for_by_process_1(start):
+    daemon = start(listener("echo", mode="forking", forking={"spare_children": 8}), before_exec=subreaper)
+    for _ in range(3):
+        worker = daemon.worker()
+        daemon.until(lambda _, worker=worker: len(procfs.children(worker)) >= 8, "spare children")
+        os.kill(worker, signal.SIGKILL)
+        daemon.until(lambda state, worker=worker: [one.pid for one in state["echo"].serving] not in ([], [worker]),
+                     "its replacement")
+    check_no_child_but_workers(daemon)
+
+
+def test_process_1_waits_for_what_is_left_after_an_upgrade_too(start):
+    daemon = start(tries(), listener("echo"), before_exec=subreaper)
+    daemon.kill(signal.SIGUSR2)
+    daemon.log.wait("upgraded", timeout=15)
+    check(daemon.connect("t"), {"orphans 50": "0"})
+    check_no_child_but_workers(daemon)
+    os.kill(daemon.worker("echo"), signal.SIGABRT)
+    daemon.log.wait(r"worker of 'echo' .* was killed by signal 6 ")
+    check_no_child_but_workers(daemon)
 
 
 def test_in_strict_nothing_leaves_the_group_that_ends_with_the_worker(start, mode):

@@ -284,6 +284,27 @@ try_adoption(void)
 	return pid < 0 ? -errno : 0;
 }
 
+/* As programs do that become daemons: children of children, which have no parent any more when they
+ * end. */
+static long
+try_orphans(int count)
+{
+	for (int i = 0; i < count; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid < 0)
+			return -errno;
+		if (pid == 0) {
+			(void)fork();
+			_exit(0);
+		}
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	return 0;
+}
+
 /* Out of the group that is killed whole; whoever `stops`, too, hears of no order any more. */
 static long
 try_leave_group(int stops)
@@ -691,6 +712,8 @@ try_words(struct hd_request *req, char *what)
 		return try_linger();
 	if (strcmp(what, "adoption") == 0)
 		return try_adoption();
+	if (strcmp(what, "orphans") == 0)
+		return try_orphans(atoi(argument));
 	if (strcmp(what, "leave_group") == 0)
 		return try_leave_group(0);
 	if (strcmp(what, "leave_group_and_stop") == 0)
