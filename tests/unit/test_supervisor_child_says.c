@@ -3,8 +3,8 @@
  */
 #include <signal.h>
 
-#include "base/clock.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/child.h"
 #include "supervisor/listener.h"
