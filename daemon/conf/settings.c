@@ -1,8 +1,9 @@
 /*
  * settings.c - the table of keys. A key is added here, as a field in config.h, and nowhere else.
  *
- * A group's row stands before the rows of its keys; `listeners` is the last row of the top level,
- * so that a file as -T writes it cannot lose its end unnoticed.
+ * It is one table and stays one file, however long: whoever looks for a key looks here, and rows
+ * are known by their number. A group's row stands before the rows of its keys; `listeners` is the
+ * last row of the top level, so that a file as -T writes it cannot lose its end unnoticed.
  */
 #include "conf/settings.h"
 

@@ -1,5 +1,5 @@
 /*
- * birth.c - what a worker of a listener is told: settings and environment.
+ * birth.c - what a worker of a listener is told: its settings.
  */
 #include "supervisor/birth.h"
 
@@ -12,17 +12,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "conf/check.h"
-#include "ipc/protocol.h"
 #include "policy/sources.h"
 #include "supervisor/listener.h"
-
-/* What of the supervisor's own environment workers get. */
-static const char *const birth_passed[] = {
-	"PATH",		"LANG",		 "TZ",
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS",
-#endif
-};
 
 static uint32_t
 birth_option_type(enum conf_value_type type)
@@ -372,61 +363,4 @@ birth_find_origin(const struct conf_listener *conf, const char *file, unsigned l
 	}
 	sandbox = check_origin(conf, "sandbox", "filesystem");
 	return birth_is_origin(&sandbox, file, line) ? sandbox : (struct conf_origin){.file = NULL};
-}
-
-/* Sets NAME=value in place of one of that name, or behind the last. */
-static char **
-birth_set(char **environment, size_t *count, const char *name, const char *value)
-{
-	size_t length = strlen(name);
-
-	for (size_t i = 0; i < *count; i++) {
-		if (strncmp(environment[i], name, length) == 0 && environment[i][length] == '=') {
-			free(environment[i]);
-			environment[i] = memory_format("%s=%s", name, value);
-			return environment;
-		}
-	}
-	environment = memory_grow(environment, *count, sizeof(char *));
-	environment[(*count)++] = memory_format("%s=%s", name, value);
-	return environment;
-}
-
-char **
-listener_environment(const struct identity *identity, const struct conf_listener *conf)
-{
-	char **environment = NULL;
-	size_t count = 0;
-
-	environment = birth_set(environment, &count, WORKER_TUNABLES_NAME, WORKER_TUNABLES);
-	for (size_t i = 0; i < COUNT_OF(birth_passed); i++) {
-		const char *value = getenv(birth_passed[i]);
-
-		if (value != NULL)
-			environment = birth_set(environment, &count, birth_passed[i], value);
-	}
-	for (char **entry = environ; *entry != NULL; entry++) {
-		CLEANUP_FREE char *name = strndup(*entry, strcspn(*entry, "="));
-
-		if (name != NULL && strncmp(name, "LC_", 3) == 0)
-			environment = birth_set(environment, &count, name,
-						*entry + strcspn(*entry, "=") + 1);
-	}
-	environment = birth_set(environment, &count, "HOME", identity->home);
-	environment = birth_set(environment, &count, "USER", identity->user);
-	environment = birth_set(environment, &count, "LOGNAME", identity->user);
-	for (size_t i = 0; conf != NULL && i < conf->environment_count; i++)
-		environment = birth_set(environment, &count, conf->environment[i].name,
-					conf->environment[i].value);
-	environment = memory_grow(environment, count, sizeof(char *));
-	environment[count] = NULL;
-	return environment;
-}
-
-void
-listener_free_environment(char **environment)
-{
-	for (char **entry = environment; entry != NULL && *entry != NULL; entry++)
-		free(*entry);
-	free(environment);
 }

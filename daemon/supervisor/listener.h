@@ -191,7 +191,8 @@ void listener_free_settings(struct worker_settings *settings);
  * or a negative errno. */
 int listener_add_filter(const struct listener *listener, struct worker_settings *settings);
 
-/* The environment of a worker, NULL-terminated; freed with listener_free_environment. */
+/* The environment of a worker, NULL-terminated; freed with listener_free_environment. In
+ * environment.c. */
 char **listener_environment(const struct identity *identity, const struct conf_listener *conf);
 void listener_free_environment(char **environment);
 
