@@ -101,6 +101,12 @@ open_socket(struct held_socket *held, int type)
 	ck_assert_int_eq(bind(held->fd, (struct sockaddr *)&in, sizeof(in)), 0);
 	if (type == SOCK_STREAM)
 		ck_assert_int_eq(listen(held->fd, 10), 0);
+	held->settings.backlog = 10;
+	held->bound.length = sizeof(in);
+	ck_assert_int_eq(
+		getsockname(held->fd, (struct sockaddr *)&held->bound.addr, &held->bound.length),
+		0);
+	fingerprint_take(held->fd, &held->fingerprint);
 }
 
 /* A client of one of the sockets; its descriptor. */
