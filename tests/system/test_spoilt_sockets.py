@@ -51,8 +51,8 @@ def what(request):
 
 
 def spoilt(protocol, place, mode="threading", **keys):
-    if protocol.startswith("unix"):
-        keys.setdefault("address", str(place / "s"))
+    if protocol.startswith("unix") and "address" not in keys:
+        keys["address"] = str(place / "s")
     if protocol == "tcp6":
         keys.setdefault("address", "[::1]:0")
     protocol = protocol.rstrip("6")
@@ -231,7 +231,7 @@ def test_a_restart_from_the_store_serves(start, again, manager, place, what):  #
     daemon = run(start, manager, one, top={"drain_timeout": "300ms"})
     protocol = protocol.rstrip("6")
     address, expected = daemon.address("s"), state_of(daemon, protocol, daemon.address("s"))
-    manager.until_kept(lambda kept: "s/0" in kept)
+    manager.until(["s/0", "s/0/path"] if protocol.startswith("unix") else ["s/0"])
     worker = daemon.worker("s")
     spoil(daemon, protocol, address, command)
     # as systemd does it: all of the unit at once
@@ -278,3 +278,22 @@ def test_a_socket_of_systemd_that_is_spoilt_for_good_is_told_of(launch, bound): 
     kill(daemon, pid)
     daemon.log.wait("error: 's': its handler has changed SO_LOCK_FILTER of the socket that systemd had "
                     "opened, for good; only systemd can open it again")
+
+
+def test_a_name_that_is_no_path_is_taken_again_when_the_older_worker_has_let_go_of_it(start):
+    """Who has the socket has the name, and nothing takes that away."""
+    keys = {"sandbox": {"seccomp": "off"}, "address": f"@handlerd-spoilt-{os.getpid()}"}
+    daemon = start(spoilt("unixgram", None, environment={"N": "0"}, **keys))
+    address, pid = daemon.addresses("s")[-1], daemon.worker("s")
+    spoil(daemon, "unixgram", address, LOCK)
+    # a reload starts the next one beside it
+    assert daemon.reload(config(spoilt("unixgram", None, environment={"N": "1"}, **keys)))
+    daemon.log.wait("error: 's': its handler has changed SO_LOCK_FILTER of the socket, for good; an older "
+                    "worker still has it and with it the name")
+    daemon.until(lambda state: not state["s"].draining, "the older worker is gone")
+    next_pid = daemon.worker("s")
+    assert next_pid != pid
+    os.kill(next_pid, signal.SIGKILL)
+    daemon.log.wait("'s': its handler has changed SO_LOCK_FILTER of the socket, for good; it is opened anew")
+    daemon.until(lambda state: state["s"].serving, "it serves again")
+    assert int(ask("unixgram", address, "pid")) == daemon.worker("s")

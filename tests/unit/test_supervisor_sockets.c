@@ -303,6 +303,50 @@ START_TEST(socket_that_a_handler_shut_down_is_opened_anew_on_its_port)
 }
 END_TEST
 
+static void
+set_min_ttl(const struct held_socket *held, int value)
+{
+	ck_assert_int_eq(setsockopt(held->fd, IPPROTO_IP, IP_MINTTL, &value, sizeof(value)), 0);
+}
+
+static int
+min_ttl_of(const struct held_socket *held)
+{
+	int value = -1;
+	socklen_t length = sizeof(value);
+
+	ck_assert_int_eq(getsockopt(held->fd, IPPROTO_IP, IP_MINTTL, &value, &length), 0);
+	return value;
+}
+
+START_TEST(what_a_state_does_not_tell_of_a_socket_is_what_the_settings_say)
+{
+	struct held_socket *held;
+
+	log_set_level(0);
+	sockets_begin(&sockets);
+	held = want("a", "127.0.0.1:0", 5);
+	sockets_commit(&sockets);
+	/* as from a version that had no fingerprints, with a handler that was there already */
+	memset(&held->fingerprint, 0, sizeof(held->fingerprint));
+	set_min_ttl(held, 255);
+	held_mend(held);
+	ck_assert_int_eq(min_ttl_of(held), 255);
+	held_resume(held);
+	held_mend(held);
+	ck_assert_int_eq(min_ttl_of(held), 0);
+	/* of systemd's there is nothing to go by but what it has */
+	memset(&held->fingerprint, 0, sizeof(held->fingerprint));
+	set_min_ttl(held, 3);
+	held->is_adopted = true;
+	held_resume(held);
+	set_min_ttl(held, 255);
+	held_mend(held);
+	ck_assert_int_eq(min_ttl_of(held), 3);
+	held->is_adopted = false;
+}
+END_TEST
+
 START_TEST(socket_that_cannot_be_opened_anew_is_tried_again)
 {
 	const char *address = free_address();
@@ -368,6 +412,7 @@ main(void)
 	tcase_add_test(cases, address_that_overlaps_a_held_one_names_the_holder);
 	tcase_add_test(cases, address_of_another_program_or_machine_gets_advice);
 	tcase_add_test(cases, socket_that_a_handler_shut_down_is_opened_anew_on_its_port);
+	tcase_add_test(cases, what_a_state_does_not_tell_of_a_socket_is_what_the_settings_say);
 	tcase_add_test(cases, socket_that_cannot_be_opened_anew_is_tried_again);
 	tcase_add_test(cases, many_reloads_leave_no_descriptor_behind);
 	return unit_run("supervisor_sockets", cases);
