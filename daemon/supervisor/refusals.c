@@ -4,6 +4,7 @@
 #include "supervisor/refusals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "supervisor/filter.h"
 
 #define REFUSALS_WINDOW_NS (100 * CLOCK_NS_PER_MS)
@@ -43,6 +45,32 @@ refusals_is_ready(int fd)
 	return poll(&row, 1, 0) == 1 && (row.revents & POLLIN) != 0;
 }
 
+/* The kernel tells of the thread. It waits for its answer, and is there unless it was killed; where
+ * /proc does not tell of it, its own number has to do. */
+static pid_t
+refusals_find_process(pid_t thread)
+{
+	static const char name[] = "\nTgid:\t";
+	char text[512];
+	const char *at;
+	uint64_t pid;
+	CLEANUP_CLOSE int fd = -1;
+	ssize_t n;
+
+	(void)snprintf(text, sizeof(text), "/proc/%d/status", (int)thread);
+	fd = open(text, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return thread;
+	text[n] = '\0';
+	/* a line break in its name is shown as two characters */
+	at = strstr(text, name);
+	if (at == NULL)
+		return thread;
+	at += strlen(name);
+	return parse_take_number(&at, &pid) == 0 && pid <= INT32_MAX ? (pid_t)pid : thread;
+}
+
 static bool
 refusals_take(struct refusals *refusals, struct seccomp_notif *heard,
 	      struct seccomp_notif_resp *answer)
@@ -56,7 +84,7 @@ refusals_take(struct refusals *refusals, struct seccomp_notif *heard,
 	refusal = (struct refusal){
 		.arch = heard->data.arch,
 		.call = heard->data.nr,
-		.pid = (pid_t)heard->pid,
+		.pid = refusals_find_process((pid_t)heard->pid),
 	};
 	memcpy(refusal.arguments, heard->data.args, sizeof(refusal.arguments));
 	answer->id = heard->id;

@@ -17,7 +17,7 @@
 struct refusal {
 	uint32_t arch; /* of libseccomp */
 	int call;
-	pid_t pid;	       /* the thread's */
+	pid_t pid;	       /* of the process, not of its thread that has called */
 	uint64_t arguments[6]; /* as the caller gave them */
 };
 

@@ -99,6 +99,14 @@ def test_what_a_handler_starts_is_refused_the_same_and_told_of(start, mode):
         daemon.log.wait(REFUSED + name + " by its sandbox")
 
 
+def test_the_process_is_told_of_whose_thread_it_was(start, mode):
+    daemon = start(tries(mode))
+    check(daemon.connect(), {"thread keyctl": "EPERM"})
+    told = int(daemon.log.wait(REFUSED + r"keyctl by its sandbox \(pid (\d+)\)")[1])
+    worker = daemon.worker()
+    assert told in (procfs.children(worker) if mode == "forking" else [worker])
+
+
 def test_strict_has_no_execution_and_no_new_sockets(start, mode):
     daemon = start(tries(mode, {"seccomp": "strict"}))
     client = daemon.connect()
