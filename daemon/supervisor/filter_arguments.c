@@ -21,9 +21,11 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "ipc/protocol.h"
 #include "supervisor/filter.h"
 
 /* Not of every C library's headers. */
@@ -51,6 +53,11 @@
 /* Nobody but the caller itself, which is 0: any other process of the user would do, and nothing but
  * the user is asked for. */
 #define ARGUMENT_ITSELF .rule = ARGUMENT_REFUSED_BITS, .mask = UINT32_MAX
+
+/* None of these descriptors. */
+#define ARGUMENT_OF(...)                                                                           \
+	.rule = ARGUMENT_REFUSED_VALUES, .mask = UINT32_MAX, .values = {__VA_ARGS__},              \
+	.count = sizeof((int[]){__VA_ARGS__}) / sizeof(int)
 
 enum argument_rule {
 	ARGUMENT_REFUSED_BITS,	 /* none of the mask may be set */
@@ -96,6 +103,13 @@ static const struct argument_check argument_checks[] = {
 		.count = 10,
 		.is_of_strict = true,
 	},
+	/* the file that standard error may be, with what everybody has logged. A copy of the
+	 * descriptor gets around it. Of a program that a handler starts the other two are whatever
+	 * it has opened */
+	{.call = "ftruncate", ARGUMENT_OF(STDERR_FILENO)},
+	{.call = "fallocate", ARGUMENT_OF(STDERR_FILENO)},
+	{.call = "ftruncate", ARGUMENT_OF(STDOUT_FILENO, WORKER_FD_LOG), .is_of_strict = true},
+	{.call = "fallocate", ARGUMENT_OF(STDOUT_FILENO, WORKER_FD_LOG), .is_of_strict = true},
 	/* 0 is Linux's own, and ~0 asks */
 	{
 		.call = "personality",

@@ -61,6 +61,20 @@ outlet_connect_stream(void)
 	return take_fd(&fd);
 }
 
+/* The file that standard error is, opened anew, where everything goes to its end: whoever else has
+ * it would have to have the place in common, which is the descriptor's. Or negative. */
+static int
+outlet_open_file(void)
+{
+	struct stat st;
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+
+	if (flags < 0 || (flags & O_APPEND) == 0 || fstat(STDERR_FILENO, &st) < 0 ||
+	    !S_ISREG(st.st_mode))
+		return -1;
+	return open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC);
+}
+
 void
 outlet_open(struct outlet *outlet, bool wants_journal)
 {
@@ -74,10 +88,15 @@ outlet_open(struct outlet *outlet, bool wants_journal)
 		.error_fd = -1,
 		.journal_fd = wants_journal ? log_connect_journal() : -1,
 		.stream_fd = is_output || is_error ? outlet_connect_stream() : -1,
-		.terminal_fd = log_open_terminal(STDERR_FILENO),
+		.own_fd = log_open_terminal(STDERR_FILENO),
 	};
-	if (outlet->terminal_fd >= 0)
-		outlet->log_fd = outlet->terminal_fd;
+	if (outlet->own_fd >= 0) {
+		outlet->log_fd = outlet->own_fd;
+	} else {
+		outlet->own_fd = outlet_open_file();
+		if (outlet->own_fd >= 0)
+			outlet->log_fd = outlet->error_fd = outlet->own_fd;
+	}
 	if (outlet->stream_fd >= 0 && is_output)
 		outlet->output_fd = outlet->stream_fd;
 	if (outlet->stream_fd >= 0 && is_error)
@@ -95,7 +114,7 @@ outlet_close(struct outlet *outlet)
 		(void)close(outlet->journal_fd);
 	if (outlet->stream_fd >= 0)
 		(void)close(outlet->stream_fd);
-	if (outlet->terminal_fd >= 0)
-		(void)close(outlet->terminal_fd);
-	outlet->journal_fd = outlet->stream_fd = outlet->terminal_fd = -1;
+	if (outlet->own_fd >= 0)
+		(void)close(outlet->own_fd);
+	outlet->journal_fd = outlet->stream_fd = outlet->own_fd = -1;
 }

@@ -3,11 +3,12 @@ import os
 import re
 import signal
 import termios
+import time
 
 import pytest
 
 import procfs
-from harness import Log, listener
+from harness import WAIT_S, Log, listener
 from journal import Journal
 from test_seccomp import ask, tries
 
@@ -150,6 +151,11 @@ class Terminal(Log):
             self.is_over = True
             self._changed.notify_all()
 
+    def wait_over(self, timeout=None):
+        """The test has it open, too: what there is, is all when nobody else is left."""
+        self.mark()
+        return True
+
 
 @pytest.fixture
 def terminal():
@@ -198,3 +204,65 @@ def test_nobody_waits_for_a_terminal_that_is_stopped(start, terminal, mode, who)
     assert ask(daemon.connect("t"), "stop_terminal") == {"stop_terminal": "0"}
     assert daemon.stop(timeout=5) == 0
     termios.tcflow(terminal[1], termios.TCOON)
+
+
+class File(Log):
+    """What is written to a file, which no end of file is the end of."""
+
+    def __init__(self, path):
+        self.path = path
+        path.touch()
+        reader, self.writer = os.pipe()
+        super().__init__(os.fdopen(reader, "rb", 0))
+
+    def _look_again(self):
+        self.lines = self.path.read_text(errors="replace").splitlines()
+        self._changed.notify_all()
+
+    def _drain(self):
+        self._look_again()
+
+    def wait(self, pattern, since=0, timeout=None, count=1):
+        deadline = time.monotonic() + WAIT_S
+        while len(found := self.find(pattern, since)) < count:
+            assert time.monotonic() < deadline, f"no line like {pattern!r}:\n" + self.text()
+            with self._changed:
+                self._changed.wait(0.01)
+        return found[count - 1]
+
+    def wait_over(self, timeout=None):
+        self.mark()
+        return True
+
+    def close(self):
+        os.close(self.writer)
+        super().close()
+
+
+@pytest.mark.parametrize("seccomp", ["standard", "strict"])
+def test_a_log_file_is_not_cut_off_and_what_others_write_goes_to_its_end(start, place, mode, seccomp):
+    log = File(place / "log")
+
+    def open_file():
+        os.dup2(os.open(log.path, os.O_WRONLY | os.O_APPEND), 2)
+
+    daemon = start(tries(mode, {"seccomp": seccomp}), listener("echo"), is_awaited=False,
+                   before_exec=open_file)
+    daemon.log.wait_over()
+    daemon.log.close()
+    daemon.log = log
+    daemon.wait_ready()
+    client = daemon.connect("t")
+    refused = ["empty 2"] if seccomp == "standard" else ["empty 2", "empty 1", "empty 7"]
+    assert ask(client, *refused) == dict.fromkeys(refused, "EPERM")
+    daemon.log.wait(r"was refused ftruncate\(0x2\) by its sandbox")
+    assert ask(client, "overwrite 2", "overwrite 7") == {"overwrite 2": "0", "overwrite 7": "0"}
+    echo = daemon.worker("echo")
+    before = log.path.read_text()
+    os.kill(echo, signal.SIGKILL)
+    daemon.checks_balance = False
+    daemon.log.wait("was killed by signal 9")
+    assert daemon.reload()
+    assert log.path.read_text().startswith(before)
+    daemon.close_clients()
+    daemon.stop()

@@ -390,6 +390,30 @@ START_TEST(limits_and_priorities_are_the_callers_own)
 }
 END_TEST
 
+START_TEST(the_log_is_not_cut_off)
+{
+	static const char *const names[] = {"ftruncate", "fallocate"};
+	uint32_t arch = machines[_i];
+	struct filter filter = built(&standard, arch), most = built(&strict, arch);
+
+	for (size_t i = 0; i < COUNT_OF(highs) * COUNT_OF(names); i++) {
+		const char *name = names[i % COUNT_OF(names)];
+		uint64_t high = highs[i / COUNT_OF(names)];
+
+		ck_assert_uint_eq(verdict(&filter, arch, name, high | 2, 0, 0, 0), TELL);
+		ck_assert_uint_eq(verdict(&most, arch, name, high | 2, 0, 0, 0), TELL);
+		/* of what a handler executes these are something else */
+		ck_assert_uint_eq(verdict(&filter, arch, name, high | 1, 0, 0, 0), ALLOW);
+		ck_assert_uint_eq(verdict(&most, arch, name, high | 1, 0, 0, 0), TELL);
+		ck_assert_uint_eq(verdict(&filter, arch, name, high | 7, 0, 0, 0), ALLOW);
+		ck_assert_uint_eq(verdict(&most, arch, name, high | 7, 0, 0, 0), TELL);
+		ck_assert_uint_eq(verdict(&most, arch, name, high | 8, 2, 2, 2), ALLOW);
+	}
+	free(filter.rows);
+	free(most.rows);
+}
+END_TEST
+
 START_TEST(terminals_are_neither_typed_on_nor_stopped)
 {
 	uint32_t arch = machines[_i];
@@ -526,6 +550,7 @@ main(void)
 	tcase_add_loop_test(cases, pairs_that_take_addresses_are_not_of_strict, 0, count);
 	tcase_add_test(cases, argument_that_is_told_is_the_one_that_was_refused);
 	tcase_add_loop_test(cases, limits_and_priorities_are_the_callers_own, 0, count);
+	tcase_add_loop_test(cases, the_log_is_not_cut_off, 0, count);
 	tcase_add_loop_test(cases, terminals_are_neither_typed_on_nor_stopped, 0, count);
 	tcase_add_loop_test(cases, sockets_are_of_few_families, 0, count);
 	tcase_add_loop_test(cases, nobody_connects_by_sending, 0, count);

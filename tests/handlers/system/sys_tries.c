@@ -573,6 +573,17 @@ try_divert(char *argument)
 	return result(connect((int)fd, (struct sockaddr *)&to, sizeof(to)));
 }
 
+/* From now on whoever writes by that descriptor does so where it stands, not at the end. */
+static long
+try_overwrite(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_APPEND) < 0)
+		return -errno;
+	return result(lseek(fd, 0, SEEK_SET));
+}
+
 /* A line on standard error, past the log. */
 static long
 try_complain(const char *text)
@@ -704,6 +715,10 @@ try_words(struct hd_request *req, char *what)
 		return try_shut(argument);
 	if (strcmp(what, "divert") == 0)
 		return try_divert(argument);
+	if (strcmp(what, "empty") == 0)
+		return result(ftruncate(atoi(argument), 0));
+	if (strcmp(what, "overwrite") == 0)
+		return try_overwrite(atoi(argument));
 	if (strcmp(what, "stop_terminal") == 0)
 		return result(tcflow(STDERR_FILENO, TCOOFF));
 	if (strcmp(what, "complain") == 0)
