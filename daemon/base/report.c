@@ -4,9 +4,11 @@
 #include "base/report.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 void
 report_add(struct report *report, bool is_warning, const char *file, unsigned line,
@@ -68,9 +70,13 @@ report_print(const struct report *report, FILE *out)
 		const struct report_entry *entry = &report->entries[i];
 		CLEANUP_FREE char *sentence = report_sentence(entry);
 
-		(void)fprintf(out, "%s%s\n", sentence, entry->is_warning ? " (warning)" : "");
-		if (entry->source != NULL)
-			(void)fprintf(out, "%6u | %s\n", entry->line, entry->source);
+		text_print(sentence, strlen(sentence), out);
+		(void)fputs(entry->is_warning ? " (warning)\n" : "\n", out);
+		if (entry->source == NULL)
+			continue;
+		(void)fprintf(out, "%6u | ", entry->line);
+		text_print(entry->source, strlen(entry->source), out);
+		(void)fputc('\n', out);
 	}
 }
 

@@ -35,7 +35,7 @@ void report_warning(struct report *report, const char *file, unsigned line, cons
 /* "FILE:LINE: text", "FILE: text" or "text", in a new string that the caller frees. */
 char *report_sentence(const struct report_entry *entry);
 
-/* Writes every entry with its offending line below it. */
+/* Writes every entry with its offending line below it, safe for a terminal. */
 void report_print(const struct report *report, FILE *out);
 
 void report_free(struct report *report);

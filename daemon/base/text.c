@@ -172,6 +172,22 @@ text_escape_json(const char *text, size_t length, char *out, size_t size)
 	return text_escape_any(text, length, true, out, size);
 }
 
+void
+text_print(const char *text, size_t length, FILE *out)
+{
+	while (length > 0) {
+		/* a piece at a time, and no character in two of them */
+		char escaped[1024];
+		size_t piece = length < sizeof(escaped) / 8 ? length : sizeof(escaped) / 8;
+
+		for (int i = 0; i < 3 && piece < length && (text[piece] & 0xc0) == 0x80; i++)
+			piece++;
+		(void)fwrite(escaped, 1, text_escape(text, piece, escaped, sizeof(escaped)), out);
+		text += piece;
+		length -= piece;
+	}
+}
+
 const char *
 text_error(int error)
 {

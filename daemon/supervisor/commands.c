@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "conf/source.h"
 #include "supervisor/supervisor.h"
 
@@ -90,12 +91,14 @@ command_test(struct supervisor *supervisor, bool is_dumped)
 	report_print(&report, stderr);
 	if (is_good && is_dumped)
 		config_emit(config, stdout);
+	if (!is_good || !is_dumped)
+		text_print(supervisor->cmdline->file, strlen(supervisor->cmdline->file), stderr);
 	if (!is_good)
-		(void)fprintf(stderr, "%s: refused: %zu error%s\n", supervisor->cmdline->file,
-			      report.errors, report.errors == 1 ? "" : "s");
+		(void)fprintf(stderr, ": refused: %zu error%s\n", report.errors,
+			      report.errors == 1 ? "" : "s");
 	else if (!is_dumped)
-		(void)fprintf(stderr, "%s: good: %zu listener%s\n", supervisor->cmdline->file,
-			      config->listener_count, config->listener_count == 1 ? "" : "s");
+		(void)fprintf(stderr, ": good: %zu listener%s\n", config->listener_count,
+			      config->listener_count == 1 ? "" : "s");
 	report_free(&report);
 	config_free(config);
 	if (is_good && fflush(stdout) != 0)
@@ -124,6 +127,23 @@ command_describe_config(const struct supervisor *supervisor, struct report *repo
 	return config;
 }
 
+/* The worker has escaped it; a handler that speaks in its place has not. */
+static void
+command_print_description(const struct buf *description)
+{
+	const char *at = (const char *)description->data, *end = at + description->length;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		size_t length = (size_t)((newline != NULL ? newline : end) - at);
+
+		text_print(at, length, stdout);
+		if (newline != NULL)
+			(void)fputc('\n', stdout);
+		at += length + (newline != NULL);
+	}
+}
+
 int
 command_describe(struct supervisor *supervisor)
 {
@@ -147,7 +167,7 @@ command_describe(struct supervisor *supervisor)
 		command_wait(supervisor, &probe);
 		command_take_report(&report, &probe.report);
 		if (probe.is_good) {
-			(void)fwrite(probe.description.data, 1, probe.description.length, stdout);
+			command_print_description(&probe.description);
 			status = fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 		}
 		probe_free(&probe);

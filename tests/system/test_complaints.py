@@ -5,7 +5,7 @@ import re
 import pytest
 
 import procfs
-from harness import config, listener, run
+from harness import TEST_HANDLERS, config, listener, run
 
 CONFINED = {"seccomp": "strict", "network": False, "filesystem": ["ro:/usr"]}
 SECRET = "the first line of a file that root alone may read"
@@ -92,3 +92,40 @@ def test_so_much_of_what_a_handler_says_is_kept_and_no_more(start):
     assert daemon.connect("echo").ask("x") == "x"
     longest = max(len(line) for line in daemon.log.lines)
     assert longest < 2500, longest
+
+
+FORGED = "a %1b[31mremark%1b]0;title%07%0d%0a/etc/handlerd/handlerd.conf: good: 9 listeners%9b2J%ff"
+ESCAPED = r"a \x1b[31mremark\x1b]0;title\x07\r\n/etc/handlerd/handlerd.conf: good: 9 listeners\x9b2J\xff"
+
+
+@pytest.mark.parametrize("what", ["warning", "failed"])
+def test_nothing_a_handler_says_forges_a_line_or_drives_a_terminal(start, place, what):
+    file = place / "lies.conf"
+    lie = liar(what, text=FORGED)
+    file.write_text(config(lie))
+    result = run("-t", "-c", file)
+    assert result.stderr.count(ESCAPED) == 1
+    assert not any(line.startswith("/etc/handlerd") for line in result.stderr.splitlines())
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", result.stderr)
+    daemon = start(listener("echo"))
+    assert daemon.reload(config(listener("echo"), lie)) == (what == "warning")
+    assert daemon.log.find(re.escape(ESCAPED))
+    assert not any(re.search(r"[\x00-\x1f\x7f-\x9f]", line) for line in daemon.log.lines)
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_a_description_that_a_handler_makes_up_drives_no_terminal(json):
+    result = run("--describe", TEST_HANDLERS / "sys_complain.so", *json,
+                 env={"LC_COMPLAIN": "description", "LC_TEXT": FORGED})
+    assert result.returncode == 0
+    assert "sys_complain" in result.stdout and r"a \x1b[31mremark\x1b]0;title\x07\r" in result.stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", result.stdout)
+
+
+def test_what_stands_in_the_configuration_drives_no_terminal_either(place):
+    file = place / "odd\x1b[31m.conf"
+    file.write_text('listeners = ( { name = "a"; adress\x1b[2J = 1; } );\n')
+    result = run("-t", "-c", file)
+    assert result.returncode == 78
+    assert r"odd\x1b[31m.conf" in result.stderr
+    assert "\x1b" not in result.stderr

@@ -73,6 +73,20 @@ START_TEST(print_shows_everything_with_the_offending_line)
 }
 END_TEST
 
+START_TEST(print_is_safe_for_a_terminal_and_one_entry_stays_one)
+{
+	struct report report = {0};
+	char *text;
+
+	report_add(&report, false, "a\x1b[31m.conf", 3, "port\t= \x9b\x07", "wrong\nb.conf: good");
+	text = print(&report);
+	ck_assert_str_eq(text, "a\\x1b[31m.conf:3: wrong\\nb.conf: good\n"
+			       "     3 | port\\t= \\x9b\\x07\n");
+	free(text);
+	report_free(&report);
+}
+END_TEST
+
 START_TEST(many_entries_keep_their_order)
 {
 	struct report report = {0};
@@ -108,6 +122,7 @@ main(void)
 	tcase_add_test(cases, entries_are_copied_and_warnings_are_no_errors);
 	tcase_add_test(cases, sentence_begins_with_the_place_as_far_as_it_is_known);
 	tcase_add_test(cases, print_shows_everything_with_the_offending_line);
+	tcase_add_test(cases, print_is_safe_for_a_terminal_and_one_entry_stays_one);
 	tcase_add_test(cases, many_entries_keep_their_order);
 	tcase_add_test(cases, empty_report_prints_nothing_and_frees);
 	return unit_run("report", cases);

@@ -151,6 +151,28 @@ START_TEST(no_two_bytes_make_a_control_character_or_break_json)
 }
 END_TEST
 
+/* However long it is, and wherever it is cut to be printed. */
+START_TEST(print_is_the_same_as_escape)
+{
+	char text[2000], expected[sizeof(text) * 4 + 1];
+
+	for (size_t length = 0; length < sizeof(text); length += 13) {
+		size_t size = 0;
+		char *printed = NULL;
+		FILE *out = open_memstream(&printed, &size);
+
+		for (size_t i = 0; i < length; i++)
+			text[i] = "a\xc3\xa9\x1b\xe2\x82\xac\xff\xf0\x9f\x98\x80"[i % 12];
+		ck_assert_ptr_nonnull(out);
+		text_print(text, length, out);
+		ck_assert_int_eq(fclose(out), 0);
+		(void)text_escape(text, length, expected, sizeof(expected));
+		ck_assert_str_eq(printed, expected);
+		free(printed);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -161,5 +183,6 @@ main(void)
 			    UNIT_COUNT(escapes));
 	tcase_add_test(cases, no_room_at_all_writes_nothing);
 	tcase_add_test(cases, no_two_bytes_make_a_control_character_or_break_json);
+	tcase_add_test(cases, print_is_the_same_as_escape);
 	return unit_run("text", cases);
 }

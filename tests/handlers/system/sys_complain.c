@@ -6,6 +6,7 @@
  */
 #include <handlerd/handler.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,10 +56,20 @@ add_text(const char *text)
 	add(text, size);
 }
 
+/* What describes a handler has no listener, but the variables LC_* of who asks. */
+static const char *
+value(const char *name)
+{
+	char passed[32];
+
+	(void)snprintf(passed, sizeof(passed), "LC_%s", name);
+	return getenv(name) != NULL ? getenv(name) : getenv(passed);
+}
+
 static uint32_t
 number(const char *name, uint32_t otherwise)
 {
-	const char *text = getenv(name);
+	const char *text = value(name);
 
 	return text != NULL ? (uint32_t)strtoul(text, NULL, 10) : otherwise;
 }
@@ -86,7 +97,7 @@ decode(const char *text)
 __attribute__((constructor)) static void
 complain(void)
 {
-	const char *what = getenv("COMPLAIN");
+	const char *what = value("COMPLAIN");
 	uint16_t head[2] = {VERSION, DESCRIPTION};
 
 	if (what == NULL)
@@ -100,13 +111,13 @@ complain(void)
 	if (head[1] == FAILED)
 		add_u32(STAGE_LOAD);
 	if (head[1] != DESCRIPTION) {
-		add_text(getenv("FILE"));
+		add_text(value("FILE"));
 		add_u32(number("LINE", 0));
 	}
-	add_text(decode(getenv("TEXT")));
+	add_text(decode(value("TEXT")));
 	for (uint32_t i = number("REPEAT", 1); i > 0; i--)
 		(void)send(CHANNEL, message, length, MSG_NOSIGNAL);
-	if (getenv("EXIT") != NULL)
+	if (value("EXIT") != NULL)
 		_exit(1);
 }
 
