@@ -49,6 +49,14 @@ held_spec(const struct held_socket *held, const struct conf_address *address,
 	};
 }
 
+static int
+held_bind(const struct held_socket *held, const struct conf_address *address, const char **ret_step)
+{
+	struct listen_spec spec = held_spec(held, address, &held->settings);
+
+	return listen_open(&spec, ret_step);
+}
+
 /* What a new socket has set on it with these settings. Whether that can be told. */
 static bool
 held_expect(const struct held_socket *held, const struct held_settings *settings,
@@ -124,9 +132,11 @@ held_open(int64_t protocol, const struct conf_address *asked, size_t index,
 	if (source->fd >= 0) {
 		held->fd = held_adopt(held, source->fd, ret_step);
 	} else {
-		struct listen_spec spec = held_spec(held, asked, settings);
-
-		held->fd = listen_open(&spec, ret_step);
+		held->fd = held_bind(held, source->address != NULL ? source->address : asked,
+				     ret_step);
+		/* somebody was faster, and any port would do */
+		if (held->fd == -EADDRINUSE && source->address != NULL)
+			held->fd = held_bind(held, asked, ret_step);
 	}
 	if (held->fd < 0) {
 		*ret_error = held->fd;

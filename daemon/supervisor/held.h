@@ -49,6 +49,7 @@ struct held_socket {
 struct held_source {
 	int fd;		  /* -1: it is to be bound here */
 	char *store_name; /* of one that comes back from systemd's store; NULL: a .socket unit's */
+	const struct conf_address *address; /* to bind; NULL: as asked */
 };
 
 /* Opens a socket for address `asked`, or takes over what the source has. NULL with *ret_error, a

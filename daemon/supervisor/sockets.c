@@ -252,6 +252,7 @@ sockets_want(struct sockets *sockets, const struct conf_listener *listener, size
 	struct held_socket *held = sockets_find(sockets, listener, asked, index, &settings.options);
 	const char *step = "";
 	struct held_source source = {.fd = -1};
+	struct conf_address free_address;
 	int r = 0;
 
 	if (held == NULL && asked->kind == CONF_ADDRESS_SYSTEMD) {
@@ -260,7 +261,8 @@ sockets_want(struct sockets *sockets, const struct conf_listener *listener, size
 			return NULL;
 	} else if (held == NULL) {
 		source.fd = store_claim(&sockets->store, listener, asked, &settings.options,
-					&source.store_name);
+					&source.store_name, &free_address);
+		source.address = &free_address;
 	}
 	if (held == NULL) {
 		held = held_open(listener->protocol, asked, index, &settings, &source, &step, &r);

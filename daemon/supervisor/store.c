@@ -201,8 +201,10 @@ store_fits(const struct store *store, const struct adopted_socket *item,
 
 int
 store_claim(struct store *store, const struct conf_listener *listener,
-	    const struct conf_address *asked, const struct socket_options *options, char **ret_name)
+	    const struct conf_address *asked, const struct socket_options *options, char **ret_name,
+	    struct conf_address *ret_free)
 {
+	*ret_free = *asked;
 	for (size_t i = 0; i < store->count; i++) {
 		struct adopted_socket *item = &store->items[i];
 		int fd = item->fd;
@@ -217,8 +219,12 @@ store_claim(struct store *store, const struct conf_listener *listener,
 		return fd;
 	}
 	for (size_t i = 0; i < store->count; i++) {
-		if (store_is_there(&store->items[i], listener, asked))
-			store_discard(&store->items[i]);
+		if (!store_is_there(&store->items[i], listener, asked))
+			continue;
+		if (asked->kind == CONF_ADDRESS_INET)
+			(void)listen_get_address(store->items[i].fd, &ret_free->addr,
+						 &ret_free->length);
+		store_discard(&store->items[i]);
 	}
 	return -1;
 }

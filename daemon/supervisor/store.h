@@ -26,10 +26,11 @@ struct store {
 void store_open(struct store *store, struct adopted *adopted);
 
 /* The stored socket for an address of a listener, if there is one that is bound as the options say;
- * the caller owns the descriptor and the name. -1: none. */
+ * the caller owns the descriptor and the name. -1: none; then *ret_free is the address to bind: as
+ * asked, with port 0 the port of one that had to be dropped. */
 int store_claim(struct store *store, const struct conf_listener *listener,
 		const struct conf_address *asked, const struct socket_options *options,
-		char **ret_name);
+		char **ret_name, struct conf_address *ret_free);
 
 /* Stores a socket that is held, under the first free name of its owner. `items` are all that are
  * held. */

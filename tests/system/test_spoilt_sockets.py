@@ -12,7 +12,7 @@ import pytest
 
 import procfs
 import sockets
-from harness import config, free_ports, listener
+from harness import config, listener
 from installing import upgrade
 from sockets import Datagrams, Stream, ask
 from test_store import again, manager, run  # noqa: F401 (fixtures)
@@ -225,9 +225,7 @@ def socket_inode(daemon, address):
 @pytest.mark.parametrize("what", SPOILS)
 def test_a_restart_from_the_store_serves(start, again, manager, place, what):  # noqa: F811
     protocol, command = SPOILS[what]
-    keys = {} if protocol != "tcp" and protocol != "udp" else \
-        {"address": "127.0.0.1:%d" % free_ports(1)[0]}
-    one = spoilt(protocol, place, **keys)
+    one = spoilt(protocol, place)
     daemon = run(start, manager, one, top={"drain_timeout": "300ms"})
     protocol = protocol.rstrip("6")
     address, expected = daemon.address("s"), state_of(daemon, protocol, daemon.address("s"))
