@@ -48,7 +48,7 @@
 
 #define ARGUMENT_LEVEL 1U
 /* More than there are. */
-#define ARGUMENT_MOST_ROWS 350
+#define ARGUMENT_MOST_ROWS 400
 
 /* Nobody but the caller itself, which is 0: any other process of the user would do, and nothing but
  * the user is asked for. */
@@ -103,9 +103,11 @@ static const struct argument_check argument_checks[] = {
 		.count = 10,
 		.is_of_strict = true,
 	},
-	/* the file that standard error may be, with what everybody has logged. A copy of the
-	 * descriptor gets around it. Of a program that a handler starts the other two are whatever
-	 * it has opened */
+	/* the file that standard error may be, with what everybody has logged, or the socket. A
+	 * copy of the descriptor gets around it. Of a program that a handler starts the other two
+	 * are whatever it has opened */
+	{.call = "shutdown", ARGUMENT_OF(STDERR_FILENO)},
+	{.call = "shutdown", ARGUMENT_OF(STDOUT_FILENO, WORKER_FD_LOG), .is_of_strict = true},
 	{.call = "ftruncate", ARGUMENT_OF(STDERR_FILENO)},
 	{.call = "fallocate", ARGUMENT_OF(STDERR_FILENO)},
 	{.call = "ftruncate", ARGUMENT_OF(STDOUT_FILENO, WORKER_FD_LOG), .is_of_strict = true},

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import termios
 import time
 
@@ -12,7 +13,8 @@ from harness import WAIT_S, Log, listener
 from journal import Journal
 from test_seccomp import ask, tries
 
-EVIL = {"seccomp": "strict", "network": False}
+# in which nothing keeps a handler from shutting down what it has
+EVIL = {"seccomp": "off"}
 ALL = {"log": {"target": "journal", "connections": "all"}}
 STREAM = {"log": {"target": "stderr", "connections": "all"}}
 
@@ -155,6 +157,25 @@ class Terminal(Log):
         """The test has it open, too: what there is, is all when nobody else is left."""
         self.mark()
         return True
+
+
+@pytest.mark.parametrize("seccomp, refused", [("standard", ["shut 2"]),
+                                              ("strict", ["shut 2", "shut 1", "shut 7"])])
+def test_a_socket_that_is_nobodys_journal_is_not_shut_down(start, mode, seccomp, refused):
+    """As of a shell without a terminal: there is nothing to connect to, so all have the same."""
+    ours, theirs = socket.socketpair()
+    daemon = start(tries(mode, {"seccomp": seccomp}), listener("echo"), is_awaited=False,
+                   before_exec=lambda: (os.dup2(theirs.fileno(), 1), os.dup2(theirs.fileno(), 2)))
+    theirs.close()
+    daemon.log.wait_over()
+    daemon.log.close()
+    daemon.log = Log(ours)
+    daemon.wait_ready()
+    assert ask(daemon.connect("t"), *refused) == dict.fromkeys(refused, "EPERM")
+    daemon.log.wait(r"was refused shutdown\(0x2\) by its sandbox")
+    with daemon.connect("echo") as client:
+        assert client.ask("x") == "x"
+    assert daemon.reload()
 
 
 @pytest.fixture

@@ -390,9 +390,9 @@ START_TEST(limits_and_priorities_are_the_callers_own)
 }
 END_TEST
 
-START_TEST(the_log_is_not_cut_off)
+START_TEST(the_log_is_neither_cut_off_nor_shut_down)
 {
-	static const char *const names[] = {"ftruncate", "fallocate"};
+	static const char *const names[] = {"ftruncate", "fallocate", "shutdown"};
 	uint32_t arch = machines[_i];
 	struct filter filter = built(&standard, arch), most = built(&strict, arch);
 
@@ -550,7 +550,7 @@ main(void)
 	tcase_add_loop_test(cases, pairs_that_take_addresses_are_not_of_strict, 0, count);
 	tcase_add_test(cases, argument_that_is_told_is_the_one_that_was_refused);
 	tcase_add_loop_test(cases, limits_and_priorities_are_the_callers_own, 0, count);
-	tcase_add_loop_test(cases, the_log_is_not_cut_off, 0, count);
+	tcase_add_loop_test(cases, the_log_is_neither_cut_off_nor_shut_down, 0, count);
 	tcase_add_loop_test(cases, terminals_are_neither_typed_on_nor_stopped, 0, count);
 	tcase_add_loop_test(cases, sockets_are_of_few_families, 0, count);
 	tcase_add_loop_test(cases, nobody_connects_by_sending, 0, count);
