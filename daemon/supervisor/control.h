@@ -67,7 +67,7 @@ void control_look(struct supervisor *supervisor);
 /* supervisor->on_plan and on_reload, and on_killed of its world. */
 void control_on_plan(struct supervisor *supervisor, uint64_t ticket, const struct plan *plan);
 void control_on_reload(struct supervisor *supervisor, const struct reload_outcome *outcome);
-void control_on_killed(struct listener_world *world, uint64_t id);
+void control_on_killed(struct listener_world *world, const struct listener *listener, uint64_t id);
 
 /* What an upgrade in place carries over to the new program. Descriptors stay who has them. */
 struct control_state {

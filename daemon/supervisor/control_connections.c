@@ -230,13 +230,15 @@ control_run_kill(struct supervisor *supervisor, struct control_client *client,
 }
 
 void
-control_on_killed(struct listener_world *world, uint64_t id)
+control_on_killed(struct listener_world *world, const struct listener *listener, uint64_t id)
 {
 	struct supervisor *supervisor = CONTAINER_OF(world, struct supervisor, world);
 
 	for (struct control_client *client = supervisor->control.clients; client != NULL;
 	     client = client->next) {
-		if (client->wait == CONTROL_WAITS_KILL && client->ticket == id)
+		/* of what is another's, a worker knows nothing */
+		if (client->wait == CONTROL_WAITS_KILL && client->ticket == id &&
+		    client->listener != NULL && strcmp(client->listener, listener->name) == 0)
 			control_client_answer(client,
 					      json_pack("{s:b,s:o,s:o}", "ok", 1, "id",
 							json_integer((json_int_t)id), "listener",

@@ -52,7 +52,9 @@ struct listener_world {
 	/* Something about some child has changed: look again, soon. */
 	void (*on_change)(struct listener_world *world);
 	/* A worker says that it had this connection and ends it; NULL: nobody asks. */
-	void (*on_killed)(struct listener_world *world, uint64_t id);
+	/* a worker of that listener says that it had the connection, and ends it */
+	void (*on_killed)(struct listener_world *world, const struct listener *listener,
+			  uint64_t id);
 };
 
 struct listener {

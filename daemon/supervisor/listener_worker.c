@@ -315,10 +315,11 @@ listener_on_change(struct child *child)
 static void
 listener_on_killed(struct child *child, uint64_t id)
 {
-	struct listener_world *world = ((struct listener *)child->owner_data)->world;
+	const struct listener *listener = child->owner_data;
+	struct listener_world *world = listener->world;
 
 	if (world->on_killed != NULL)
-		world->on_killed(world, id);
+		world->on_killed(world, listener, id);
 }
 
 static void

@@ -2,6 +2,7 @@
 import datetime
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -266,6 +267,25 @@ def test_the_end_of_a_connection_is_not_waited_for_without_end(start):
     finally:
         os.kill(worker, signal.SIGCONT)
     assert "has not answered within 5 s" in answer["error"]
+
+
+def test_a_worker_does_not_answer_for_the_connections_of_another(start):
+    daemon = start(listener("echo"), listener("liar", "sys_report"))
+    assert daemon.connect("echo").send(b"x").exactly(1) == b"x"
+    liar = daemon.connect("liar")
+    row, = [row for row in connections(daemon) if row["listener"] == "echo"]
+    worker = daemon.worker("echo")
+    os.kill(worker, signal.SIGSTOP)
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(ask(daemon, "kill", id=row["id"])))
+    asking.start()
+    try:
+        daemon.log.wait(f"the end of connection {row['id']} of 'echo' asked for")
+        assert liar.ask(f"killed {row['id']}") == "said"
+    finally:
+        asking.join()
+        os.kill(worker, signal.SIGCONT)
+    assert "has not answered within 5 s" in answers[0]["error"]
 
 
 def test_a_worker_that_accepts_nothing_is_stalled_after_30_seconds(start, guard):

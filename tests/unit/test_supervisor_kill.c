@@ -21,9 +21,10 @@ on_change(struct listener_world *which)
 }
 
 static void
-on_killed(struct listener_world *which, uint64_t id)
+on_killed(struct listener_world *which, const struct listener *of, uint64_t id)
 {
 	ck_assert_ptr_eq(which, &world);
+	ck_assert_ptr_eq(of, &listener);
 	killed = id;
 }
 
