@@ -6,7 +6,8 @@ import struct
 
 import procfs
 
-HEADER = 128 + 64 + 32 * 56  # the record of a crash is in it
+# the record of a crash is in it, and records that are not in the log's file yet
+HEADER = 128 + 64 + 32 * 56 + 33024
 SLOT = struct.Struct("=6QIIQqQQ16sIIII8x")
 PHASES = ["setup", "handle", "idle", "finish", "closing"]
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
@@ -27,10 +28,12 @@ def _peer(words, kind):
 def connections(daemon):
     """What is being served, by id, of all workers."""
     found = {}
-    for fd, target in procfs.fds(daemon.pid).items():
-        if "handlerd-scoreboard" not in target:
-            continue
-        with open(f"/proc/{daemon.pid}/fd/{fd}", "rb") as file:
+    # of one, there is a descriptor to write and another one to read
+    boards = {os.stat(path).st_ino: path for path in
+              (f"/proc/{daemon.pid}/fd/{fd}" for fd, target in procfs.fds(daemon.pid).items()
+               if "handlerd-scoreboard" in target)}
+    for path in boards.values():
+        with open(path, "rb") as file:
             image = file.read()
         for at in range(HEADER, len(image) - SLOT.size + 1, SLOT.size):
             row = SLOT.unpack_from(image, at)
