@@ -108,6 +108,7 @@ def connect_all(daemon, count, failures):
 LEAKS = [("threading", 20000), ("fibers", 6000), ("serial", 6000)]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind,count", LEAKS, ids=[kind for kind, _ in LEAKS])
 def test_a_leak_stays_within_the_limit_and_no_client_fails(start, kind, count, monkeypatch):
     monkeypatch.setattr(harness, "GUARD_S", 120 * SLOW)
