@@ -142,6 +142,14 @@ session_log_end(const struct hd_request *req, enum close_reason reason)
 		session_log_record(req, reason, NULL);
 }
 
+/* Before its end is counted: whoever sees that finds its place among those of its source free. */
+static void
+session_leave(struct hd_request *req)
+{
+	if (req->source != ADMISSION_NO_SOURCE)
+		request_leave(req);
+}
+
 static void
 session_refuse(struct hd_request *req, int error)
 {
@@ -154,6 +162,7 @@ session_refuse(struct hd_request *req, int error)
 		session_log_record(req, CLOSE_VERIFY, why);
 	}
 	scoreboard_end(server->board, CLOSE_VERIFY, 1);
+	session_leave(req);
 	if (req->slot != NULL)
 		scoreboard_count(&req->slot->refused);
 	if (req->kind == REQUEST_STREAM)
@@ -207,6 +216,7 @@ session_run_handler(struct hd_request *req)
 	request_show_phase(req, SCOREBOARD_CLOSE);
 	session_close(req, r);
 	reason = session_reason(req, r);
+	session_leave(req);
 	/* who sees the record finds it counted, and who sees that it has finished, its reason */
 	scoreboard_end(req->server->board, reason, 1);
 	if (req->slot != NULL)
@@ -220,8 +230,6 @@ session_end(struct hd_request *req)
 {
 	request_close(req);
 	request_free_memory(req);
-	if (req->source != ADMISSION_NO_SOURCE)
-		request_leave(req);
 	if (req->slot != NULL)
 		atomic_store_explicit(&req->slot->connection_id, 0, memory_order_relaxed);
 }
@@ -231,6 +239,7 @@ session_abandon(struct hd_request *req)
 {
 	file_close_streams(req);
 	connect_close_all(req);
+	session_leave(req);
 	scoreboard_end(req->server->board, CLOSE_HANDLER_ERROR, 1);
 	if (req->slot != NULL) {
 		scoreboard_count(&req->slot->failed);

@@ -163,6 +163,20 @@ forking_signal_children(struct forking *forking, int signal_number)
 	}
 }
 
+/* Whether one of the children has counted the end of its connection, and is about to wait for the
+ * next: the kernel may have taken the processor from it, and the client that comes now is its. */
+static bool
+forking_is_passing(const struct forking *forking)
+{
+	const struct concurrency *mode = forking->mode;
+
+	for (uint32_t i = 0; i < mode->limit; i++) {
+		if (forking->pids[i] != 0 && !forking_is_open(&mode->board->slots[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Whether all children that there may be serve. The dead are buried before anybody is refused. */
 static bool
 forking_begin_refusing(struct concurrency *mode)
@@ -174,8 +188,13 @@ forking_begin_refusing(struct concurrency *mode)
 		return false;
 	forking_reap_all(forking);
 	forking_fill(forking);
-	return forking->child_count == mode->limit &&
-	       atomic_load(&mode->board->waiting_children) == 0;
+	if (forking->child_count < mode->limit || atomic_load(&mode->board->waiting_children) > 0)
+		return false;
+	if (!forking_is_passing(forking))
+		return true;
+	/* who has taken a client and not shown it yet is looked at again, too */
+	loop_arm(mode->loop, &forking->run, clock_now_ns() + FORKING_RUN_NS);
+	return false;
 }
 
 static void

@@ -58,6 +58,9 @@ bool forking_was_killed(struct forking *forking, uint32_t slot, uint64_t id);
 /* Reaps our children and nobody else's: a handler may have processes of its own. In forking_reap.c.
  */
 void forking_reap_all(struct forking *forking);
+/* Whether the connection of this child has not been counted as ended: it may have died, or go on to
+ * the next, after closing one that had. */
+bool forking_is_open(const struct scoreboard_slot *slot);
 
 /* What is known of a child's death. */
 struct forking_death {

@@ -10,9 +10,7 @@
 #include "concurrency/forked.h"
 #include "concurrency/forking.h"
 
-/* Whether the connection of a child that is gone is still to be counted: it may have died over
- * closing one that had come to its end. */
-static bool
+bool
 forking_is_open(const struct scoreboard_slot *slot)
 {
 	return atomic_load(&slot->accepted) > atomic_load(&slot->finished) +

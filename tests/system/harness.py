@@ -93,22 +93,25 @@ def _read_drops(text):
     return {"kernel": int(by_kernel), **{reason: int(count) for reason, _, count in rows}}
 
 
-def free_ports(count):
-    """Ports that were free a moment ago."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+def free_ports(count, host="127.0.0.1"):
+    """Ports that were free a moment ago, below those that clients get: one of theirs may be taken by
+    any client before a daemon has bound it."""
+    held = []
+    for port in random.sample(range(20000, 30000), 200):
+        with contextlib.suppress(OSError):
+            held.append(socket.create_server((host, port)))
+        if len(held) == count:
+            break
     ports = [one.getsockname()[1] for one in held]
     for one in held:
         one.close()
+    assert len(ports) == count, "no port is free"
     return ports
 
 
 def port_of_all_addresses():
-    """A port that no address of this machine has, below those that clients get: after a crowd of
-    them, hardly one of theirs is free everywhere."""
-    for port in random.sample(range(20000, 30000), 200):
-        with contextlib.suppress(OSError), socket.create_server(("0.0.0.0", port)):
-            return port
-    raise AssertionError("no port is free")
+    """A port that no address of this machine has."""
+    return free_ports(1, "0.0.0.0")[0]
 
 
 class Log:
