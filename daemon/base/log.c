@@ -253,7 +253,8 @@ log_give_room(struct log_room *room)
 	free(room);
 }
 
-static void
+/* Returns how many records did not get out. */
+static uint64_t
 log_write_message(int level, const struct log_context *context, struct log_room *room)
 {
 	/* so much a pipe takes whole or not at all */
@@ -261,7 +262,6 @@ log_write_message(int level, const struct log_context *context, struct log_room 
 		.data = room->record,
 		.limit = (log_sink.is_pipe ? PIPE_BUF : sizeof(room->record)) - LOG_END_SIZE,
 	};
-	uint64_t dropped;
 
 	if (log_sink.target == LOG_TARGET_JOURNAL)
 		log_format_journal(&record, level, context, &room->message, log_sink.program);
@@ -271,12 +271,9 @@ log_write_message(int level, const struct log_context *context, struct log_room 
 		log_format_text(&record, level, context, &room->message,
 				log_sink.target == LOG_TARGET_STREAM);
 	if (log_sink.is_file)
-		dropped = log_file_write(log_sink.fd, &record,
-					 context != NULL && context->is_one_of_many);
-	else
-		dropped = log_send(&record) ? 0 : 1;
-	if (dropped > 0)
-		(void)atomic_fetch_add(&log_shared->dropped, dropped);
+		return log_file_write(log_sink.fd, &record,
+				      context != NULL && context->is_one_of_many);
+	return log_send(&record) ? 0 : 1;
 }
 
 bool
@@ -315,17 +312,18 @@ log_rescue(struct log_spool *spool, struct log_shared *shared)
 static void
 log_tell_dropped(struct log_room *room)
 {
-	uint64_t dropped = atomic_exchange(&log_shared->dropped, 0);
+	uint64_t dropped = atomic_exchange(&log_shared->dropped, 0), more;
 
 	if (dropped == 0)
 		return;
 	room->message.length = 0;
 	line_add_u64(&room->message, dropped);
 	line_add_text(&room->message, " log records were dropped: the log does not keep up");
-	log_write_message(LOG_LEVEL_WARNING, &(struct log_context){.event = LOG_EVENT_LOG_DROPPED},
-			  room);
-	if (atomic_load(&log_shared->dropped) > 0)
-		(void)atomic_fetch_add(&log_shared->dropped, dropped - 1);
+	more = log_write_message(LOG_LEVEL_WARNING,
+				 &(struct log_context){.event = LOG_EVENT_LOG_DROPPED}, room);
+	/* by what this one saw, not by the count: others change that */
+	if (more > 0)
+		(void)atomic_fetch_add(&log_shared->dropped, dropped + more - 1);
 }
 
 struct line *
@@ -348,8 +346,10 @@ void
 log_end(int level, const struct log_context *context, struct line *message)
 {
 	struct log_room *room = (struct log_room *)message;
+	uint64_t dropped = log_write_message(level, context, room);
 
-	log_write_message(level, context, room);
+	if (dropped > 0)
+		(void)atomic_fetch_add(&log_shared->dropped, dropped);
 	if (atomic_load_explicit(&log_shared->dropped, memory_order_relaxed) > 0)
 		log_tell_dropped(room);
 	log_give_room(room);

@@ -5,6 +5,8 @@
 #include "base/log.h"
 
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -506,6 +508,62 @@ START_TEST(forked_processes_count_what_is_dropped_in_the_same_place)
 }
 END_TEST
 
+#define DROPPERS 4
+#define DROPPER_RECORDS 3000
+
+static void *
+write_and_drop(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < DROPPER_RECORDS; i++)
+		log_notice("one of many that are more than a pipe takes: number %d", i);
+	return NULL;
+}
+
+/* Adds what has come to what was written and what was told to be dropped. */
+static void
+count_taken(unsigned long *written, unsigned long *told)
+{
+	const char *line = got;
+
+	(void)take();
+	for (const char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		unsigned long count;
+
+		if (sscanf(line + 24, " warning: %lu log records were dropped", &count) == 1)
+			*told += count;
+		else
+			++*written;
+	}
+	/* half a line has not been seen with a pipe that takes each whole */
+	ck_assert_str_eq(line, "");
+}
+
+/* Whoever fails to tell the number puts it back, whatever the others do meanwhile. */
+START_TEST(threads_count_each_record_that_is_dropped_once)
+{
+	unsigned long written = 0, told = 0, all = DROPPERS * DROPPER_RECORDS;
+	pthread_t threads[DROPPERS];
+
+	open_pipe(false);
+	ck_assert_int_gt(fcntl(ends[1], F_SETPIPE_SZ, 4096), 0);
+	for (int i = 0; i < DROPPERS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_and_drop, NULL), 0);
+	for (int i = 0; i < 200; i++) {
+		count_taken(&written, &told);
+		(void)sched_yield();
+	}
+	for (int i = 0; i < DROPPERS; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	count_taken(&written, &told);
+	/* with room for it, the next one brings the rest */
+	log_notice("the last");
+	count_taken(&written, &told);
+	ck_assert_uint_gt(told, 0);
+	ck_assert_uint_eq(written + told, all + 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -529,6 +587,7 @@ main(void)
 	tcase_add_test(cases, level_decides_and_errno_stays);
 	tcase_add_test(cases, auto_is_the_journal_only_if_standard_error_leads_there);
 	tcase_add_test(cases, limiter_lets_some_through_and_tells_how_many_it_kept);
+	tcase_add_test(cases, threads_count_each_record_that_is_dropped_once);
 	tcase_add_test(cases, forked_processes_count_what_is_dropped_in_the_same_place);
 	tcase_set_timeout(cases, 30);
 	return unit_run("log", cases);
