@@ -541,7 +541,9 @@ def test_an_interrupt_ends_it_at_once(control):
         wait_for_end(client)
 
     server = control(never_answer)
-    with start("reload", "--control", server.path) as process:
+    # these tests may run in the background of a shell, which ignores it
+    with start("reload", "--control", server.path,
+               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         assert asked.wait(WAIT_S)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=WAIT_S)

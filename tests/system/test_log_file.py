@@ -105,8 +105,8 @@ def test_a_record_is_there_soon_though_no_other_comes(daemon_of, mode):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_records_outlive_a_worker_that_is_killed(daemon_of, mode, number):
     """Forked children keep none."""
-    daemon = daemon_of(mode)
-    for _ in range(3):
+    daemon, turns = daemon_of(mode), 3
+    for _ in range(turns):
         worker = daemon.worker()
         daemon.serve(100)
         os.kill(worker, number)
@@ -114,5 +114,6 @@ def test_records_outlive_a_worker_that_is_killed(daemon_of, mode, number):
         while daemon.worker() in (worker, None):
             assert time.monotonic() < deadline
     daemon.stop()
-    # one that is killed while it writes may have some of them twice
-    assert len(set(daemon.ended())) == 300
+    # one that is killed while it writes may have some of them twice; the one of the last client may
+    # not have been made yet, after its end was counted
+    assert 300 - turns <= len(set(daemon.ended())) <= 300
