@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log_file.h"
+#include "log_cases.h"
 #include "unit.h"
 
 #define MESSAGE_MOST 8192
@@ -59,19 +60,6 @@ count_lines(const char *text)
 	for (; *text != '\0'; text++)
 		lines += *text == '\n';
 	return lines;
-}
-
-/* "2024-01-02T03:04:05.678Z" */
-static bool
-is_time(const char *text)
-{
-	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
-
-	for (size_t i = 0; form[i] != '\0'; i++) {
-		if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
-			return false;
-	}
-	return true;
 }
 
 START_TEST(text_record_is_time_level_and_message)

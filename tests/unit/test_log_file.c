@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "log_cases.h"
 #include "unit.h"
 
 static struct log_spool spool;
@@ -49,19 +50,6 @@ count_written(void)
 		ck_assert_uint_eq(strtoul(text, NULL, 10), count);
 	ck_assert_int_eq(lseek(file, 0, SEEK_END), (off_t)count * 9);
 	return count;
-}
-
-/* "2024-01-02T03:04:05.678Z" */
-static bool
-is_time(const char *text)
-{
-	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
-
-	for (size_t i = 0; form[i] != '\0'; i++) {
-		if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
-			return false;
-	}
-	return true;
 }
 
 #define WRITERS 8
